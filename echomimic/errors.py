@@ -1,0 +1,57 @@
+"""What can go wrong, as one tree.
+
+::
+
+    EchoMimicError
+    ├── InputError (also a ValueError)   something the caller gave cannot be used
+    │   ├── SettingsError                an option is out of range or contradicts another
+    │   ├── PictureError                 the portrait cannot be read or used
+    │   │   └── NoFaceError              … because no usable face is in it
+    │   ├── SpeechError                  the sound cannot be read or used
+    │   ├── DriverError                  the motion source cannot be read or used
+    │   └── OutputError                  the result cannot be written where it was asked for
+    ├── WeightsError                     model files are missing, damaged or of the wrong kind
+    └── ResourceError                    memory or a needed package ran out or is missing
+
+Every message is one line that names the thing and says what to do. Doors print it and exit with 2.
+"""
+
+
+class EchoMimicError(Exception):
+    """Root of every error this package raises on purpose."""
+
+
+class InputError(EchoMimicError, ValueError):
+    """Something the caller gave cannot be used."""
+
+
+class SettingsError(InputError):
+    """An option is out of range or contradicts another."""
+
+
+class PictureError(InputError):
+    """The portrait cannot be read or used."""
+
+
+class NoFaceError(PictureError):
+    """No usable face is in the picture."""
+
+
+class SpeechError(InputError):
+    """The sound cannot be read or used."""
+
+
+class DriverError(InputError):
+    """The motion source cannot be read or used."""
+
+
+class OutputError(InputError):
+    """The result cannot be written where it was asked for."""
+
+
+class WeightsError(EchoMimicError):
+    """Model files are missing, damaged or of the wrong kind."""
+
+
+class ResourceError(EchoMimicError):
+    """Memory or a needed package ran out or is missing."""
