@@ -1,0 +1,1 @@
+"""EchoMimic: a portrait and a speech become a talking video."""
