@@ -149,7 +149,8 @@ class HeadPose:
 
     def to_picture(self, points: Array) -> Array:
         """Canonical points (n, 3) → picture pixels (n, 3)."""
-        return (self.scale * (points * _FLIP) @ self.rotation.T + self.translation).astype(np.float32)
+        picture: Array = (self.scale * (points * _FLIP) @ self.rotation.T + self.translation).astype(np.float32)
+        return picture
 
     def to_canonical(self, points: Array) -> Array:
         """Picture pixels (n, 3) → canonical points (n, 3)."""
