@@ -1,0 +1,282 @@
+"""Both U-Nets of EchoMimic as one class: the denoiser (audio, motion, output head) and the reference net (features only).
+
+Shapes: B = clips, F = frames, N = B·F images, C = channels. Activations stay (N, C, h, w), clip by clip; only the motion
+modules see the frame axis. ``unconditional`` leading clips get no reference, no audio and no guide, so with guidance::
+
+    both = unet(torch.cat([window, window]), t, frames=F, audio=audio, guide=guide, reference=kv, unconditional=1)
+    without, with_ = both.chunk(2)
+
+where ``window`` is (F, 4, h, w), ``audio`` (F, 50, 384) and ``guide`` (F or 1, 320, h, w) belong to the conditional clip
+only. The reference is a value: ``kv = unet.project_reference(reference_unet.taps(latent))``, once per video.
+
+Parameter names are the official ones: a state dict of the denoiser is ``denoising_unet.pth`` plus ``motion_module.pth``.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from echomimic.models.attention import Context, ReferenceKV, SpatialTransformer
+from echomimic.models.motion import MotionModule, PositionTable, position_table
+
+__all__ = ["ReferenceKV", "UNet", "UNetConfig"]
+
+
+@dataclass(frozen=True)
+class UNetConfig:
+    """Size and parts of a net; the default is the official denoiser."""
+
+    channels: tuple[int, ...] = (320, 640, 1280, 1280)
+    layers: int = 2
+    heads: int = 8
+    audio_dim: int | None = 384
+    motion_frames: int | None = 32
+    head: bool = True
+
+    def as_reference(self) -> "UNetConfig":
+        """The matching reference net: no audio, no motion, no output head."""
+        return replace(self, audio_dim=None, motion_frames=None, head=False)
+
+
+class TimeEmbedding(nn.Module):
+    """Sinusoid of the timestep (cosines first), then linear, SiLU, linear."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.linear_1, self.linear_2 = nn.Linear(dim, 4 * dim), nn.Linear(4 * dim, 4 * dim)
+
+    def forward(self, t: Tensor) -> Tensor:
+        half = self.linear_1.in_features // 2
+        rate = torch.exp(-math.log(10000) * torch.arange(half, device=t.device) / half)
+        angle = t.reshape(1, 1).float() * rate
+        wave = torch.cat([angle.cos(), angle.sin()], -1).to(self.linear_1.weight.dtype)
+        embedding: Tensor = self.linear_2(F.silu(self.linear_1(wave)))
+        return embedding
+
+
+class ResBlock(nn.Module):
+    """Two normalised 3×3 convolutions with the time added between them, around a shortcut."""
+
+    def __init__(self, before: int, after: int, time: int) -> None:
+        super().__init__()
+        self.norm1, self.conv1 = nn.GroupNorm(32, before), nn.Conv2d(before, after, 3, padding=1)
+        self.time_emb_proj = nn.Linear(time, after)
+        self.norm2, self.conv2 = nn.GroupNorm(32, after), nn.Conv2d(after, after, 3, padding=1)
+        self.conv_shortcut = nn.Conv2d(before, after, 1) if before != after else None
+
+    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+        h = self.conv1(F.silu(self.norm1(x))) + self.time_emb_proj(F.silu(time))[:, :, None, None]
+        h = self.conv2(F.silu(self.norm2(h)))
+        return h + (x if self.conv_shortcut is None else self.conv_shortcut(x))
+
+
+class Downsample(nn.Module):
+    """3×3 convolution with stride 2."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(dim, dim, 3, stride=2, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h: Tensor = self.conv(x)
+        return h
+
+
+class Upsample(nn.Module):
+    """Nearest-neighbour resize to the size of the next skip, then a 3×3 convolution."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(dim, dim, 3, padding=1)
+
+    def forward(self, x: Tensor, size: torch.Size) -> Tensor:
+        h: Tensor = self.conv(F.interpolate(x, size=size, mode="nearest"))
+        return h
+
+
+class Stage(nn.Module):
+    """The layers of one resolution: residual block, spatial transformer, motion module, as often as ``widths`` says.
+
+    ``widths`` are the input channels of the residual blocks; ``name`` is the stage's place in the net.
+    """
+
+    def __init__(self, name: str, widths: list[int], dim: int, config: UNetConfig, attends: bool) -> None:
+        super().__init__()
+        heads, audio, frames = config.heads, config.audio_dim, config.motion_frames
+        self.resnets = nn.ModuleList([ResBlock(width, dim, 4 * config.channels[0]) for width in widths])
+        names = [f"{name}.attentions.{i}" for i in range(len(widths))] if attends else []
+        self.attentions = nn.ModuleList([SpatialTransformer(n, dim, heads, audio) for n in names])
+        modules = [MotionModule(dim, heads, frames) for _ in widths] if frames else []
+        self.motion_modules = nn.ModuleList(modules)
+
+    def layer(self, i: int, x: Tensor, time: Tensor, context: Context) -> Tensor:
+        """Layer ``i``: residual block, then attention and motion where the stage has them."""
+        x = self.resnets[i](x, time)
+        if len(self.attentions):
+            x = self.attentions[i](x, context)
+        if len(self.motion_modules):
+            x = self.motion_modules[i](x, context.frames)
+        return x
+
+
+class DownStage(Stage):
+    """A stage of the encoder; returns every layer's output as a skip, the downsampled one last."""
+
+    def __init__(self, name: str, widths: list[int], dim: int, config: UNetConfig, last: bool) -> None:
+        super().__init__(name, widths, dim, config, attends=not last)
+        self.downsamplers = nn.ModuleList([] if last else [Downsample(dim)])
+
+    def forward(self, x: Tensor, time: Tensor, context: Context) -> list[Tensor]:
+        skips = []
+        for i in range(len(self.resnets)):
+            skips.append(x := self.layer(i, x, time, context))
+        for downsample in self.downsamplers:
+            skips.append(downsample(x))
+        return skips
+
+
+class MidStage(Stage):
+    """The lowest stage: one full layer, then a second residual block."""
+
+    def __init__(self, name: str, dim: int, config: UNetConfig) -> None:
+        super().__init__(name, [dim], dim, config, attends=True)
+        self.resnets.append(ResBlock(dim, dim, 4 * config.channels[0]))
+
+    def forward(self, x: Tensor, time: Tensor, context: Context) -> Tensor:
+        h: Tensor = self.resnets[1](self.layer(0, x, time, context), time)
+        return h
+
+
+class UpStage(Stage):
+    """A stage of the decoder; every layer takes one skip off the stack, behind its own channels."""
+
+    def __init__(self, name: str, widths: list[int], dim: int, config: UNetConfig, first: bool, last: bool) -> None:
+        super().__init__(name, widths, dim, config, attends=not first)
+        self.upsamplers = nn.ModuleList([] if last else [Upsample(dim)])
+
+    def forward(self, x: Tensor, time: Tensor, context: Context, skips: list[Tensor]) -> Tensor:
+        for i in range(len(self.resnets)):
+            x = self.layer(i, torch.cat([x, skips.pop()], 1), time, context)
+        for upsample in self.upsamplers:
+            x = upsample(x, skips[-1].shape[2:])
+        return x
+
+
+class UNet(nn.Module):
+    """The U-Net of a config; see the module's docstring for shapes and use."""
+
+    def __init__(self, config: UNetConfig = UNetConfig()) -> None:
+        super().__init__()
+        self.config = config
+        c, last = config.channels, len(config.channels) - 1
+        self.conv_in = nn.Conv2d(4, c[0], 3, padding=1)
+        self.time_embedding = TimeEmbedding(c[0])
+        self.down_blocks, self.up_blocks, skips = nn.ModuleList(), nn.ModuleList(), [c[0]]
+        for i, dim in enumerate(c):
+            widths = [skips[-1]] + [dim] * (config.layers - 1)
+            self.down_blocks.append(DownStage(f"down_blocks.{i}", widths, dim, config, i == last))
+            skips += [dim] * (config.layers + (i < last))
+        self.mid_block = MidStage("mid_block", c[-1], config)
+        x = c[-1]
+        for i, dim in enumerate(reversed(c)):
+            widths = [(dim if j else x) + skips.pop() for j in range(config.layers + 1)]
+            self.up_blocks.append(UpStage(f"up_blocks.{i}", widths, dim, config, i == 0, i == last))
+            x = dim
+        self.conv_norm_out = nn.GroupNorm(32, c[0]) if config.head else None
+        self.conv_out = nn.Conv2d(c[0], 4, 3, padding=1) if config.head else None
+
+    def forward(
+        self,
+        x: Tensor,
+        t: Tensor,
+        *,
+        frames: int = 1,
+        audio: Tensor | None = None,
+        guide: Tensor | None = None,
+        reference: ReferenceKV | None = None,
+        unconditional: int = 0,
+    ) -> Tensor:
+        """Predict (N, 4, h, w) from noisy latents ``x`` (N, 4, h, w) at timestep ``t`` (int64 scalar).
+
+        Args:
+            frames: frames per clip; N must be a multiple of it, and it must fit the position table (32).
+            audio: (M, 50, 384), a row for each of the M = N - unconditional·frames conditional images.
+            guide: (M or 1, C0, h, w), added to the output of the first convolution of those images.
+            reference: keys and values of the portrait, for those images.
+            unconditional: leading clips without any condition.
+
+        Raises:
+            ValueError: sizes that do not fit together, or more frames than the position table has.
+        """
+        plain = self._check(x, frames, audio, guide, unconditional)
+        context = Context(frames, plain, audio, reference.pairs if reference else {})
+        x = self._features(x, t, guide, context)
+        assert self.conv_norm_out is not None and self.conv_out is not None, "a reference net has no output head"
+        h: Tensor = self.conv_out(F.silu(self.conv_norm_out(x)))
+        return h
+
+    def taps(self, latent: Tensor) -> dict[str, Tensor]:
+        """What a reference net's spatial transformers see at timestep 0, by name: (1, h'·w', C) each.
+
+        ``latent`` is the portrait's, (1, 4, h, w).
+        """
+        found: dict[str, Tensor] = {}
+        t = torch.zeros((), dtype=torch.int64, device=latent.device)
+        self._features(latent, t, None, Context(taps=found))
+        return found
+
+    def project_reference(self, taps: Mapping[str, Tensor]) -> ReferenceKV:
+        """Keys and values of reference features for this net: one projection per video.
+
+        Raises:
+            ValueError: the features are not those of the reference net that belongs to this net.
+        """
+        blocks = dict(self.spatial_transformers())
+        if wrong := sorted(blocks.keys() ^ taps.keys()):
+            raise ValueError(f"reference features do not pair with this net's blocks: {', '.join(wrong)}")
+        for name, block in blocks.items():
+            if taps[name].ndim != 3 or taps[name].shape[::2] != (1, block.proj_in.in_channels):
+                want = f"(1, tokens, {block.proj_in.in_channels})"
+                raise ValueError(f"reference features of {name} are {tuple(taps[name].shape)}, expected {want}")
+        return ReferenceKV({name: block.reference_kv(taps[name]) for name, block in blocks.items()})
+
+    def spatial_transformers(self) -> Iterator[tuple[str, SpatialTransformer]]:
+        """Name and module of every spatial transformer."""
+        return ((name, module) for name, module in self.named_modules() if isinstance(module, SpatialTransformer))
+
+    def position_tables(self) -> dict[str, Tensor]:
+        """Computed value of every position table by state-dict key, for states that lack them."""
+        found = {name: m for name, m in self.named_modules() if isinstance(m, PositionTable)}
+        return {f"{name}.pe": position_table(m.pe.shape[2], m.pe.shape[1], "cpu") for name, m in found.items()}
+
+    def _features(self, x: Tensor, t: Tensor, guide: Tensor | None, context: Context) -> Tensor:
+        time = self.time_embedding(t)
+        x = self.conv_in(x)
+        if guide is not None:
+            x = torch.cat([x[: context.plain], x[context.plain :] + guide])
+        skips = [x]
+        for stage in self.down_blocks:
+            skips += stage(skips[-1], time, context)
+        x = self.mid_block(skips[-1], time, context)
+        for stage in self.up_blocks:
+            x = stage(x, time, context, skips)
+        return x
+
+    def _check(self, x: Tensor, frames: int, audio: Tensor | None, guide: Tensor | None, unconditional: int) -> int:
+        limit = self.config.motion_frames
+        if limit is not None and frames > limit:
+            raise ValueError(f"a window has {frames} frames, the position table ends at {limit}: use shorter windows")
+        if frames < 1 or len(x) % frames:
+            raise ValueError(f"{len(x)} images cannot be split into clips of {frames} frames")
+        plain = unconditional * frames
+        if not 0 <= plain <= len(x):
+            raise ValueError(f"{unconditional} unconditional clips asked for, {len(x) // frames} given")
+        if audio is not None and len(audio) != len(x) - plain:
+            raise ValueError(f"audio has {len(audio)} rows for {len(x) - plain} conditional images")
+        if guide is not None and len(guide) not in (1, len(x) - plain):
+            raise ValueError(f"the guide has {len(guide)} pictures for {len(x) - plain} conditional images")
+        return plain
