@@ -1,0 +1,98 @@
+"""Request and settings become conditions: everything an engine needs, read and checked, before any rendering."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from echomimic.errors import NoFaceError, SpeechError
+from echomimic.faces.detect import Face, find_faces
+from echomimic.faces.frame import Frame, frame_for
+from echomimic.media.audio import Speech
+from echomimic.media.image import Picture
+from echomimic.progress import Progress, Report, silent
+from echomimic.request import Settings
+
+SMALLEST_FACE = 24
+"""Width in pixels of the smallest face whose mesh can be trusted."""
+
+
+@dataclass(frozen=True, eq=False)
+class Conditions:
+    """What an engine renders from.
+
+    ``picture`` (H, W, 3) uint8 is the whole portrait; ``face`` the chosen face in it, None only where the model can do
+    without; ``frame`` the part and size that is shown. ``frames`` pictures at ``fps`` are to be made. ``settings`` are
+    resolved. ``driver`` is the source of motion as asked for: ``auto``, ``none`` or a path. ``output`` is where the
+    video goes, if to a file. ``notes`` are remarks for the user, one line each.
+    """
+
+    picture: Picture
+    face: Face | None
+    frame: Frame
+    speech: Speech
+    frames: int
+    fps: float
+    settings: Settings
+    driver: str = "auto"
+    output: Path | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def seconds(self) -> float:
+        """How long the video lasts."""
+        return self.frames / self.fps
+
+    @property
+    def canvas(self) -> Picture | None:
+        """The picture that frames are pasted back into, with even sides; None when they are not."""
+        if not self.settings.paste_back:
+            return None
+        height, width = self.picture.shape[:2]
+        return self.picture[: height - height % 2, : width - width % 2]
+
+
+def gather(
+    picture: Picture,
+    speech: Speech,
+    settings: Settings,
+    *,
+    driver: str = "auto",
+    face: int = 0,
+    allow_silence: bool = False,
+    name: str = "the picture",
+    output: Path | None = None,
+    report: Report = silent,
+) -> Conditions:
+    """Finds the face, lays out the frame and fixes the length. ``name`` is what errors call the picture.
+
+    Raises :class:`NoFaceError`, :class:`SpeechError` (silence) or another :class:`InputError`.
+    """
+    settings = settings.resolved()
+    if speech.silent and not allow_silence:
+        raise SpeechError(
+            f"{speech.name} is silent; give a recording with speech, or --allow-silence for an idle video"
+        )
+    report(Progress("face", 0, 1))
+    chosen = _choose_face(picture, face, name, settings)
+    report(Progress("face", 1, 1))
+    frame, note = frame_for(picture, chosen, settings)
+    fps = settings.fps or settings.variant.fps
+    frames = settings.length or max(1, round(speech.seconds * fps))
+    notes = [note] if note else []
+    notes += [f"{option} does not change what {settings.model} renders" for option in settings.unused()]
+    return Conditions(picture, chosen, frame, speech, frames, fps, settings, driver, output, tuple(notes))
+
+
+def _choose_face(picture: Picture, index: int, name: str, settings: Settings) -> Face | None:
+    faces = find_faces(picture)
+    if not faces:
+        if settings.variant.guide == "hands" or (settings.variant.guide == "mask" and settings.no_face == "whole"):
+            return None
+        raise NoFaceError(f"no face was found in {name}; use a picture that shows one face clearly, from the front")
+    if index >= len(faces):
+        count = "1 face was" if len(faces) == 1 else f"{len(faces)} faces were"
+        raise NoFaceError(f"face {index} was asked for, but {count} found in {name}; choose 0 to {len(faces) - 1}")
+    face = faces[index]
+    width = float(face.points[:, 0].max() - face.points[:, 0].min())
+    if width < SMALLEST_FACE:
+        raise NoFaceError(f"the face in {name} is only {width:.0f} pixels wide; use a larger picture or crop it closer")
+    return face

@@ -1,0 +1,31 @@
+"""Engines turn conditions into frames. The only part that differs between models."""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from echomimic.conditions import Conditions
+from echomimic.media.image import Picture
+from echomimic.progress import Report, silent
+from echomimic.request import Settings
+
+
+class Engine(Protocol):
+    """Renders one video after another; what it loaded stays loaded between them."""
+
+    def frames(self, conditions: Conditions, report: Report = silent) -> Iterator[Picture]:
+        """Exactly ``conditions.frames`` pictures, (height, width, 3) uint8 of ``conditions.frame``, in order.
+
+        Closing the iterator, or raising from ``report``, stops the work and frees what it held.
+        """
+        ...
+
+
+def load(settings: Settings, report: Report = silent) -> Engine:
+    """The engine for ``settings.model``; raises :class:`WeightsError` when its files are missing."""
+    if settings.variant.engine == "preview":
+        from echomimic.preview.engine import PreviewEngine
+
+        return PreviewEngine()
+    from echomimic.diffusion.engine import load_engine
+
+    return load_engine(settings, report)

@@ -1,0 +1,113 @@
+"""Pictures in and out: every common format becomes (H, W, 3) uint8 RGB, upright, without alpha."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from echomimic.errors import PictureError
+
+Picture = npt.NDArray[np.uint8]
+SMALLEST, LARGEST = 64, 8000
+FORMATS = "PNG, JPEG, WebP, BMP or TIFF"
+
+
+def read_picture(source: "Path | str | Image.Image | npt.NDArray[Any]") -> Picture:
+    """The picture as (H, W, 3) uint8 RGB.
+
+    Files are turned upright by their EXIF tag; alpha is laid on the file's own background colour, else on white;
+    grey, palette and 16-bit pictures are converted; of an animation the first frame is taken. Arrays are
+    (H, W), (H, W, 3) or (H, W, 4), uint8 or floats in 0…1. Raises :class:`PictureError`.
+    """
+    if isinstance(source, np.ndarray):
+        picture, name = _from_array(source), "the picture"
+    elif isinstance(source, Image.Image):
+        picture, name = _flatten(source), "the picture"
+    else:
+        picture, name = _read_file(Path(source)), str(source)
+    height, width = picture.shape[:2]
+    _check_size(width, height, name)
+    return picture
+
+
+def _check_size(width: int, height: int, name: str) -> None:
+    if min(width, height) < SMALLEST:
+        raise PictureError(f"{name} is {width}x{height}: too small; use a picture of at least {SMALLEST} pixels a side")
+    if max(width, height) > LARGEST:
+        raise PictureError(f"{name} is {width}x{height}: too large; scale it down to at most {LARGEST} pixels a side")
+
+
+def _read_file(path: Path) -> Picture:
+    if not path.exists():
+        raise PictureError(f"{path}: no such file; give the path of a picture ({FORMATS})")
+    if path.is_dir():
+        raise PictureError(f"{path} is a folder; give the path of a picture ({FORMATS})")
+    try:
+        with Image.open(path) as image:
+            _check_size(*image.size, str(path))
+            return _flatten(image)
+    except UnidentifiedImageError:
+        raise PictureError(f"{path} is not a picture this program reads; save it as {FORMATS}") from None
+    except Image.DecompressionBombError:
+        raise PictureError(f"{path} is too large; scale it down to at most {LARGEST} pixels a side") from None
+    except (OSError, SyntaxError, ValueError) as error:
+        if isinstance(error, PictureError):
+            raise
+        raise PictureError(f"{path} cannot be read ({_reason(error)}); save it anew as PNG or JPEG") from None
+
+
+def _reason(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def _flatten(image: Image.Image) -> Picture:
+    image = ImageOps.exif_transpose(image) or image
+    if image.mode.startswith("I") or image.mode == "F":
+        return _from_deep_grey(np.asarray(image))
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        back = Image.new("RGBA", image.size, _background(image))
+        image = Image.alpha_composite(back, image.convert("RGBA"))
+    return np.array(image.convert("RGB"))
+
+
+def _background(image: Image.Image) -> tuple[int, int, int]:
+    colour = image.info.get("background")
+    if isinstance(colour, tuple) and len(colour) >= 3:
+        red, green, blue = (int(v) for v in colour[:3])
+        return red, green, blue
+    return 255, 255, 255
+
+
+def _from_deep_grey(grey: npt.NDArray[Any]) -> Picture:
+    """16- or 32-bit integers, or floats, to 8 bits: by the range that the values show to be meant."""
+    values = grey.astype(np.float32)
+    top = float(values.max(initial=0.0))
+    scale = 255.0 if top <= 1.0 and grey.dtype.kind == "f" else 1.0 if top <= 255.0 else 255.0 / 65535.0
+    eight = np.clip(np.round(values * scale), 0, 255).astype(np.uint8)
+    return np.repeat(eight[..., None], 3, axis=2)
+
+
+def _from_array(array: npt.NDArray[Any]) -> Picture:
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
+        raise PictureError(f"a picture array has shape (H, W), (H, W, 3) or (H, W, 4), not {array.shape}")
+    if array.dtype.kind == "f":
+        array = np.clip(np.round(np.nan_to_num(array) * 255.0), 0, 255).astype(np.uint8)
+    elif array.dtype != np.uint8:
+        raise PictureError(f"a picture array holds uint8 or floats in 0…1, not {array.dtype}")
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[..., 0]
+    return _flatten(Image.fromarray(np.ascontiguousarray(array)))
+
+
+def resize(picture: Picture, width: int, height: int) -> Picture:
+    """``picture`` at width × height pixels: by area when it shrinks, bicubic when it grows."""
+    if picture.shape[:2] == (height, width):
+        return picture
+    shrinks = width * height < picture.shape[0] * picture.shape[1]
+    how = Image.Resampling.BOX if shrinks else Image.Resampling.BICUBIC
+    reduced = Image.fromarray(picture)
+    if shrinks and min(picture.shape[0] / height, picture.shape[1] / width) < 3:
+        how = Image.Resampling.LANCZOS
+    return np.asarray(reduced.resize((width, height), how))
