@@ -32,7 +32,8 @@ class Frame:
 
     def cut(self, picture: Picture) -> Picture:
         """The shown part at the picture's own resolution."""
-        return picture[self.top : self.bottom, self.left : self.right]
+        cut: Picture = picture[self.top : self.bottom, self.left : self.right]
+        return cut
 
     def paste(self, frame: Picture, picture: Picture) -> Picture:
         """``frame`` back in its place in ``picture``, with a soft edge where it does not touch the border."""
@@ -118,7 +119,7 @@ def _head(picture: Picture, centre: Vector, span: float, shape: float) -> tuple[
     height, width = picture.shape[:2]
     side = min(span * HEAD_SPAN, width / max(1.0, shape), height * min(1.0, shape))
     wide, high = round(side * max(1.0, shape)), round(side / min(1.0, shape))
-    return _placed(centre + [0.0, 0.04 * side], min(wide, width), min(high, height), width, height)
+    return _placed(centre + np.array([0.0, 0.04 * side]), min(wide, width), min(high, height), width, height)
 
 
 def _placed(centre: Vector, wide: int, high: int, width: int, height: int) -> tuple[int, int, int, int]:

@@ -1,0 +1,39 @@
+"""The shipped networks, run by onnxruntime: each made when first used, one per process and thread count."""
+
+from __future__ import annotations
+
+import functools
+from importlib.resources import files
+from typing import TypeAlias
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[np.float32]
+
+# Two threads gain a third on the mesh; more do not pay for networks this small.
+_THREADS = 2
+_ERRORS_ONLY = 3
+
+
+@functools.cache
+def _session(name: str) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = _THREADS
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _ERRORS_ONLY
+    # idle threads that spin would take the cores from the renderer and the encoder
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    stored = files(__package__).joinpath(f"models/{name}.onnx").read_bytes()
+    return onnxruntime.InferenceSession(stored, options, providers=["CPUExecutionProvider"])
+
+
+def run(name: str, pixels: Array) -> dict[str, Array]:
+    """The named outputs of models/`name`.onnx for pixels (1, H, W, 3) float32 in the range that model wants.
+
+    The models and their outputs are described in training/convert_mediapipe.py.
+    """
+    session = _session(name)
+    results: list[Array] = session.run(None, {"pixels": pixels})
+    return {output.name: result for output, result in zip(session.get_outputs(), results, strict=True)}
