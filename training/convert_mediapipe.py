@@ -3,7 +3,7 @@
     pip download --no-deps mediapipe==0.10.21
     python -m training.convert_mediapipe --wheel mediapipe-0.10.21-*.whl -o echomimic/faces/models
 
-Needs the packages `onnx`, `tflite` and `flatbuffers` (not dependencies of echomimic) and gives the same bytes each time.
+Needs the packages `onnx`, `tflite` and `flatbuffers` (no dependencies of echomimic); gives the same bytes each time.
 What MediaPipe does around its networks without a choice is written into the graphs: anchors are added to boxes, scores
 pass the sigmoid, lips, eyes and irises replace the mesh's own points. So each file takes `pixels` and gives results in
 fractions of its input's side.
@@ -26,7 +26,7 @@ Outputs = tuple[dict[str, str], dict[str, tuple[int, ...]]]
 
 
 def anchors(side: int, strides: tuple[int, ...], per_layer: int) -> np.ndarray:
-    """(n, 2) centres x, y in 0…1 of a single-shot detector's anchors; consecutive layers of equal stride share cells."""
+    """(n, 2) centres x, y in 0…1 of a single-shot detector's anchors; layers of equal stride share their cells."""
     centres = []
     for stride in dict.fromkeys(strides):
         cells = side // stride
@@ -55,7 +55,7 @@ def detector(side: int, strides: tuple[int, ...], per_layer: int) -> Callable[[G
 
 
 def face_mesh(graph: Graph) -> Outputs:
-    """`points` (478, 3) and `score` (1,): the mesh with its lips, eyes and irises refined (LandmarksRefinementCalculator)."""
+    """`points` (478, 3) and `score` (1,): as MediaPipe's LandmarksRefinementCalculator joins them."""
     mesh, *parts, flag = graph.outputs()
     regions = [options["subset_idxs"] for options in map(_custom, _operators(graph)) if "subset_idxs" in options]
     source = np.arange(478)

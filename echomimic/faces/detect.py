@@ -10,8 +10,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from echomimic.faces.crop import Picture, Pyramid, Square, square_of
 from echomimic.faces.network import run
+from echomimic.faces.square import Picture, Pyramid, Square, square_of
 
 Array: TypeAlias = NDArray[np.float32]
 
@@ -76,14 +76,18 @@ def merge(boxes: list[Box]) -> list[Box]:
         best = rest[0]
         group = [box for box in rest if box is best or overlap(best.corners, box.corners) > _OVERLAP]
         rest = [box for box in rest if all(box is not member for member in group)]
-        weights = np.array([box.score for box in group], np.float32)
-        weights /= weights.sum()
-        mean = [sum(w * getattr(box, name) for w, box in zip(weights, group, strict=True)) for name in _GEOMETRY]
-        merged.append(Box(*mean, score=best.score))  # type: ignore[arg-type]
+        merged.append(_mean(group))
     return merged
 
 
-_GEOMETRY = ("centre", "size", "points")
+def _mean(group: list[Box]) -> Box:
+    weights = np.array([box.score for box in group], np.float32)
+    weights /= weights.sum()
+    centre, size, points = (
+        np.tensordot(weights, np.stack(values), 1)
+        for values in ([b.centre for b in group], [b.size for b in group], [b.points for b in group])
+    )
+    return Box(centre, size, points, group[0].score)
 
 
 def overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> float:
