@@ -1,5 +1,7 @@
 """V1's face locator and V2's pose encoder: one small net from pictures to features added at the denoiser's entrance."""
 
+from itertools import pairwise
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -15,7 +17,7 @@ class Guider(nn.Module):
         super().__init__()
         self.conv_in = nn.Conv2d(inputs, widths[0], 3, padding=1)
         self.blocks = nn.ModuleList()
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in pairwise(widths):
             self.blocks.append(nn.Conv2d(before, before, 3, padding=1))
             self.blocks.append(nn.Conv2d(before, after, 3, padding=1, stride=2))
         self.conv_out = nn.Conv2d(widths[-1], channels, 3, padding=1)

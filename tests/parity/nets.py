@@ -1,0 +1,57 @@
+"""The package's nets with the seeded weights of a case, and layouts between the official one and ours."""
+
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor
+from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
+from echomimic.models import audio, vae
+from echomimic.models.guider import Guider
+from echomimic.models.unet import UNet, UNetConfig
+from tests.parity import fixtures
+
+
+def unet(case: str | fixtures.Case, component: str) -> UNet:
+    """``denoising_unet`` or ``reference_unet`` of a case."""
+    config = UNetConfig(channels=tuple(fixtures.config(case, component)["block_out_channels"]))
+    with torch.device("meta"):
+        net = UNet(config if component == "denoising_unet" else config.as_reference())
+    net.load_state_dict(fixtures.state(case, component) | net.position_tables(), strict=True, assign=True)
+    return net.eval().requires_grad_(False)
+
+
+def guider(case: str | fixtures.Case, component: str) -> Guider:
+    """``face_locator`` or ``pose_encoder`` of a case."""
+    state = fixtures.state(case, component)
+    channels, inputs = len(state["conv_out.bias"]), state["conv_in.weight"].shape[1]
+    with torch.device("meta"):
+        net = Guider(inputs, channels)
+    net.load_state_dict(state, strict=True, assign=True)
+    return net.eval().requires_grad_(False)
+
+
+def autoencoder(case: str | fixtures.Case) -> AutoencoderKL:
+    """The small VAE of a case."""
+    with torch.device("meta"):
+        net = vae.build_vae(fixtures.config(case, "vae"))
+    net.load_state_dict(vae.current_names(fixtures.state(case, "vae")), strict=True, assign=True)
+    return net
+
+
+def whisper() -> WhisperEncoder:
+    """The seeded Whisper encoder (full size)."""
+    with torch.device("meta"):
+        net = audio.build_encoder()
+    state = fixtures.state("whisper_short", "whisper") | {"encoder.positional_embedding": audio.position_table()}
+    net.load_state_dict(audio.encoder_state(state), strict=True, assign=True)
+    return net
+
+
+def fold(x: Tensor) -> Tensor:
+    """Official (B, C, F, h, w) → ours (B·F, C, h, w)."""
+    return x.transpose(1, 2).flatten(0, 1)
+
+
+def unfold(x: Tensor, frames: int) -> Tensor:
+    """Ours (B·F, C, h, w) → official (B, C, F, h, w)."""
+    return x.unflatten(0, (-1, frames)).transpose(1, 2)
