@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -83,7 +83,7 @@ def run(request: Request, settings: Settings, report: Report = silent, loaded: E
     return Result(str(request.output), job.frames, job.seconds, job.fps, *size, seed, model, round(took, 2), job.notes)
 
 
-def render(job: Conditions, with_engine: Engine, report: Report = silent) -> Iterator[Picture]:
+def render(job: Conditions, with_engine: Engine, report: Report = silent) -> Generator[Picture, None, None]:
     """The finished frames of ``job``, in order; a head crop is put back into the picture where that was asked for."""
     for note in job.notes:
         report(Progress("note", note=note))

@@ -1,6 +1,6 @@
 """Engines turn conditions into frames. The only part that differs between models."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Protocol
 
 from echomimic.conditions import Conditions
@@ -12,7 +12,7 @@ from echomimic.request import Settings
 class Engine(Protocol):
     """Renders one video after another; what it loaded stays loaded between them."""
 
-    def frames(self, conditions: Conditions, report: Report = silent) -> Iterator[Picture]:
+    def frames(self, conditions: Conditions, report: Report = silent) -> Generator[Picture, None, None]:
         """Exactly ``conditions.frames`` pictures, (height, width, 3) uint8 of ``conditions.frame``, in order.
 
         Closing the iterator, or raising from ``report``, stops the work and frees what it held.

@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import av
 import av.audio
@@ -147,13 +147,13 @@ def _frames_of(wave: npt.NDArray[np.float32], rate: int) -> Iterator[av.AudioFra
 
 def _spool(frames: Iterator[av.AudioFrame]) -> npt.NDArray[np.int16]:
     """16 kHz mono 16-bit samples in an unnamed temporary file, seen as one array."""
-    file: IO[bytes] = tempfile.TemporaryFile()
     resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
-    for frame in frames:
-        for piece in resampler.resample(frame):
+    with tempfile.TemporaryFile() as file:
+        for frame in frames:
+            for piece in resampler.resample(frame):
+                file.write(piece.to_ndarray().tobytes())
+        for piece in resampler.resample(None):
             file.write(piece.to_ndarray().tobytes())
-    for piece in resampler.resample(None):
-        file.write(piece.to_ndarray().tobytes())
-    count = file.tell() // 2
-    file.flush()
-    return np.memmap(file, dtype=np.int16, mode="r", shape=(count,)) if count else np.empty(0, np.int16)
+        count = file.tell() // 2
+        file.flush()
+        return np.memmap(file, dtype=np.int16, mode="r", shape=(count,)) if count else np.empty(0, np.int16)

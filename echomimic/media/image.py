@@ -46,7 +46,7 @@ def _read_file(path: Path) -> Picture:
         raise PictureError(f"{path} is a folder; give the path of a picture ({FORMATS})")
     try:
         with Image.open(path) as image:
-            _check_size(*image.size, str(path))
+            _check_size(image.width, image.height, str(path))
             return _flatten(image)
     except UnidentifiedImageError:
         raise PictureError(f"{path} is not a picture this program reads; save it as {FORMATS}") from None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, cast
 
 import av
 import av.audio
@@ -161,7 +161,8 @@ class VideoWriter(_Atomic):
             self._container = av.open(str(self._part), "w", container_options=fast)
         self._container.metadata.update({"title": self.shape.title, "comment": self.shape.comment})
         self._rate = Fraction(self.shape.fps).limit_denominator(1001)
-        self._video = self._container.add_stream(video_codec, rate=self._rate, options=_VIDEO_OPTIONS[video_codec])
+        stream = self._container.add_stream(video_codec, rate=self._rate, options=_VIDEO_OPTIONS[video_codec])
+        self._video = cast(av.VideoStream, stream)
         self._video.width, self._video.height, self._video.pix_fmt = self.shape.width, self.shape.height, "yuv420p"
         context = self._video.codec_context
         context.colorspace, context.color_primaries, context.color_trc = BT709, BT709, BT709
@@ -204,7 +205,7 @@ class SoundTrack:
         rate = speech.rate if kept else 48000
         self._layout = "mono" if speech.channels == 1 else "stereo"
         self._container = container
-        self._stream = container.add_stream(codec, rate=rate, layout=self._layout)
+        self._stream = cast(av.AudioStream, container.add_stream(codec, rate=rate, layout=self._layout))
         self._stream.bit_rate = 96_000 if self._layout == "mono" else 160_000
         self._resampler = av.AudioResampler(format="fltp", layout=self._layout, rate=rate)
         self._frames = speech.sound()
@@ -338,6 +339,6 @@ def _decoded(container: "av.container.InputContainer") -> Iterator[av.VideoFrame
 
 
 def _upright(frame: av.VideoFrame) -> Picture:
-    picture = frame.to_ndarray(format="rgb24")
+    picture = cast(Picture, frame.to_ndarray(format="rgb24"))
     turns = round(getattr(frame, "rotation", 0) / 90) % 4
     return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture

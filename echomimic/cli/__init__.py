@@ -1,0 +1,52 @@
+"""The terminal door. Parses, calls the package, shows progress; exit codes are in ``echomimic --help``."""
+
+import sys
+
+import click
+
+from echomimic.cli.animate import animate
+from echomimic.cli.demo import demo
+from echomimic.cli.doctor import doctor
+from echomimic.errors import EchoMimicError
+from echomimic.version import VERSION
+
+EPILOG = (
+    "Exit codes: 0 done; 1 a check found something wrong, or a fault in this program; 2 the input, an option, the "
+    "output or the model files cannot be used (one line says why and what to do); 130 interrupted."
+)
+
+
+@click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(VERSION, prog_name="echomimic")
+def cli() -> None:
+    """A portrait and a speech become a talking video.
+
+    \b
+    echomimic animate face.jpg speech.mp3 -o talk.mp4               a preview, on any computer
+    echomimic animate face.jpg speech.mp3 -o talk.mp4 --model v1    EchoMimic V1, with its weights
+    """
+
+
+cli.add_command(animate)
+cli.add_command(demo)
+cli.add_command(doctor)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs the command line and exits; input errors are one line on standard error and exit code 2."""
+    try:
+        cli.main(arguments, prog_name="echomimic", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except EchoMimicError as error:
+        click.secho(f"error: {error}", fg="red", err=True)
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        click.secho("interrupted; nothing half-written was left behind", fg="yellow", err=True)
+        sys.exit(130)
+    except MemoryError:
+        click.secho("error: out of memory; lower --size, or close other programs", fg="red", err=True)
+        sys.exit(2)

@@ -1,0 +1,95 @@
+"""Command-line options, generated from ``echomimic.request``."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from echomimic.errors import SettingsError
+from echomimic.request import EVERY, Option, Request, Settings, options
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+ARGUMENTS = ("portrait", "speech")
+SHORT = {"output": "-o", "model": "-m"}
+
+
+class Grouped(click.Command):
+    """A command whose help lists its options under the headings that ``request.py`` gives them."""
+
+    groups: dict[str, str]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes one section per heading."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record:
+                sections.setdefault(GROUPS.get(parameter.name or "", "This command"), []).append(record)
+        for title, records in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+
+GROUPS = {o.name: o.group for o in (*options(Request), *options(Settings))}
+
+
+def add_options(*kinds: type, skip: Sequence[str] = ()) -> Callable[[Function], Function]:
+    """Decorates a command with every option of ``Request`` and/or ``Settings`` but those to ``skip``."""
+
+    def decorate(function: Function) -> Function:
+        for option in reversed([o for kind in kinds for o in options(kind) if o.name not in skip]):
+            function = _parameter(option)(function)
+        return function
+
+    return decorate
+
+
+def _parameter(option: Option) -> Callable[[Function], Function]:
+    if option.name in ARGUMENTS:
+        return click.argument(option.name, type=click.Path(path_type=Path))
+    dashed = option.name.replace("_", "-")
+    names = [*([SHORT[option.name]] if option.name in SHORT else []), f"--{dashed}"]
+    if option.type is bool:
+        names = [f"--{dashed}/--no-{dashed}"] if option.default else names
+        return click.option(*names, is_flag=True, default=option.default, help=_help(option))
+    required = option.default is dataclasses.MISSING
+    default = None if required else option.default
+    return click.option(*names, type=_click_type(option), default=default, required=required, help=_help(option))
+
+
+def _click_type(option: Option) -> Any:
+    if option.choices:
+        return click.Choice(option.choices)
+    return {int: int, float: float, Path: click.Path(path_type=Path)}.get(option.type, str)
+
+
+def _help(option: Option) -> str:
+    facts = []
+    if option.low is not None and option.name not in ("width", "height", "size", "length", "face"):
+        facts.append(f"{option.low:g} to {option.high:.10g}")
+    if option.unit:
+        facts.append(option.unit)
+    if option.default not in (None, False, "", dataclasses.MISSING) or option.default == 0 and option.type is not bool:
+        facts.append(f"default {option.default}")
+    elif option.default is None:
+        facts.append("default: the model's" if option.shown is not None else "default: none")
+    if option.used_by != EVERY:
+        facts.append({("preview",): "preview only", ("diffusion",): "V1 and V2"}.get(option.used_by, "no effect"))
+    return f"{option.help[0].upper()}{option.help[1:]}." + (f" [{'; '.join(facts)}]" if facts else "")
+
+
+def build(kind: type, values: dict[str, Any]) -> Any:
+    """``Request`` or ``Settings`` from a command's values; messages speak of ``--dashed`` options."""
+    names = {o.name for o in options(kind)}
+    try:
+        return kind(**{name: value for name, value in values.items() if name in names})
+    except SettingsError as error:
+        raise SettingsError(f"--{_dashed(str(error), names)}") from None
+
+
+def _dashed(message: str, names: set[str]) -> str:
+    for name in sorted(names, key=len, reverse=True):
+        message = message.replace(name, name.replace("_", "-"))
+    return message

@@ -1,0 +1,110 @@
+"""Progress in the terminal: what it does, how far it is, how fast, how long it will take."""
+
+import json
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+import click
+
+from echomimic.progress import Progress, Report
+
+NAMES = {
+    "reading": "Reading the picture and the speech",
+    "face": "Finding the face",
+    "loading": "Loading the model",
+    "speech": "Listening to the speech",
+    "motion": "Following the motion",
+    "reference": "Looking at the portrait",
+    "denoising": "Denoising",
+    "decoding": "Decoding",
+    "rendering": "Rendering",
+    "downloading": "Downloading",
+    "converting": "Converting",
+    "checking": "Checking",
+}
+
+
+class Bar:
+    """A context manager whose :meth:`report` draws a bar on standard error; notes are kept above it."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._stage = ""
+        self._bar: Any = None
+        self._task: Any = None
+
+    def __enter__(self) -> Report:
+        return self.report
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def report(self, progress: Progress) -> None:
+        """Shows one :class:`Progress`."""
+        if self._quiet:
+            return
+        if progress.stage == "note":
+            self._say(f"note: {progress.note}")
+            return
+        bar = self._bar or self._open()
+        name = NAMES.get(progress.stage, progress.stage.capitalize())
+        if progress.stage != self._stage:
+            self._stage = progress.stage
+            if self._task is not None:
+                bar.remove_task(self._task)
+            self._task = bar.add_task(name, total=progress.total or None)
+        bar.update(self._task, completed=progress.done, total=progress.total or None, note=progress.note)
+
+    def _say(self, text: str) -> None:
+        if self._bar is not None:
+            self._bar.console.print(text, markup=False, highlight=False)
+        else:
+            click.echo(text, err=True)
+
+    def _open(self) -> Any:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import Progress as RichProgress
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            _rate_column(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[note]}"),
+        )
+        self._bar = _with_note(RichProgress(*columns, console=Console(stderr=True), transient=True))
+        self._bar.start()
+        return self._bar
+
+
+def _with_note(bar: Any) -> Any:
+    add: Callable[..., Any] = bar.add_task
+    bar.add_task = lambda name, total: add(name, total=total, note="")
+    return bar
+
+
+def _rate_column() -> Any:
+    from rich.progress import ProgressColumn, Task
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(f"{task.speed:.1f}/s" if task.speed else "")
+
+    return Rate()
+
+
+def show(result: dict[str, Any], as_json: bool, quiet: bool, text: str) -> None:
+    """The one line that a command ends with, on standard output."""
+    if as_json:
+        click.echo(json.dumps(result))
+    elif not quiet:
+        click.echo(text)

@@ -1,0 +1,77 @@
+"""The house keeps its arrow: earlier rooms never import later ones, and the front door stays light."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "echomimic"
+ROOMS = (
+    {"errors", "progress", "version", "variants", "request"},
+    {"media"},
+    {"faces"},
+    {"motion"},
+    {"conditions"},
+    {"models"},
+    {"diffusion", "preview"},
+    {"engine"},
+    {"animate"},
+    {"batch", "cli", "comfy", "studio"},
+)
+RANK = {room: rank for rank, rooms in enumerate(ROOMS) for room in rooms} | {"hub": 5, "__main__": 10}
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported_rooms(path: Path) -> set[str]:
+    rooms = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names = [node.module, *(f"{node.module}.{a.name}" for a in node.names)]
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            above = ("echomimic", *path.relative_to(PACKAGE).parts)[: -node.level]
+            names = [".".join((*above, *([node.module] if node.module else []), a.name)) for a in node.names]
+        rooms |= {n.split(".")[1] for n in names if n.startswith("echomimic.")}
+    return rooms & set(RANK)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_no_room_imports_a_later_one(path: Path) -> None:
+    room = room_of(path)
+    if room == "__init__":
+        return
+    assert room in RANK, f"{room} has no place in the house: give it one in ROOMS"
+    late = {r for r in imported_rooms(path) if RANK[r] > RANK[room] or (RANK[r] == RANK[room] and r != room)}
+    beside = ROOMS[0] | {"hub"}
+    assert not {r for r in late if not (RANK[r] == RANK[room] and r in beside)}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_files_and_functions_stay_short(path: Path) -> None:
+    source = path.read_text()
+    assert source.count("\n") <= 400
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            assert (node.end_lineno or 0) - node.lineno < 60, f"{node.name} is too long"
+
+
+@pytest.mark.parametrize(
+    ("statement", "heavy"),
+    [
+        ("import echomimic", ("torch", "cv2", "onnxruntime", "av", "diffusers", "transformers", "numpy")),
+        ("import echomimic.cli", ("torch", "cv2", "onnxruntime", "av", "diffusers", "transformers", "rich", "numpy")),
+        ("import echomimic.animate, echomimic.preview.engine", ("diffusers", "transformers", "torch")),
+    ],
+)
+def test_light_imports(statement: str, heavy: tuple[str, ...]) -> None:
+    code = f"{statement}; import sys; print([m for m in {heavy!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
