@@ -54,11 +54,11 @@ def _vae_name(name: str, blocks: int) -> str:
 def whisper_names(names: Iterable[str]) -> dict[str, str]:
     """Ours (transformers' ``WhisperEncoder``) → theirs: OpenAI's ``.pt``, a Hugging Face file or already ours.
 
-    The decoder is published with it and never used: ``decoder.*``, ``model.decoder.*`` and ``proj_out.*`` are left
-    out; everything else is mapped, so unknown names stay visible.
+    The decoder and the encoder's last norm are published with it and never used; they are left out. Everything else
+    is mapped, so unknown names stay visible.
     """
-    kept = [name for name in names if not name.startswith(("decoder.", "model.decoder.", "proj_out."))]
-    return {_whisper_name(name.removeprefix("model.")): name for name in kept}
+    unused = ("decoder.", "model.decoder.", "proj_out.", "encoder.ln_post.", "model.encoder.layer_norm.")
+    return {_whisper_name(name.removeprefix("model.")): name for name in names if not name.startswith(unused)}
 
 
 def _whisper_name(name: str) -> str:
@@ -68,4 +68,4 @@ def _whisper_name(name: str) -> str:
         return f"layers.{number}.{_WHISPER_BLOCK.get(layer, layer)}.{kind}"
     if name == "positional_embedding":
         return "embed_positions.weight"
-    return name.replace("ln_post.", "layer_norm.")
+    return name

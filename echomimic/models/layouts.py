@@ -1,0 +1,261 @@
+"""Where weights lie on disk, and finding them without copying anything.
+
+Understood: the official ``pretrained_weights`` folders of V1 and V2, the ComfyUI node pack's ``models/echo_mimic``,
+folders written by ``echomimic weights convert``, and the Hugging Face cache. Only names are looked at here; what is
+inside the files is judged when they are opened. Needs no torch.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from echomimic.errors import WeightsError
+from echomimic.variants import VARIANTS, Variant
+from echomimic.variants import variant as row_of
+
+CARD = "echomimic.json"
+"""Beside weights: which converted files make which model, and the sizes of networks that are not the official ones."""
+
+COMPONENTS = ("denoising_unet", "motion_module", "reference_unet", "guider", "vae", "whisper")
+OWN = COMPONENTS[:4]
+"""Components every model family has for itself; the other two are shared by all."""
+
+VAE_REPO, WHISPER_REPO = "stabilityai/sd-vae-ft-mse", "openai/whisper-tiny"
+_VAE_NAMES = (
+    "sd-vae-ft-mse/diffusion_pytorch_model.safetensors",
+    "sd-vae-ft-mse/diffusion_pytorch_model.bin",
+    "vae/diffusion_pytorch_model.safetensors",
+    "vae/diffusion_pytorch_model.bin",
+    "sd-vae-ft-mse.safetensors",
+)
+_VAE_IN_COMFYUI = ("*ft-mse*.safetensors", "*ft_mse*.safetensors", "diffusion_pytorch_model.safetensors")
+_WHISPER_NAMES = (
+    "audio_processor/whisper_tiny.pt",
+    "audio_processor/tiny.pt",
+    "whisper_tiny.pt",
+    "tiny.pt",
+    "audio_processor/whisper-tiny/model.safetensors",
+    "whisper-tiny/model.safetensors",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class WeightFiles:
+    """The files one model is loaded from.
+
+    ``paths`` has every component; a converted folder keeps motion modules in the denoising file, so both name the
+    same file there. ``networks`` holds sizes of networks that are not the official ones (see ``weights.Sizes``).
+    """
+
+    variant: str
+    paths: Mapping[str, Path]
+    networks: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def bytes(self) -> int:
+        """Size of all files together."""
+        return sum(path.stat().st_size for path in set(self.paths.values()))
+
+    def fingerprint(self) -> str:
+        """A short name for the content: sizes and samples of every file, so it survives moving and copying."""
+        digest = hashlib.sha256()
+        for name in COMPONENTS:
+            digest.update(f"{name}:{self.paths[name].stat().st_size}:".encode())
+            digest.update(_sample(self.paths[name]))
+        return digest.hexdigest()[:32]
+
+
+def _sample(path: Path, pieces: int = 32, length: int = 4096) -> bytes:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        starts = sorted({max(0, (size - length) * i // (pieces - 1)) for i in range(pieces)})
+        return b"".join(file.read(length) for start in starts if file.seek(start) >= 0)
+
+
+def find(variant: str, weights: Path | None = None) -> WeightFiles:
+    """The files of ``variant``: in ``weights`` if given, else in ``ECHOMIMIC_HOME``, else in the Hugging Face cache.
+
+    The shared autoencoder and Whisper encoder are looked for beside them first, then in the other places.
+    Raises :class:`WeightsError` that names what is missing, where it was looked for and what to do.
+    """
+    row = row_of(variant)
+    if not row.files:
+        raise WeightsError(f"the model {variant} needs no weights")
+    roots = _roots(row, weights)
+    for root in roots:
+        for folder in _folders(root, row):
+            card = read_card(folder)
+            if variant in card.get("models", {}):
+                return _converted(row, folder, card)
+            own = _own(row, folder)
+            if len(own) == len(OWN):
+                shared = _shared(row, [folder, *_around(folder, root), *_elsewhere(row)])
+                if len(shared) == 2:
+                    return WeightFiles(variant, {**own, **shared}, card.get("networks", {}))
+    raise _missing(row, roots)
+
+
+def present(variant: str, weights: Path | None = None) -> dict[str, Path]:
+    """The components of ``variant`` that are there, complete or not, from the place :func:`find` would use."""
+    row = row_of(variant)
+    try:
+        return dict(find(variant, weights).paths)
+    except WeightsError:
+        roots = [root for root in _roots(row, weights) if root.is_dir()]
+    places = [folder for root in roots for folder in _folders(root, row)]
+    own = max((_own(row, folder) for folder in places), key=len, default={})
+    return {**own, **_shared(row, [*places, *_elsewhere(row)])}
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """What ``echomimic.json`` in ``folder`` says; {} without one. Raises :class:`WeightsError` if it is unreadable."""
+    path = folder / CARD
+    if not path.is_file():
+        return {}
+    try:
+        card = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{path} cannot be read ({error}); convert the weights again") from error
+    if not isinstance(card, dict) or card.get("format") != 1:
+        raise WeightsError(f"{path} is not of format 1; convert the weights again with this version")
+    return card
+
+
+def home() -> Path | None:
+    """The folder named by ``ECHOMIMIC_HOME``, if it is set."""
+    value = os.environ.get("ECHOMIMIC_HOME", "").strip()
+    return Path(value).expanduser() if value else None
+
+
+def cache() -> Path:
+    """The Hugging Face cache, as huggingface_hub places it (``HF_HUB_CACHE``, ``HF_HOME``, ``XDG_CACHE_HOME``)."""
+    if value := os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE"):
+        return Path(value).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(os.environ.get("HF_HOME") or f"{base}/huggingface").expanduser() / "hub"
+
+
+def snapshot(repo: str) -> Path | None:
+    """The newest snapshot of ``repo`` in the Hugging Face cache."""
+    folder = cache() / f"models--{repo.replace('/', '--')}"
+    try:
+        named = folder / "snapshots" / (folder / "refs" / "main").read_text("utf-8").strip()
+    except OSError:
+        return None
+    return named if named.is_dir() else None
+
+
+def family(row: Variant) -> str:
+    """``v1`` or ``v2``."""
+    return row.name.partition("-")[0]
+
+
+def _roots(row: Variant, weights: Path | None) -> list[Path]:
+    if weights is not None:
+        weights = weights.expanduser()
+        if not weights.is_dir():
+            what = "is a file; give the folder it lies in" if weights.exists() else "does not exist"
+            raise WeightsError(f"the weights folder {weights} {what}")
+        return [weights]
+    return [place for place in (home(), snapshot(row.repo)) if place is not None]
+
+
+def _folders(root: Path, row: Variant) -> list[Path]:
+    """Folders under ``root`` that may hold the family's own files, the most specific first."""
+    kind = family(row)
+    bases = [root, root / "pretrained_weights", root / "echo_mimic", root / "models" / "echo_mimic"]
+    named = [base / name for base in bases for name in (kind, row.repo.rpartition("/")[2])]
+    return [folder for folder in (*named, *bases) if folder.is_dir()]
+
+
+def _around(folder: Path, root: Path) -> Iterator[Path]:
+    """Where shared files may lie beside ``folder``: ``root``, the folder above a family's, the node pack's."""
+    yield root
+    if folder.name in ("v1", "v2", "EchoMimic", "EchoMimicV2"):
+        yield folder.parent
+
+
+def _elsewhere(row: Variant) -> list[Path]:
+    repos = (row.repo, VARIANTS["v1"].repo)
+    return [place for place in (home(), *map(snapshot, repos)) if place is not None]
+
+
+def _own(row: Variant, folder: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for name in OWN:
+        official = folder / row.files[name]
+        for path in (official.with_suffix(".safetensors"), official):
+            if path.is_file():
+                found.setdefault(name, path)
+    return found
+
+
+def _shared(row: Variant, folders: list[Path]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    if vae := next(_vaes(folders), None):
+        found["vae"] = vae
+    if whisper := next(_whispers(row, folders), None):
+        found["whisper"] = whisper
+    return found
+
+
+def _vaes(folders: list[Path]) -> Iterator[Path]:
+    for folder in folders:
+        yield from (folder / name for name in _VAE_NAMES if (folder / name).is_file())
+        for pack in (folder, folder.parent):
+            if pack.name == "echo_mimic":
+                comfyui = pack.parent / "vae"
+                yield from (path for glob in _VAE_IN_COMFYUI for path in sorted(comfyui.glob(glob)))
+    if found := snapshot(VAE_REPO):
+        names = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
+        yield from (found / name for name in names if (found / name).is_file())
+
+
+def _whispers(row: Variant, folders: list[Path]) -> Iterator[Path]:
+    names = (row.files["whisper"], *_WHISPER_NAMES)
+    for folder in folders:
+        yield from (folder / name for name in names if (folder / name).is_file())
+    if (found := snapshot(WHISPER_REPO)) and (found / "model.safetensors").is_file():
+        yield found / "model.safetensors"
+
+
+def _converted(row: Variant, folder: Path, card: Mapping[str, Any]) -> WeightFiles:
+    names = card["models"][row.name]
+    paths = {name: folder / names[name] for name in COMPONENTS if name in names}
+    gone = [str(paths[name]) if name in paths else name for name in COMPONENTS if not paths.get(name, folder).is_file()]
+    if gone:
+        raise WeightsError(f"{folder} lacks {', '.join(gone)}; convert the weights again")
+    return WeightFiles(row.name, paths, card.get("networks", {}))
+
+
+def _missing(row: Variant, roots: list[Path]) -> WeightsError:
+    remedy = f"run `echomimic weights get {row.name}` or point --weights at the folder that has them"
+    if not roots:
+        return WeightsError(f"no weights for {row.name}: ECHOMIMIC_HOME is not set and nothing is cached; {remedy}")
+    folders = [folder for root in roots for folder in _folders(root, row)]
+    if mixed := _other_family(row, folders):
+        return mixed
+    best = max(folders, key=lambda folder: len(_own(row, folder)), default=roots[0])
+    have = {**_own(row, best), **_shared(row, [*folders, *_elsewhere(row)])}
+    gone = ", ".join(row.files[name] for name in COMPONENTS if name not in have)
+    looked = ", ".join(dict.fromkeys(map(str, [best, *roots])))
+    return WeightsError(f"weights for {row.name} are incomplete: {gone} not found (looked in {looked}); {remedy}")
+
+
+def _other_family(row: Variant, folders: list[Path]) -> WeightsError | None:
+    """An error if only the guider of the other family is there: V1 and V2 name the rest alike."""
+    other = next(r for r in VARIANTS.values() if r.files and family(r) != family(row))
+    if any((folder / row.files["guider"]).exists() for folder in folders):
+        return None
+    for folder in folders:
+        if (folder / other.files["guider"]).exists():
+            mine, theirs = family(row).upper(), family(other).upper()
+            return WeightsError(
+                f"{folder} holds {theirs} weights ({other.files['guider']}), but {row.name} needs {mine}'s "
+                f"({row.files['guider']}); run `echomimic weights get {row.name}` or choose a {theirs} model"
+            )
+    return None

@@ -1,0 +1,100 @@
+"""The five networks a model consists of: their sizes, their empty modules, and the tensors each one has.
+
+The denoiser and the reference net are U-Nets, the guider is V1's face locator or V2's pose encoder; the autoencoder
+and the Whisper encoder are shared by all models. Sizes other than the official ones come from ``echomimic.json``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, cast
+
+import torch
+from torch import nn
+
+from echomimic.errors import WeightsError
+from echomimic.models.guider import Guider
+from echomimic.models.keymaps import whisper_names
+from echomimic.models.manifests import Shapes, manifest
+from echomimic.models.unet import UNet, UNetConfig
+from echomimic.variants import Variant
+
+Network = Literal["denoiser", "reference", "guider", "vae", "whisper"]
+NETWORKS: tuple[Network, ...] = ("denoiser", "reference", "guider", "vae", "whisper")
+
+MOTION = "motion_modules."
+"""In the name of every tensor that ``motion_module.pth`` holds and ``denoising_unet.pth`` lacks."""
+TABLE = ".pe"
+"""End of the names of position tables, which a checkpoint may leave out because they are computed."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes of the networks; the default is official. ``vae`` holds diffusers' settings, None for the official ones.
+    The Whisper encoder has one size only.
+    """
+
+    unet: UNetConfig = UNetConfig()
+    guider: tuple[int, ...] = (16, 32, 96, 256)
+    vae: Mapping[str, Any] | None = None
+
+    @classmethod
+    def from_card(cls, card: Mapping[str, Any]) -> "Sizes":
+        """The sizes in the ``networks`` entry of ``echomimic.json``; {} means official."""
+        try:
+            unet = dict(card.get("unet", {}))
+            unet["channels"] = tuple(unet.get("channels", UNetConfig.channels))
+            guider = tuple(card.get("guider", cls.guider))
+            return cls(replace(UNetConfig(), **unet), guider, card.get("vae"))
+        except (TypeError, ValueError) as error:
+            raise WeightsError(f"echomimic.json describes unknown networks ({error})") from error
+
+    def to_card(self) -> dict[str, Any]:
+        """The ``networks`` entry of ``echomimic.json``; {} for the official sizes."""
+        official = Sizes()
+        card: dict[str, Any] = {"unet": asdict(self.unet)} if self.unet != official.unet else {}
+        card |= {"guider": list(self.guider)} if self.guider != official.guider else {}
+        return card | ({"vae": dict(self.vae)} if self.vae else {})
+
+
+def build(network: Network, row: Variant, sizes: Sizes) -> nn.Module:
+    """An empty module on the meta device, for inference."""
+    with torch.device("meta"):
+        module = _module(network, row, sizes)
+    return module.eval().requires_grad_(False)
+
+
+def _module(network: Network, row: Variant, sizes: Sizes) -> nn.Module:
+    if network == "denoiser":
+        return UNet(sizes.unet)
+    if network == "reference":
+        return UNet(sizes.unet.as_reference())
+    if network == "guider":
+        return Guider(guider_inputs(row), sizes.unet.channels[0], sizes.guider)
+    if network == "vae":
+        from echomimic.models import vae
+
+        return cast(nn.Module, vae.build_vae(sizes.vae or vae.CONFIG))
+    from echomimic.models import audio
+
+    return audio.build_encoder()
+
+
+def guider_inputs(row: Variant) -> int:
+    """Channels the guider sees: one of a mask, three of a drawing."""
+    return 1 if row.guide == "mask" else 3
+
+
+def shapes(network: Network, row: Variant, sizes: Sizes) -> Shapes:
+    """Name and shape of every tensor of a network, in our spelling; builds nothing if the sizes are official."""
+    official = Sizes()
+    if network in ("denoiser", "reference") and sizes.unet == official.unet:
+        parts = ("denoising_unet", "motion_module") if network == "denoiser" else ("reference_unet",)
+        return {key: shape for part in parts for key, shape in manifest(part).items()}
+    if network == "guider" and (sizes.guider, sizes.unet.channels[0]) == (official.guider, 320):
+        return manifest("face_locator_audio" if guider_inputs(row) == 1 else "pose_encoder")
+    if network == "vae" and not sizes.vae:
+        return manifest("vae")
+    if network == "whisper":
+        theirs = manifest("whisper_tiny")
+        return {ours: theirs[name] for ours, name in whisper_names(theirs).items()}
+    return {key: tuple(value.shape) for key, value in build(network, row, sizes).state_dict().items()}
