@@ -1,0 +1,116 @@
+"""Log-mel pictures of speech, computed in a stream: hours of sound in flat memory.
+
+80 triangular bands from 50 Hz to 8 kHz, one column every 10 ms (100 per second), 25 ms Hann window, pre-emphasis 0.97.
+Column i is centred at i x 10 ms. The mouth net was trained on exactly this definition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float32]
+
+RATE = 16_000
+HOP = 160
+WINDOW = 400
+BANDS = 80
+PER_SECOND = RATE // HOP
+CHUNK = 60 * PER_SECOND
+
+_FFT = 512
+_SCALE = 3.0
+_FLOOR = 3.2
+_ACTIVE_RANGE = 6.0
+
+
+class Sound(Protocol):
+    """What this room needs of a speech: 16 kHz mono samples that can be read in pieces."""
+
+    @property
+    def samples(self) -> int: ...
+
+    def read(self, start: int, stop: int) -> Array:
+        """Samples start to stop as float32 in -1 to 1, zero outside the speech."""
+        ...
+
+
+@dataclass(frozen=True)
+class Level:
+    """What one utterance is normalised by: its loudness and its spectral tilt, over the columns in which it speaks.
+
+    level: mean log power. tilt: (80,) mean log power per band minus the level. peak: log power of the loud columns.
+    """
+
+    level: float
+    tilt: Array
+    peak: float
+
+
+@lru_cache(maxsize=1)
+def filters() -> Array:
+    """(80, 257) triangular mel filters (HTK scale, peak 1)."""
+    mel = np.linspace(2595 * np.log10(1 + 50 / 700), 2595 * np.log10(1 + 8000 / 700), BANDS + 2)
+    edge = 700 * (10 ** (mel / 2595) - 1)
+    bins = np.fft.rfftfreq(_FFT, 1 / RATE)
+    rising = (bins - edge[:-2, None]) / np.diff(edge)[:-1, None]
+    falling = (edge[2:, None] - bins) / np.diff(edge)[1:, None]
+    return np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
+
+
+def log_mel(sound: Sound, start: int, stop: int) -> Array:
+    """(stop - start, 80) log-mel columns; columns outside the speech are those of silence."""
+    first = start * HOP - WINDOW // 2
+    wave = sound.read(first - 1, (stop - 1) * HOP + WINDOW // 2).astype(np.float32)
+    wave = wave[1:] - np.float32(0.97) * wave[:-1]
+    frames = np.lib.stride_tricks.sliding_window_view(wave, WINDOW)[::HOP] * np.hanning(WINDOW).astype(np.float32)
+    power = np.abs(np.fft.rfft(frames, _FFT)).astype(np.float32) ** 2
+    return np.asarray(np.log(power @ filters().T + 1e-7), dtype=np.float32)
+
+
+def columns(sound: Sound) -> int:
+    """How many columns the speech has."""
+    return sound.samples // HOP + 1
+
+
+def chunks(sound: Sound) -> Iterator[Array]:
+    """The log-mel picture of the whole speech, a minute at a time."""
+    total = columns(sound)
+    for start in range(0, total, CHUNK):
+        yield log_mel(sound, start, min(start + CHUNK, total))
+
+
+def loud(energy: npt.NDArray[np.float32]) -> float:
+    """The energy that a twentieth of the columns exceed: the mark speech activity is measured from."""
+    return float(np.quantile(energy, 0.95))
+
+
+def measure(sound: Sound) -> Level:
+    """Read the speech twice, first for its loudness, then for the mean spectrum of its active columns."""
+    energy = np.concatenate([mel.mean(1) for mel in chunks(sound)])
+    peak = loud(energy)
+    total, count = np.zeros(BANDS, np.float64), 0
+    for mel in chunks(sound):
+        active = mel[mel.mean(1) > peak - _ACTIVE_RANGE]
+        total, count = total + active.sum(0, dtype=np.float64), count + len(active)
+    spectrum = total / max(count, 1)
+    return Level(float(spectrum.mean()), (spectrum - spectrum.mean()).astype(np.float32), peak)
+
+
+def activity(mel: Array, level: Level) -> Array:
+    """Loudness of each column, 0 in silence to 1 in the loudest speech."""
+    return np.asarray(np.clip((mel.mean(1) - level.peak) / _ACTIVE_RANGE + 1, 0, 1), dtype=np.float32)
+
+
+def normalise(mel: Array, level: Level) -> Array:
+    """Log-mel relative to the utterance: level removed, tilt halved, a soft floor about 40 dB below the voice.
+
+    Level and microphone tilt say nothing about the mouth. The floor hides whether a pause is digital or room silence.
+    """
+    flat = (mel - level.level - 0.5 * level.tilt) / _SCALE
+    return np.asarray(np.logaddexp(flat * _SCALE, np.float32(-_FLOOR * _SCALE)) / _SCALE, dtype=np.float32)
