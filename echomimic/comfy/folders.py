@@ -1,0 +1,135 @@
+"""Where things lie on the user's server, asked of ``folder_paths``: weights, poses under the input folder, outputs."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import folder_paths
+
+from echomimic.errors import DriverError, WeightsError
+from echomimic.variants import Variant
+
+MODELS = "echo_mimic"
+"""Name of our folder among the server's model folders, as extra_model_paths.yaml may relocate it."""
+
+AUTO = "auto"
+DRIVERS = ("none", "auto")
+_DEPTH = 3
+_MOST_FOLDERS = 200
+
+
+def register() -> None:
+    """Tells the server about our model folder; folders that the user configured come first."""
+    folder_paths.add_model_folder_path(MODELS, os.path.join(folder_paths.models_dir, MODELS))
+
+
+def _weights_roots() -> list[Path]:
+    register()
+    return [Path(root) for root in folder_paths.get_folder_paths(MODELS)]
+
+
+def weights_choices() -> list[str]:
+    """``auto`` and every folder right under the model folders."""
+    names = {entry.name for root in _weights_roots() if root.is_dir() for entry in root.iterdir() if entry.is_dir()}
+    return [AUTO, *sorted(name for name in names if not name.startswith("."))]
+
+
+def weights_folder(choice: str, row: Variant) -> Path | None:
+    """The folder of the variant's files.
+
+    ``auto`` takes the one that holds most of them, None when there are none at all: then the package looks where it
+    always does. Raises :class:`WeightsError` when a folder was chosen by a name that does not exist.
+    """
+    roots = [root for root in _weights_roots() if root.is_dir()]
+    if choice != AUTO:
+        for root in roots:
+            inside = (root / choice).resolve()
+            if inside.is_dir() and inside.is_relative_to(root.resolve()):
+                return inside
+        raise WeightsError(
+            f"weights {choice!r} is no folder in {_weights_roots()[0]}; choose {AUTO} or refresh the page"
+        )
+    places = [*roots, *(entry for root in roots for entry in sorted(root.iterdir()) if entry.is_dir())]
+    found = max(places, key=lambda place: _held(place, row), default=None)
+    return found if found is not None and _held(found, row) else None
+
+
+def _held(folder: Path, row: Variant) -> int:
+    return sum((folder / name).exists() for name in row.files.values())
+
+
+def home() -> Path:
+    """The folder that users are told to put weights into."""
+    return _weights_roots()[0]
+
+
+def vae_choices() -> list[str]:
+    """``auto`` and the autoencoders the user has for other nodes."""
+    return [AUTO, *folder_paths.get_filename_list("vae")]
+
+
+def vae_file(choice: str) -> Path | None:
+    """The chosen autoencoder's file; None for ``auto``. Raises :class:`WeightsError` when it is gone."""
+    if choice == AUTO:
+        return None
+    found = folder_paths.get_full_path("vae", choice)
+    if found is None:
+        raise WeightsError(f"vae {choice!r} is not in the vae folder any more; choose {AUTO} or refresh the page")
+    return Path(found)
+
+
+def pose_choices() -> list[str]:
+    """``none``, ``auto``, then every motion file and every folder of pose files under the input folder."""
+    return [*DRIVERS, *sorted(_poses(Path(folder_paths.get_input_directory())))]
+
+
+def _poses(inputs: Path) -> Iterator[str]:
+    for count, (place, folders, files) in enumerate(os.walk(inputs)):
+        inside = Path(place).relative_to(inputs)
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        if len(inside.parts) >= _DEPTH or count >= _MOST_FOLDERS:
+            folders.clear()
+        yield from ((inside / name).as_posix() for name in files if name.endswith(".npz"))
+        if inside.parts and any(name.endswith((".pkl", ".npy")) for name in files):
+            yield inside.as_posix()
+
+
+def driver_of(pose_dir: str) -> str:
+    """The package's driver for a value of the pose_dir widget. Raises :class:`DriverError` naming the choices."""
+    name = str(pose_dir or "none").strip()
+    if name.lower() in DRIVERS:
+        return name.lower()
+    inputs = Path(folder_paths.get_input_directory()).resolve()
+    place = (inputs / name).resolve()
+    if not place.is_relative_to(inputs) or not place.exists():
+        raise DriverError(f"pose_dir {name!r} is not in {inputs}; choose one of {_listed(pose_choices())}")
+    return str(place)
+
+
+def _listed(names: Sequence[str], most: int = 8) -> str:
+    more = f", … ({len(names)} in all)" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def stamp(path: Path | str | None) -> tuple[tuple[str, int, int], ...]:
+    """Names, sizes and times of a file, or of a folder's files: changes when what lies there changes."""
+    if path is None or not Path(path).exists():
+        return ()
+    place = Path(path)
+    files = sorted(place.iterdir()) if place.is_dir() else [place]
+    return tuple((str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in files)
+
+
+def output_file(width: int, height: int, prefix: str = "video/EchoMimic") -> tuple[Path, str]:
+    """A new name in the output folder for a video of that size, and its subfolder as the editor wants it."""
+    folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
+        prefix, folder_paths.get_output_directory(), width, height
+    )
+    return Path(folder) / f"{name}_{counter:05}_.mp4", subfolder
+
+
+def scratch(name: str) -> Path:
+    """A path in the server's temp folder, which the server empties itself."""
+    folder = Path(folder_paths.get_temp_directory())
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / name

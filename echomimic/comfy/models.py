@@ -1,0 +1,123 @@
+"""The model that Echo_LoadModel hands on: kept between prompts, moved and evicted by the server's own management."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import comfy.model_management as management
+
+from echomimic import engine
+from echomimic.comfy import folders
+from echomimic.engine import Engine
+from echomimic.errors import ResourceError
+from echomimic.progress import Report, silent
+from echomimic.request import Settings, options
+from echomimic.variants import variant
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides what is loaded; equal recipes share one engine."""
+
+    settings: Settings
+    files: tuple[tuple[str, int, int], ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """The ECHOMIMIC_MODEL on the wire: settings every job of it starts from, and its engine.
+
+    ``patcher`` is what the server moves between its memories; None for the preview and for offloading, where the
+    engine places its parts itself.
+    """
+
+    settings: Settings
+    engine: Engine
+    patcher: Any = None
+
+    def ready(self) -> None:
+        """Has the server make room, and bring the networks where they run."""
+        if self.patcher is not None:
+            management.load_models_gpu([self.patcher])
+
+
+def recipe(name: str, dtype: str, offload: str, weights: str, vae: str) -> Recipe:
+    """The recipe for the loader's widgets. Raises the package's errors."""
+    if variant(name).engine == "preview":
+        return Recipe(Settings(model=name))
+    folder, chosen_vae = folders.weights_folder(weights, variant(name)), folders.vae_file(vae)
+    settings = Settings(model=name, dtype=_dtype(dtype), offload=offload, weights=folder, device=_device())
+    if chosen_vae is not None:
+        settings = _with_vae(settings, chosen_vae)
+    return Recipe(settings, (*folders.stamp(folder), *folders.stamp(chosen_vae)))
+
+
+def _with_vae(settings: Settings, path: Path) -> Settings:
+    if "vae" not in {f.name for f in fields(Settings)}:
+        raise ResourceError(f"this version cannot use {path.name} as its VAE; choose {folders.AUTO}")
+    return replace(settings, **{"vae": path})  # type: ignore[arg-type]
+
+
+def _device() -> str:
+    """The server's device in the package's words."""
+    kind = str(management.get_torch_device().type)
+    device = next(option for option in options(Settings) if option.name == "device")
+    return kind if kind in device.choices else "auto"
+
+
+def _dtype(wanted: str) -> str:
+    """``auto`` in the server's opinion."""
+    if wanted != "auto":
+        return wanted
+    device = management.get_torch_device()
+    if management.should_use_fp16(device):
+        return "fp16"
+    return "bf16" if management.should_use_bf16(device) else "fp32"
+
+
+class Shelf:
+    """Keeps the one model that was used last: the server may drop a node's output, loading it anew takes minutes."""
+
+    def __init__(self) -> None:
+        self._kept: tuple[Recipe, Model] | None = None
+
+    def get(self, wanted: Recipe, report: Report = silent) -> Model:
+        """The model of this recipe, loaded if it is not the one that lies here."""
+        if self._kept is None or self._kept[0] != wanted:
+            self._kept = None
+            self._kept = wanted, _load(wanted.settings, report)
+        return self._kept[1]
+
+    def clear(self) -> None:
+        """Lets go of it."""
+        self._kept = None
+
+
+SHELF = Shelf()
+
+
+def _load(settings: Settings, report: Report) -> Model:
+    if settings.variant.engine != "preview":
+        management.free_memory(_bytes(settings), management.get_torch_device())
+    made = engine.load(settings, report)
+    networks = getattr(made, "networks", None)
+    managed = settings.offload == "none" and isinstance(networks, Mapping)
+    return Model(settings, made, _patcher(networks) if managed and networks else None)
+
+
+def _bytes(settings: Settings) -> int:
+    """A little more than what the files take, to make room before loading."""
+    folder = settings.weights
+    named = [folder / name for name in settings.variant.files.values()] if folder else []
+    size = sum(path.stat().st_size for path in named if path.is_file())
+    return int(size * (1.2 if settings.dtype == "fp32" else 0.7))
+
+
+def _patcher(networks: Mapping[str, Any]) -> Any:
+    """All networks as one model of the server's: each of them is needed for every window."""
+    import torch
+    from comfy.model_patcher import ModelPatcher
+
+    together = torch.nn.ModuleDict(dict(networks))
+    return ModelPatcher(together, management.get_torch_device(), management.unet_offload_device())
