@@ -14,6 +14,9 @@ from echomimic.request import Settings
 SMALLEST_FACE = 24
 """Width in pixels of the smallest face whose mesh can be trusted."""
 
+CHANCE = 10
+"""Width in pixels below which a find is a chance pattern, not a face."""
+
 
 @dataclass(frozen=True, eq=False)
 class Conditions:
@@ -83,7 +86,7 @@ def gather(
 
 
 def _choose_face(picture: Picture, index: int, name: str, settings: Settings) -> Face | None:
-    faces = find_faces(picture)
+    faces = [face for face in find_faces(picture) if _width(face) >= CHANCE]
     if not faces:
         if settings.variant.guide == "hands" or (settings.variant.guide == "mask" and settings.no_face == "whole"):
             return None
@@ -92,7 +95,13 @@ def _choose_face(picture: Picture, index: int, name: str, settings: Settings) ->
         count = "1 face was" if len(faces) == 1 else f"{len(faces)} faces were"
         raise NoFaceError(f"face {index} was asked for, but {count} found in {name}; choose 0 to {len(faces) - 1}")
     face = faces[index]
-    width = float(face.points[:, 0].max() - face.points[:, 0].min())
-    if width < SMALLEST_FACE:
-        raise NoFaceError(f"the face in {name} is only {width:.0f} pixels wide; use a larger picture or crop it closer")
+    if _width(face) < SMALLEST_FACE:
+        raise NoFaceError(
+            f"the face in {name} is too small: {_width(face):.0f} pixels wide, at least {SMALLEST_FACE} are needed; "
+            "use a larger picture"
+        )
     return face
+
+
+def _width(face: Face) -> float:
+    return float(face.points[:, 0].max() - face.points[:, 0].min())
