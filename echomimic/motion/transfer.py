@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from echomimic.motion.affine import apply_affine, fit_affine
-from echomimic.motion.face import POINTS, FaceMotion, Points
+from echomimic.motion.face import POINTS
 from echomimic.motion.metric import Doubles, metric_motion, project
 
 CANVAS = 512
@@ -87,18 +87,3 @@ def geometry_of(points: npt.NDArray[np.floating], size: tuple[int, int]) -> Geom
     relative = many / np.array([size[0], size[1], size[0]], np.float64)
     shape = np.shape(points)[:-2]
     return Geometry(*(a.reshape(*shape, *a.shape[1:]) for a in (relative, vertices, poses)))
-
-
-def sync_face(motion: FaceMotion, face: Points, size: tuple[int, int], *, align: bool = True) -> FaceMotion:
-    """`motion` transferred to a portrait by the official arithmetic.
-
-    face: (478, 3) points of the portrait in pixels of its `size`. The result is in pixels of `size`; its depth is the
-    portrait's own. The official code is square only; here the shorter side is padded for the projection.
-    """
-    side = max(size)
-    margin = (side - np.array(size, np.float64)) / 2
-    padded = np.asarray(face, np.float64) + np.append(margin, 0.0)
-    moved = transfer(geometry_of(motion.points, motion.size), geometry_of(padded, (side, side)), align=align, size=side)
-    points = np.broadcast_to(np.asarray(face, np.float32), (len(motion), POINTS, 3)).copy()
-    points[..., :2] = moved - margin
-    return FaceMotion(points, fps=motion.fps, size=size, found=motion.seen)

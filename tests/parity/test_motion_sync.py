@@ -5,7 +5,7 @@ import pytest
 
 from echomimic.motion.affine import fit_affine
 from echomimic.motion.metric import metric_motion, project
-from echomimic.motion.sync import Geometry, transfer
+from echomimic.motion.transfer import Geometry, transfer
 from tests.parity import fixtures
 
 CASE = "v1_motion_sync"

@@ -1,0 +1,43 @@
+"""Smoothing and resampling of tracks: arrays whose first axis is time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Track = npt.NDArray[Any]
+
+
+def gaussian(track: Track, sigma: float) -> Track:
+    """`track` smoothed along time by a Gaussian of `sigma` frames; the ends are held. Same shape and type."""
+    if sigma <= 0 or len(track) < 2:
+        return track
+    reach = max(1, int(3 * sigma + 0.5))
+    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    weights /= weights.sum()
+    padded = np.concatenate([np.repeat(track[:1], reach, 0), track, np.repeat(track[-1:], reach, 0)])
+    smooth = np.zeros(track.shape, np.float64)
+    for offset, weight in enumerate(weights):
+        smooth += weight * padded[offset : offset + len(track)]
+    return smooth.astype(track.dtype)
+
+
+def at_times(track: Track, moments: npt.NDArray[np.float64]) -> Track:
+    """`track` at fractional frame numbers, linear in between and held at the ends. Same type; flags by the nearest."""
+    moments = np.clip(moments, 0, len(track) - 1)
+    if track.dtype == np.bool_:
+        return np.asarray(track[np.rint(moments).astype(int)])
+    low = np.minimum(np.floor(moments).astype(int), max(0, len(track) - 2))
+    share = (moments - low).reshape(-1, *[1] * (track.ndim - 1))
+    high = np.minimum(low + 1, len(track) - 1)
+    return np.asarray(track[low] * (1 - share) + track[high] * share, dtype=track.dtype)
+
+
+def bridge(track: Track, known: npt.NDArray[np.bool_]) -> Track:
+    """`track` with the frames that are not `known` interpolated from those that are, held at the ends."""
+    frames = np.flatnonzero(known)
+    if not len(frames) or len(frames) == len(track):
+        return track
+    return at_times(track[frames], np.interp(np.arange(len(track)), frames, np.arange(len(frames))))
