@@ -1,0 +1,116 @@
+"""The sampling loop: noise becomes the latents of the whole video, window by window, step by step.
+
+Latents are (F, 4, H/8, W/8) float32 in main memory, whatever the device: they are all that grows with the video.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from echomimic.diffusion.schedule import Sampler
+from echomimic.diffusion.windows import Window
+from echomimic.request import Settings
+
+Predict = Callable[[Tensor, int, Sequence[int]], Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """In what the six official pipelines differ, and which of their quirks are repeated.
+
+    ``rotation``: frames the windows move per step. ``clamp`` bounds the first noise. ``divide``: frames that lie
+    in several windows get the mean of their predictions, not the sum. ``half_reference`` rounds the reference
+    features through float16. ``noise_dtype``: format the noise is drawn in.
+    """
+
+    rotation: int
+    clamp: float | None
+    divide: bool = True
+    half_reference: bool = False
+    noise_dtype: torch.dtype = torch.float32
+
+    @classmethod
+    def of(cls, settings: Settings, dtype: torch.dtype = torch.float32) -> "Rules":
+        """The rules of the settings' variant; ``faithful`` adds the quirks, ``dtype`` is the networks' format."""
+        row, faithful = settings.variant, settings.faithful
+        unguided = settings.cfg is not None and settings.cfg <= 1
+        return cls(
+            rotation=row.rotation,
+            clamp=row.noise_clamp,
+            divide=not (faithful and unguided and row.sums_overlaps),
+            half_reference=faithful,
+            noise_dtype=dtype if faithful else torch.float32,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Where the loop is: after ``window`` of ``windows`` in ``step`` (from 0).
+
+    Behind a step's last window, ``velocity`` is the prediction that was used and ``latents`` are those of the
+    next step; before that it is None. ``clean`` (4, h, w) is then the middle frame as the network imagines it.
+    """
+
+    step: int
+    window: int
+    windows: int
+    latents: Tensor
+    velocity: Tensor | None = None
+    clean: Tensor | None = None
+
+
+def first_noise(frames: int, height: int, width: int, seed: int, rules: Rules, sigma: float = 1.0) -> Tensor:
+    """The latents to start from, for a video of ``height`` × ``width`` pixels.
+
+    The numbers are those of the official draw of shape (1, 4, F, h, w) from a CPU generator: the same for every
+    device and, to rounding, for every dtype.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    shape = (1, 4, frames, height // 8, width // 8)
+    noise = torch.randn(shape, generator=generator, dtype=rules.noise_dtype)[0].transpose(0, 1)
+    return bounded(noise, rules).float().contiguous() * sigma
+
+
+def bounded(noise: Tensor, rules: Rules) -> Tensor:
+    """Official: all but the V1 pose pipelines cut the noise off at ±1.5."""
+    return noise if rules.clamp is None else noise.clamp(-rules.clamp, rules.clamp)
+
+
+def denoise(
+    latents: Tensor,
+    sampler: Sampler,
+    predict: Predict,
+    windows: Callable[[int], Sequence[Window]],
+    *,
+    divide: bool = True,
+    begin: int = 0,
+) -> Iterator[Moment]:
+    """All steps from ``begin`` on: predict every window, blend the predictions, take one step for all frames.
+
+    Yields after every window, so that whoever iterates can report, save and stop. ``latents`` may be overwritten.
+    """
+    for step in range(begin, len(sampler.timesteps)):
+        seen, planned = sampler.scaled(latents, step), windows(step)
+        velocity, weight = torch.zeros_like(latents), torch.zeros(len(latents), 1, 1, 1)
+        for number, window in enumerate(planned, 1):
+            predicted = predict(seen[list(window.frames)], sampler.timesteps[step], window.frames)
+            _blend(velocity, weight, predicted, window)
+            if number < len(planned):
+                yield Moment(step, number, len(planned), latents)
+        if divide:
+            velocity /= weight
+        middle = len(latents) // 2
+        clean = sampler.clean(velocity[middle], step, seen[middle])
+        latents = sampler.step(velocity, step, latents)
+        yield Moment(step, len(planned), len(planned), latents, velocity, clean)
+
+
+def _blend(velocity: Tensor, weight: Tensor, predicted: Tensor, window: Window) -> None:
+    """Adds a window's predictions; of a frame it names twice only the later one counts, once (as official)."""
+    places = window.last_places()
+    frames = [window.frames[place] for place in places]
+    weights = torch.tensor([window.weights[place] for place in places])[:, None, None, None]
+    velocity[frames] += weights * predicted[places]
+    weight[frames] += weights
