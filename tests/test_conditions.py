@@ -1,0 +1,97 @@
+"""What is gathered before rendering: the face, the frame, the length."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from echomimic.conditions import gather
+from echomimic.errors import NoFaceError, SpeechError
+from echomimic.media.audio import Speech
+from echomimic.media.image import read_picture, resize
+from echomimic.request import Settings
+
+TONE = Speech.from_array(0.3 * np.sin(np.arange(16000) * 0.1), 16000)
+
+
+@pytest.fixture
+def picture(portrait: Path) -> np.ndarray:
+    return read_picture(portrait)
+
+
+@pytest.mark.parametrize(("fps", "length", "frames"), [(None, 0, 25), (24.0, 0, 24), (29.97, 0, 30), (25.0, 7, 7)])
+def test_length_is_the_speechs_unless_given(picture: np.ndarray, fps: float | None, length: int, frames: int) -> None:
+    assert gather(picture, TONE, Settings(fps=fps, length=length)).frames == frames
+
+
+def test_the_face_asked_for_is_taken(picture: np.ndarray) -> None:
+    two = np.concatenate([picture, resize(picture, 400, 576)[:, :400]], axis=1)
+    large, other = (gather(two, TONE, Settings(), face=i).face for i in (0, 1))
+    assert large is not None
+    assert other is not None
+    assert large.points[:, 0].mean() < 576 < other.points[:, 0].mean()
+    with pytest.raises(NoFaceError, match="2 faces were found"):
+        gather(two, TONE, Settings(), face=2)
+
+
+def test_faces_that_cannot_be_used() -> None:
+    with pytest.raises(NoFaceError, match="no face"):
+        gather(np.full((200, 200, 3), 128, np.uint8), TONE, Settings())
+
+
+def test_a_face_too_small(picture: np.ndarray) -> None:
+    tiny = np.full((300, 300, 3), 128, np.uint8)
+    tiny[100:150, 100:150] = resize(picture, 50, 50)
+    with pytest.raises(NoFaceError, match=r"too small|no face"):
+        gather(tiny, TONE, Settings())
+
+
+def test_silence(picture: np.ndarray) -> None:
+    quiet = Speech.from_array(np.zeros(16000), 16000)
+    with pytest.raises(SpeechError, match="silent"):
+        gather(picture, quiet, Settings())
+    assert gather(picture, quiet, Settings(), allow_silence=True).frames == 25
+
+
+@pytest.mark.parametrize(
+    ("settings", "size"),
+    [
+        (Settings(), (512, 512)),
+        (Settings(size=300), (300, 300)),
+        (Settings(width=400), (400, 400)),
+        (Settings(width=400, height=200), (400, 200)),
+        (Settings(crop="head"), (512, 512)),
+        (Settings(crop="head", width=300, height=400), (300, 400)),
+        (Settings(model="v2"), (768, 768)),
+        (Settings(model="v1", width=512, height=640), (512, 640)),
+    ],
+)
+def test_frame_size(picture: np.ndarray, settings: Settings, size: tuple[int, int]) -> None:
+    frame = gather(picture, TONE, settings).frame
+    assert (frame.width, frame.height) == size
+    if settings.model == "preview":
+        assert (frame.right - frame.left) / (frame.bottom - frame.top) == pytest.approx(size[0] / size[1], rel=0.01)
+
+
+def test_a_wide_picture_keeps_its_proportions(picture: np.ndarray) -> None:
+    wide = np.pad(picture, ((0, 0), (0, 600), (0, 0)), constant_values=90)
+    frame = gather(wide, TONE, Settings()).frame
+    assert frame.height == 512
+    assert frame.width / frame.height == pytest.approx(wide.shape[1] / wide.shape[0], rel=0.01)
+
+
+def test_paste_back_is_seamless(picture: np.ndarray) -> None:
+    settings = Settings(crop="head", paste_back=True)
+    large = np.pad(picture, ((100, 201), (300, 301), (0, 0)), mode="reflect")
+    job = gather(large, TONE, settings)
+    assert job.canvas is not None
+    assert job.canvas.shape[:2] == (876, 1176)
+    whole = job.frame.paste(resize(job.frame.cut(large), 512, 512), job.canvas)
+    assert np.abs(whole.astype(int) - job.canvas).mean() < 1.0
+    marked = job.frame.paste(np.zeros((512, 512, 3), np.uint8), job.canvas)
+    assert (marked[0] == job.canvas[0]).all()
+    assert marked[(job.frame.top + job.frame.bottom) // 2, (job.frame.left + job.frame.right) // 2].max() == 0
+
+
+def test_options_without_effect_are_said(picture: np.ndarray) -> None:
+    assert any("steps" in note for note in gather(picture, TONE, Settings(steps=9)).notes)
