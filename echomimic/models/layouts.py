@@ -64,16 +64,19 @@ class WeightFiles:
         """A short name for the content: sizes and samples of every file, so it survives moving and copying."""
         digest = hashlib.sha256()
         for name in COMPONENTS:
-            digest.update(f"{name}:{self.paths[name].stat().st_size}:".encode())
-            digest.update(_sample(self.paths[name]))
+            digest.update(f"{name}:{content(self.paths[name])}".encode())
         return digest.hexdigest()[:32]
 
 
-def _sample(path: Path, pieces: int = 32, length: int = 4096) -> bytes:
+def content(path: Path, pieces: int = 32, length: int = 4096) -> str:
+    """A short name for what is in a file, from its size and samples spread over it."""
     size = path.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
     with path.open("rb") as file:
-        starts = sorted({max(0, (size - length) * i // (pieces - 1)) for i in range(pieces)})
-        return b"".join(file.read(length) for start in starts if file.seek(start) >= 0)
+        for i in range(pieces):
+            file.seek(max(0, (size - length) * i // (pieces - 1)))
+            digest.update(file.read(length))
+    return digest.hexdigest()
 
 
 def find(variant: str, weights: Path | None = None) -> WeightFiles:
@@ -94,7 +97,7 @@ def find(variant: str, weights: Path | None = None) -> WeightFiles:
             own = _own(row, folder)
             if len(own) == len(OWN):
                 shared = _shared(row, [folder, *_around(folder, root), *_elsewhere(row)])
-                if len(shared) == 2:
+                if len(shared) == len(COMPONENTS) - len(OWN):
                     return WeightFiles(variant, {**own, **shared}, card.get("networks", {}))
     raise _missing(row, roots)
 
@@ -109,6 +112,30 @@ def present(variant: str, weights: Path | None = None) -> dict[str, Path]:
     places = [folder for root in roots for folder in _folders(root, row)]
     own = max((_own(row, folder) for folder in places), key=len, default={})
     return {**own, **_shared(row, [*places, *_elsewhere(row)])}
+
+
+def place(row: Variant, root: Path) -> Path | None:
+    """The folder under ``root`` that holds the model: a converted one, or one with its denoising file."""
+    folders = _folders(_roots(row, root)[0], row)
+    for folder in folders:
+        if row.name in read_card(folder).get("models", {}):
+            return folder
+    strangers = {r.files["guider"] for r in VARIANTS.values() if r.files and family(r) != family(row)}
+    for folder in folders:
+        foreign = any((folder / name).exists() for name in strangers) and not (folder / row.files["guider"]).exists()
+        if "denoising_unet" in _own(row, folder) and not foreign:
+            return folder
+    return None
+
+
+def expected(row: Variant, folder: Path, root: Path) -> dict[str, Path]:
+    """Where every component of the model is, or would be if it were there; ``folder`` is its :func:`place`."""
+    card = read_card(folder)
+    if names := card.get("models", {}).get(row.name):
+        return {name: folder / names[name] for name in COMPONENTS}
+    shared = _shared(row, [folder, *_around(folder, root), *_elsewhere(row)])
+    missing = {name: folder / row.files[name] for name in COMPONENTS}
+    return {**missing, **_own(row, folder), **shared}
 
 
 def read_card(folder: Path) -> dict[str, Any]:
