@@ -125,3 +125,14 @@ _FOLLOWERS = (
 def _step(x: Array, low: float, high: float) -> Array:
     t = np.clip((x - low) / (high - low), 0.0, 1.0)
     return np.asarray(t * t * (3.0 - 2.0 * t), dtype=np.float32)
+
+
+@functools.cache
+def eye_weight() -> Array:
+    """(478,) how much of a point's motion belongs to the lids and irises."""
+    weight = np.zeros(MESH_POINTS + 10, np.float32)
+    for eye in EYES:
+        weight[list(eye.crease)] = 0.6
+        weight[[*eye.upper, *eye.lower, *eye.iris]] = 1.0
+    weight.flags.writeable = False
+    return weight

@@ -12,16 +12,13 @@ import numpy.typing as npt
 from echomimic.faces.geometry import (
     MESH_POINTS,
     MOUTH_CORNERS,
-    STABLE,
-    canonical_face,
     head_pose,
     mirror,
     mouth_width,
-    rotation_angles,
-    umeyama,
 )
-from echomimic.motion.anatomy import BROWS, EYES, FLIP, brow_weight, forehead_weight, speech_weight
+from echomimic.motion.anatomy import BROWS, EYES, brow_weight, forehead_weight, speech_weight
 from echomimic.motion.face import FaceMotion
+from echomimic.motion.heads import closed_mouth, split
 from echomimic.motion.performance import Performance
 from echomimic.motion.smooth import bridge, gaussian
 
@@ -34,7 +31,6 @@ _SYMMETRY = 0.5
 """Share of an expression that is replaced by the mean of itself and its mirror: trackers skew a turned mouth."""
 _BODY_FOLLOWS = 0.2
 _GAZE_LIMIT = 0.06
-_BRIDGE_OF_NOSE = (168, 6, 197)
 
 
 def performance_from_motion(motion: FaceMotion, points: Array | None = None) -> Performance:
@@ -43,16 +39,16 @@ def performance_from_motion(motion: FaceMotion, points: Array | None = None) -> 
     Rotations are about the mean pose of the whole motion, so that a driver who looks aside turns no portrait aside.
     points: (478, 3) of the portrait that will give it; a smaller mouth than the driver's then makes smaller motions.
     """
-    heads = _heads(motion)
+    heads = split(motion)
     face = gaussian(heads.face, _JITTER * motion.fps)
-    rotation = gaussian(heads.rotation, 1.4 * _JITTER * motion.fps)
-    place = gaussian(heads.place, 1.4 * _JITTER * motion.fps)
+    rotation = gaussian(heads.angles, 1.4 * _JITTER * motion.fps)
+    place = gaussian((heads.place - heads.home) / np.median(heads.scale), 1.4 * _JITTER * motion.fps)
     moved = _expression(face)
     brow = moved[:, list(BROWS), 1].mean(1)
     moved = moved * np.maximum(speech_weight(), forehead_weight())[None, :, None]
     moved[:, :, 1] -= brow[:, None] * brow_weight() * forehead_weight()
     if points is not None:
-        moved *= 1 + speech_weight()[:, None] * (_mouth_ratio(face, points) - 1)
+        moved *= 1 + speech_weight()[:, None] * np.float32(_mouth_ratio(face, points) - 1)
     coefficients, basis = compressed(moved, COEFFICIENTS)
     blink = _blink(face)
     return Performance(
@@ -60,11 +56,11 @@ def performance_from_motion(motion: FaceMotion, points: Array | None = None) -> 
         expression=coefficients,
         basis=basis,
         rotation=rotation,
-        translation=place,
+        translation=place.astype(np.float32),
         blink=blink,
         gaze=_gaze(face, blink),
         brow=brow,
-        body=np.float32(_BODY_FOLLOWS) * place,
+        body=(_BODY_FOLLOWS * place).astype(np.float32),
     )
 
 
@@ -81,43 +77,17 @@ def compressed(moved: Array, count: int) -> tuple[Array, Array]:
     return (flat @ basis.T).astype(np.float32), basis.reshape(-1, MESH_POINTS, 3).astype(np.float32)
 
 
-def _mouth_ratio(face: Array, points: Array) -> np.float32:
+def _mouth_ratio(face: Array, points: Array) -> float:
     """Width of the portrait's mouth against the driver's, both in outer eye distances; within reason."""
     own = mouth_width(points) / head_pose(points).scale
     drivers = float(np.median(np.linalg.norm(face[:, MOUTH_CORNERS[0]] - face[:, MOUTH_CORNERS[1]], axis=1)))
-    return np.float32(np.clip(own / max(drivers, 1e-3), 0.8, 1.2))
-
-
-class _Heads:
-    """What `_heads` finds: (F, 478, 3) canonical points, (F, 3) relative rotation, (F, 2) relative place."""
-
-    def __init__(self, face: Array, turns: npt.NDArray[np.float64], place: Array) -> None:
-        self.face, self.place = face, place
-        u, _, vt = np.linalg.svd(turns.mean(0))
-        mean = u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt
-        relative = turns @ mean.T
-        self.rotation = np.array([rotation_angles(turn) for turn in relative], np.float32)
-
-
-def _heads(motion: FaceMotion) -> _Heads:
-    """Takes the head pose out of the points, by the points that expression hardly moves."""
-    stable = list(STABLE)
-    target = canonical_face()[stable] * FLIP
-    faces, turns, scales = [], [], []
-    for points in motion.points:
-        scale, rotation, shift = umeyama(target, points[stable])
-        faces.append((points - shift) @ rotation / np.float32(scale) * FLIP)
-        turns.append(rotation.astype(np.float64))
-        scales.append(scale)
-    between = motion.points[:, list(_BRIDGE_OF_NOSE), :2].mean(1) / np.median(scales)
-    return _Heads(np.array(faces, np.float32), np.array(turns), between - np.median(between, axis=0))
+    return float(np.clip(own / max(drivers, 1e-3), 0.8, 1.2))
 
 
 def _expression(face: Array) -> Array:
     """(F, 468, 3) displacement from the driver's neutral: the mean of its most closed mouths."""
     mesh = face[:, :MESH_POINTS]
-    gap = np.linalg.norm(mesh[:, 13] - mesh[:, 14], axis=1)
-    neutral = mesh[gap <= np.quantile(gap, 0.15)].mean(0)
+    neutral = closed_mouth(face)[:MESH_POINTS]
     moved = mesh - neutral
     mirrored = moved[:, mirror()] * np.array([-1, 1, 1], np.float32)
     return np.asarray(moved * (1 - _SYMMETRY / 2) + mirrored * (_SYMMETRY / 2), dtype=np.float32)
