@@ -77,11 +77,9 @@ def gain(
     for name, factor in {"mouth": mouth, "brows": brows, "eyes": eyes, "head": head}.items():
         check_gain(name, factor)
     heads = split(motion)
-    factors = (
-        1 + _speech_weight_of_all() * (mouth - 1) + _brow_weight_of_all() * (brows - 1) + eye_weight() * (eyes - 1)
-    )
+    factors = _shares() @ np.array([mouth, brows, eyes, head], np.float32)
     rest = _neutral(heads.face)
-    face = rest + (heads.face - rest) * factors[:, None].astype(np.float32)
+    face = rest + (heads.face - rest) * factors[:, None]
     return _calmer(replace(heads, face=face), head).joined(motion)
 
 
@@ -128,8 +126,12 @@ def _speech_weight_of_all() -> npt.NDArray[np.float32]:
     return np.concatenate([speech_weight(), np.zeros(10, np.float32)])
 
 
-def _brow_weight_of_all() -> npt.NDArray[np.float32]:
-    return np.concatenate([forehead_weight(), np.zeros(10, np.float32)])
+def _shares() -> npt.NDArray[np.float32]:
+    """(478, 4) how much of each point's motion belongs to mouth, brows, eyes and the rest of the head; rows sum to 1."""
+    eyes = eye_weight()
+    brows = np.concatenate([forehead_weight(), np.zeros(10, np.float32)]) * (1 - eyes)
+    mouth = _speech_weight_of_all() * (1 - eyes)
+    return np.stack([mouth, brows, eyes, 1 - eyes - brows - mouth], axis=1)
 
 
 def _each(motion: M, change: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]) -> M:
