@@ -127,7 +127,7 @@ def _speech_weight_of_all() -> npt.NDArray[np.float32]:
 
 
 def _shares() -> npt.NDArray[np.float32]:
-    """(478, 4) how much of each point's motion belongs to mouth, brows, eyes and the rest of the head; rows sum to 1."""
+    """(478, 4) share of mouth, brows, eyes and the rest of the head in every point; rows sum to 1."""
     eyes = eye_weight()
     brows = np.concatenate([forehead_weight(), np.zeros(10, np.float32)]) * (1 - eyes)
     mouth = _speech_weight_of_all() * (1 - eyes)
