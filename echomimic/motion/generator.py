@@ -27,6 +27,7 @@ _LIMITS = np.array([0.13, 0.17, 0.11, 0.20, 0.14, 0.07])
 _VOR = np.array([-0.090, -0.055])
 _BREATH = 0.011
 _SETTLE = 0.5
+_CALM = 0.75
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,8 @@ def head_track(model: HeadModel, energy: Double, rng: np.random.Generator) -> Do
     for i in range(1, len(loud)):
         past = states[i : i + order][::-1].ravel()
         states[i + order] = past @ memory + (push[i] + noise[i] * spread[i]) * ease[i]
-    return states[order:]
+    track = smooth(states[order:], _CALM)
+    return track - track[0] * np.exp(-np.arange(len(track)) / (_SETTLE * CONTROL_RATE))[:, None]
 
 
 def blink_track(model: HeadModel, energy: Double, times: Double, rng: np.random.Generator, rate: float) -> Double:

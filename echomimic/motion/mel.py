@@ -27,6 +27,8 @@ _FFT = 512
 _SCALE = 3.0
 _FLOOR = 3.2
 _ACTIVE_RANGE = 6.0
+_VOLUME = 0.15
+_SILENCE = 1e-4
 
 
 class Sound(Protocol):
@@ -45,11 +47,13 @@ class Level:
     """What one utterance is normalised by: its loudness and its spectral tilt, over the columns in which it speaks.
 
     level: mean log power. tilt: (80,) mean log power per band minus the level. peak: log power of the loud columns.
+    gain: what the wave is multiplied by first, so that quiet recordings do not drown in the logarithm's own floor.
     """
 
     level: float
     tilt: Array
     peak: float
+    gain: float = 1.0
 
 
 @lru_cache(maxsize=1)
@@ -63,10 +67,10 @@ def filters() -> Array:
     return np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
 
 
-def log_mel(sound: Sound, start: int, stop: int) -> Array:
-    """(stop - start, 80) log-mel columns; columns outside the speech are those of silence."""
+def log_mel(sound: Sound, start: int, stop: int, gain: float = 1.0) -> Array:
+    """(stop - start, 80) log-mel columns of the sound times `gain`; columns outside the speech are those of silence."""
     first = start * HOP - WINDOW // 2
-    wave = sound.read(first - 1, (stop - 1) * HOP + WINDOW // 2).astype(np.float32)
+    wave = sound.read(first - 1, (stop - 1) * HOP + WINDOW // 2).astype(np.float32) * np.float32(gain)
     wave = wave[1:] - np.float32(0.97) * wave[:-1]
     frames = np.lib.stride_tricks.sliding_window_view(wave, WINDOW)[::HOP] * np.hanning(WINDOW).astype(np.float32)
     power = np.abs(np.fft.rfft(frames, _FFT)).astype(np.float32) ** 2
@@ -78,11 +82,11 @@ def columns(sound: Sound) -> int:
     return sound.samples // HOP + 1
 
 
-def chunks(sound: Sound) -> Iterator[Array]:
+def chunks(sound: Sound, gain: float = 1.0) -> Iterator[Array]:
     """The log-mel picture of the whole speech, a minute at a time."""
     total = columns(sound)
     for start in range(0, total, CHUNK):
-        yield log_mel(sound, start, min(start + CHUNK, total))
+        yield log_mel(sound, start, min(start + CHUNK, total), gain)
 
 
 def loud(energy: npt.NDArray[np.float32]) -> float:
@@ -91,15 +95,27 @@ def loud(energy: npt.NDArray[np.float32]) -> float:
 
 
 def measure(sound: Sound) -> Level:
-    """Read the speech twice, first for its loudness, then for the mean spectrum of its active columns."""
-    energy = np.concatenate([mel.mean(1) for mel in chunks(sound)])
+    """Read the speech for its volume, its loudness per band and the mean spectrum of its active columns."""
+    gain = _VOLUME / max(_volume(sound), _SILENCE)
+    energy = np.concatenate([mel.mean(1) for mel in chunks(sound, gain)])
     peak = loud(energy)
     total, count = np.zeros(BANDS, np.float64), 0
-    for mel in chunks(sound):
+    for mel in chunks(sound, gain):
         active = mel[mel.mean(1) > peak - _ACTIVE_RANGE]
         total, count = total + active.sum(0, dtype=np.float64), count + len(active)
     spectrum = total / max(count, 1)
-    return Level(float(spectrum.mean()), (spectrum - spectrum.mean()).astype(np.float32), peak)
+    return Level(float(spectrum.mean()), (spectrum - spectrum.mean()).astype(np.float32), peak, gain)
+
+
+def _volume(sound: Sound) -> float:
+    """Root mean square of the loud tenths of a second."""
+    part = RATE // 10
+    powers = []
+    for start in range(0, sound.samples, CHUNK * HOP):
+        wave = sound.read(start, min(start + CHUNK * HOP, sound.samples))
+        wave = np.pad(wave, (0, -len(wave) % part)).reshape(-1, part)
+        powers.append((wave * wave).mean(1))
+    return float(np.sqrt(np.quantile(np.concatenate(powers), 0.9))) if powers else 0.0
 
 
 def activity(mel: Array, level: Level) -> Array:
