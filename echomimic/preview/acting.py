@@ -1,0 +1,141 @@
+"""One frame of a performance turned into pixels of this portrait."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from echomimic.faces.geometry import (
+    LOWER_LIP_INNER,
+    LOWER_LIP_OUTER,
+    MESH_POINTS,
+    UPPER_LIP_INNER,
+    UPPER_LIP_OUTER,
+    rotation_matrix,
+)
+from echomimic.motion.performance import Performance
+from echomimic.preview.field import PIVOT, Stance
+from echomimic.preview.mesh import Array, Mesh
+
+ROTATION_LIMIT = 0.32
+"""Rotations are eased towards this many radians: beyond, one photo has nothing to show."""
+SHIFT_LIMIT = 0.22
+"""The same for shifts of the head, in units."""
+OPEN_PHOTO = 0.035
+"""A gap between the lips, in units, from which on a photo counts as open-mouthed."""
+
+_NOSE_BRIDGE = 168
+_LIPS = tuple(dict.fromkeys(UPPER_LIP_INNER + LOWER_LIP_INNER + UPPER_LIP_OUTER + LOWER_LIP_OUTER))
+_FOLLOW_LOWER = (
+    (0.6, (18, 83, 313, 200, 201, 421, 199, 208, 428, 182, 406)),
+    (0.5, (152, 175, 148, 377, 171, 396, 176, 400)),
+)
+_FOLLOW_UPPER = ((0.2, (164, 167, 393, 165, 391, 2)),)
+
+
+@dataclass(frozen=True)
+class Acting:
+    """What the portrait does in one frame, pixels."""
+
+    stance: Stance
+    skin: Array
+    """(468, 2) displacement of the mesh by the expression, the head turned but not yet moved."""
+    blink: Array
+    """(2,) 0…1"""
+    gaze: Array
+    """(2,) shift of the irises"""
+    talking: float
+    """0 the photo's own mouth, 1 the mouth is wholly driven."""
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Knows the portrait's mesh and how its open mouth closes."""
+
+    mesh: Mesh
+    closing: Array
+    """(468, 2) displacement that brings the photo's lips together; zero where they already are."""
+
+    def act(self, performance: Performance, i: int) -> Acting:
+        """Frame `i` of `performance`, eased into what one photo can show."""
+        mesh, unit = self.mesh, self.mesh.unit
+        pitch, yaw, roll = (float(a) for a in _eased(performance.rotation[i], ROTATION_LIMIT))
+        turn = rotation_matrix(pitch, yaw, roll)
+        pivot = mesh.pose.to_picture(np.array([PIVOT], np.float32))[0]
+        swing = (turn @ (mesh.points[_NOSE_BRIDGE] - pivot) - (mesh.points[_NOSE_BRIDGE] - pivot))[:2]
+        shift = unit * _eased(performance.translation[i] - swing / unit, SHIFT_LIMIT)
+        expression = performance.displacement(i)
+        expression[:, 1] += mesh.brow * performance.brow[i]
+        talking = self._talking(performance, i)
+        skin = mesh.displaced(expression, turn) + self.closing * np.float32(talking)
+        return Acting(
+            Stance(turn, shift.astype(np.float32), unit * performance.body[i]),
+            _uncrossed(mesh, skin.astype(np.float32)),
+            np.clip(performance.blink[i], 0.0, 1.0),
+            unit * performance.gaze[i],
+            talking,
+        )
+
+    def _talking(self, performance: Performance, i: int) -> float:
+        """How much the lips move around frame `i`: an open-mouthed photo closes to speak and relaxes in silence."""
+        reach = max(1, round(0.4 * performance.fps))
+        first, last = max(0, i - reach), min(len(performance), i + reach + 1)
+        lips = performance.basis[:, list(_LIPS)]
+        moved = np.tensordot(performance.expression[first:last], lips, 1)
+        size = np.abs(moved).max((1, 2), initial=0.0)
+        near = 0.5 + 0.5 * np.cos(np.pi * (np.arange(first, last) - i) / (reach + 1))
+        return float(np.max(np.clip(size / 0.02, 0, 1) * np.minimum(1.0, 2.0 * near), initial=0.0))
+
+
+def make_actor(mesh: Mesh) -> Actor:
+    return Actor(mesh, _closing(mesh))
+
+
+def is_open(mesh: Mesh) -> bool:
+    """Whether the photo shows an open mouth."""
+    gap = mesh.points[list(UPPER_LIP_INNER), :2] - mesh.points[list(LOWER_LIP_INNER), :2]
+    return bool(np.linalg.norm(gap, axis=1).max() > OPEN_PHOTO * mesh.unit)
+
+
+def _closing(mesh: Mesh) -> Array:
+    closing = np.zeros((MESH_POINTS, 2), np.float32)
+    if not is_open(mesh):
+        return closing
+    points = mesh.points[:, :2]
+    for upper, lower in zip(UPPER_LIP_INNER, LOWER_LIP_INNER, strict=True):
+        middle = 0.55 * points[upper] + 0.45 * points[lower]
+        closing[upper], closing[lower] = middle - points[upper], middle - points[lower]
+    for outer, inner, share in (
+        (UPPER_LIP_OUTER, UPPER_LIP_INNER, 0.75),
+        (LOWER_LIP_OUTER, LOWER_LIP_INNER, 0.85),
+    ):
+        for a, b in zip(outer[1:-1], inner[1:-1], strict=True):
+            closing[a] = closing[b] * share
+    for followers, leader in ((_FOLLOW_UPPER, UPPER_LIP_INNER[5]), (_FOLLOW_LOWER, LOWER_LIP_INNER[5])):
+        for share, ids in followers:
+            closing[list(ids)] = closing[leader] * share
+    return closing
+
+
+def _eased(value: Array, limit: float) -> Array:
+    """Nearly the value while small, never above the limit."""
+    return np.asarray(limit * np.tanh(value / limit), dtype=np.float32)
+
+
+def _uncrossed(mesh: Mesh, skin: Array) -> Array:
+    """Lips meet, they do not pass each other."""
+    upper, lower = list(UPPER_LIP_INNER), list(LOWER_LIP_INNER)
+    top, bottom = mesh.points[upper, :2] + skin[upper], mesh.points[lower, :2] + skin[lower]
+    down = _down(mesh)
+    cross = np.maximum(0.0, (top - bottom) @ down)[:, None] * down / 2
+    skin[upper] -= cross
+    skin[lower] += cross
+    return skin
+
+
+def _down(mesh: Mesh) -> Array:
+    """(2,) the face's own downward direction in the picture."""
+    across = mesh.points[291, :2] - mesh.points[61, :2]
+    down = np.array([-across[1], across[0]], np.float32)
+    return np.asarray(down / max(float(np.linalg.norm(down)), 1e-6), dtype=np.float32)

@@ -1,0 +1,93 @@
+"""The preview as an engine: conditions in, frames out, on two threads, a few frames ahead of the reader."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from echomimic.conditions import Conditions
+from echomimic.errors import NoFaceError
+from echomimic.faces.detect import Face
+from echomimic.motion.performance import Performance
+from echomimic.preview.renderer import PreviewRenderer
+from echomimic.preview.warp import Pixels
+from echomimic.progress import Progress, Report, silent
+
+THREADS = 2
+AHEAD = 4
+"""Frames in flight: enough to keep the threads busy, few enough to keep memory flat."""
+
+
+class PreviewEngine:
+    """Renders a portrait on the CPU; see :class:`echomimic.engine.Engine`."""
+
+    def frames(self, conditions: Conditions, report: Report = silent) -> Generator[Pixels, None, None]:
+        """Exactly ``conditions.frames`` pictures; raises :class:`NoFaceError` without a face."""
+        report(Progress("preparing", 0, 2))
+        performance = perform_for(conditions)
+        report(Progress("preparing", 1, 2))
+        renderer = renderer_for(conditions)
+        report(Progress("preparing", 2, 2))
+        yield from rendered(renderer, performance, conditions.frames)
+
+
+def perform_for(conditions: Conditions) -> Performance:
+    """What the head does, made from the speech and the settings."""
+    from echomimic.motion.speech import perform
+
+    settings = conditions.settings
+    return perform(
+        conditions.speech,
+        conditions.frames,
+        conditions.fps,
+        seed=settings.seed,
+        expressiveness=settings.expressiveness,
+        head_motion=settings.head_motion,
+        blink_rate=settings.blink_rate,
+        gaze=settings.gaze,
+    )
+
+
+def renderer_for(conditions: Conditions) -> PreviewRenderer:
+    """The portrait of ``conditions``, ready to render."""
+    from echomimic.faces.segment import person_mask
+
+    if conditions.face is None:
+        raise NoFaceError("the preview needs a face; use a picture that shows one clearly, from the front")
+    frame = conditions.frame
+    mask = person_mask(conditions.picture)[frame.top : frame.bottom, frame.left : frame.right]
+    face = moved(conditions.face, -frame.left, -frame.top)
+    return PreviewRenderer(frame.cut(conditions.picture), face, mask, frame.width, frame.height)
+
+
+def moved(face: Face, x: float, y: float) -> Face:
+    """The same face in a picture whose corner lies elsewhere."""
+    left, top, right, bottom = face.box
+    points = face.points + np.array([x, y, 0], np.float32)
+    return replace(face, points=points, box=(left + x, top + y, right + x, bottom + y))
+
+
+def rendered(renderer: PreviewRenderer, performance: Performance, count: int) -> Generator[Pixels, None, None]:
+    """The first `count` frames of `performance`, in order. Closing it cancels what was not yet drawn.
+
+    OpenCV's own threads are off meanwhile, for the whole process: they would fight with ours. At the end they are back.
+    """
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    waiting: deque[Future[Pixels]] = deque()
+    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="preview")
+    try:
+        for i in range(count):
+            waiting.append(pool.submit(renderer.render, performance, i))
+            if len(waiting) >= AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        cv2.setNumThreads(before)

@@ -1,0 +1,199 @@
+"""What is seen between the lips: cavity, tongue, teeth, and the teeth the photo itself shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from echomimic.faces.geometry import LOWER_LIP_INNER, UPPER_LIP_INNER
+from echomimic.preview.acting import Acting
+from echomimic.preview.curves import polygon_mask, smooth_curve
+from echomimic.preview.mesh import Array, Mesh, smoothstep
+from echomimic.preview.teeth import HALF, TALL, Light, Paint, draw_lower, draw_tongue, draw_upper
+from echomimic.preview.warp import Texture, remap
+
+_JAW = (152, 175, 199)
+_LIP_SKIN = (17, 84, 314, 85, 315, 0, 37, 267, 16)
+_CHEEK_SKIN = (50, 280, 205, 425, 118, 347, 101, 330)
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+@dataclass(frozen=True)
+class Opening:
+    """Where one frame shows the inside of the mouth."""
+
+    mask: Array
+    """(h, w) coverage in the mouth's box"""
+    upper: Array
+    """(n, 2) the upper lip's inner edge, frame pixels"""
+    lower: Array
+
+
+@dataclass(frozen=True)
+class OwnTeeth:
+    """The inside of an open mouth as the photo shows it."""
+
+    cover: Array
+    """(h, w) in the mouth's box, where the photo's own inside is used"""
+    edge: float
+    """How far the teeth reach below the point the row is placed by, in mouth widths."""
+
+
+@dataclass(frozen=True)
+class Interior:
+    mesh: Mesh
+    light: Light
+    upper: Paint
+    lower: Paint
+    tongue: Paint
+    box: tuple[int, int, int, int]
+    own: OwnTeeth | None
+    edge: float
+    """Where the upper teeth end, in mouth widths below the closed lip line."""
+
+    def paint(
+        self, lips: Array, opening: Opening, texture: Texture, acting: Acting, settled: Array, skin: Array
+    ) -> None:
+        """Blends the inside into `lips`, (h, w, 3) float32 of the mouth's box."""
+        rows, columns = np.flatnonzero(opening.mask.max(1) > 0.004), np.flatnonzero(opening.mask.max(0) > 0.004)
+        if not len(rows) or not len(columns):
+            return
+        part = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+        inside = self._inside(opening, texture, settled, skin, part)
+        share = opening.mask[part][..., None]
+        lips[part] += (inside - lips[part]) * share
+
+    def _inside(
+        self, opening: Opening, texture: Texture, settled: Array, skin: Array, part: tuple[slice, slice]
+    ) -> Array:
+        width = self.mesh.mouth
+        place = _Place.of(self.mesh, settled, skin, self.box, part)
+        along = place.along / width
+        inside = self.light.cavity * (1.0 - 0.5 * np.exp(-((along / 0.28) ** 2)))[..., None]
+        jaw = place.jaw / width
+        place.lay(inside, self.tongue, self.light, jaw * 0.85 - 0.02, 0.85)
+        place.lay(inside, self.lower, self.light, jaw * 0.95 + 0.165 - TALL, 0.72)
+        place.lay(inside, self.upper, self.light, self.edge - 0.215, 1.0)
+        shade = self._shade(opening, part)
+        if self.own is not None:
+            inside, shade = self._with_own(self.own, inside, shade, texture, place)
+        return np.asarray(inside * shade[..., None], dtype=np.float32)
+
+    def _shade(self, opening: Opening, part: tuple[slice, slice]) -> Array:
+        """(h, w) the lips' shadow: dark in thin openings and at the corners, darker under the upper lip."""
+        width = self.mesh.mouth
+        light = cv2.GaussianBlur(opening.mask, (0, 0), max(1.0, width * 0.06))[part]
+        occlusion = 0.30 + 0.70 * smoothstep(light, 0.12, 0.85)
+        columns = np.arange(part[1].start, part[1].stop, dtype=np.float32) + self.box[0]
+        top = np.interp(columns, opening.upper[:, 0], opening.upper[:, 1])
+        below = (np.arange(part[0].start, part[0].stop, dtype=np.float32)[:, None] + self.box[1] - top) / (0.10 * width)
+        return np.asarray(occlusion * (0.66 + 0.34 * smoothstep(below.astype(np.float32), -0.1, 0.9)), dtype=np.float32)
+
+    def _with_own(
+        self, own: OwnTeeth, inside: Array, shade: Array, texture: Texture, place: _Place
+    ) -> tuple[Array, Array]:
+        """The photo's own inside, which stays with the skull, over the drawn one."""
+        at = place.pixels - place.drift
+        photo = texture.sample(at).astype(np.float32)
+        x0, y0 = self.box[:2]
+        cover = remap(own.cover, at - np.array([x0, y0], np.float32), "zero")
+        shade = np.maximum(shade, cover * np.minimum(1.0, shade * 1.35))
+        return inside + (photo - inside) * cover[..., None], shade
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where skull and jaw are in one frame, for the pixels of a part of the mouth's box."""
+
+    pixels: Array
+    """(h, w, 2) frame coordinates"""
+    along: Array
+    """(h, w) pixels to the right of the middle of the mouth, along the lip line"""
+    origin: Array
+    """(2,) the middle of the photo's lip line, moved with the skull"""
+    across: Array
+    """(2,) direction of the lip line"""
+    drift: Array
+    """(2,) how far the skull moved there"""
+    jaw: float
+    """how far the jaw dropped, pixels"""
+    width: float
+
+    @staticmethod
+    def of(
+        mesh: Mesh, settled: Array, skin: Array, box: tuple[int, int, int, int], part: tuple[slice, slice]
+    ) -> _Place:
+        skull = settled[:468] - skin[:468]
+        across = skull[291] - skull[61]
+        across = across / max(float(np.linalg.norm(across)), 1e-6)
+        origin = skull[[13, 14]].mean(0)
+        columns = np.arange(part[1].start, part[1].stop) + box[0]
+        rows = np.arange(part[0].start, part[0].stop) + box[1]
+        pixels = np.stack(np.meshgrid(columns, rows), -1).astype(np.float32)
+        drift = origin - mesh.points[[13, 14], :2].mean(0)
+        middle = skull[[61, 291]].mean(0) * 0.5 + settled[[61, 291]].mean(0) * 0.5
+        jaw = float(skin[list(_JAW)].mean(0) @ np.array([-across[1], across[0]]))
+        along = (pixels - middle) @ across
+        return _Place(pixels, along, origin, across, drift.astype(np.float32), jaw, mesh.mouth)
+
+    def lay(self, inside: Array, paint: Paint, light: Light, top: float, gain: float) -> None:
+        """Lays a drawing over `inside`, its y = 0 `top` mouth widths below the lip line."""
+        down = (
+            (self.pixels - self.origin) @ np.array([-self.across[1], self.across[0]], np.float32)
+        ) / self.width - top
+        at = np.stack([(self.along / self.width + HALF), down], -1) * paint.density - 0.5
+        seen = remap(paint.pixels, at.astype(np.float32), "zero")
+        inside *= 1.0 - seen[..., 3:]
+        inside += seen[..., :3] * gain
+
+
+def make_interior(
+    mesh: Mesh, texture: Texture, box: tuple[int, int, int, int], width: int, height: int, opened: bool
+) -> Interior:
+    light = _light(mesh, texture, width, height)
+    own, edge = None, 0.055
+    if opened:
+        own = _own_teeth(mesh, box)
+        edge = own.edge
+    density = float(np.clip(1.5 * mesh.mouth, 24, 240))
+    blur = 0.8 * density / max(mesh.mouth, 8.0)
+    return Interior(
+        mesh,
+        light,
+        draw_upper(light, density, blur),
+        draw_lower(light, density, blur),
+        draw_tongue(light, density, blur),
+        box,
+        own,
+        edge,
+    )
+
+
+def _own_teeth(mesh: Mesh, box: tuple[int, int, int, int]) -> OwnTeeth:
+    x0, y0, x1, y1 = box
+    upper = smooth_curve(mesh.points[list(UPPER_LIP_INNER), :2])
+    lower = smooth_curve(mesh.points[list(LOWER_LIP_INNER), :2])
+    cover = polygon_mask(np.concatenate([upper, lower[::-1]]), x0, y0, x1 - x0, y1 - y0, fine=2, blur=1.0)
+    gap = float(np.linalg.norm(mesh.points[13, :2] - mesh.points[14, :2])) / mesh.mouth
+    return OwnTeeth(cover, 0.5 * gap + 0.01)
+
+
+def _light(mesh: Mesh, texture: Texture, width: int, height: int) -> Light:
+    """Colours of teeth, cavity and tongue from the portrait's skin and lips."""
+    skin = np.median(_colours(mesh, texture, _CHEEK_SKIN, width, height), 0)
+    lip = np.median(_colours(mesh, texture, _LIP_SKIN, width, height), 0)
+    luma = float(np.clip(skin @ _LUMA, 50.0, 235.0))
+    cast = skin / max(float(skin @ _LUMA), 1.0) / np.array([1.16, 0.97, 0.84], np.float32)
+    cast = 1.0 + 0.45 * (np.clip(cast, 0.75, 1.3) - 1.0)
+    tooth = np.minimum(0.30 * 235 + 0.66 * luma, 228.0) * np.array([1.02, 0.995, 0.945], np.float32) * cast
+    bright = luma / 255.0
+    cavity = np.array([44, 16, 15], np.float32) * (0.45 + 0.6 * bright)
+    tongue = (0.55 * lip + 0.45 * np.array([150, 72, 72], np.float32)) * (0.60 + 0.25 * bright)
+    return Light(tooth.clip(0, 245).astype(np.float32), cavity, tongue.astype(np.float32))
+
+
+def _colours(mesh: Mesh, texture: Texture, ids: tuple[int, ...], width: int, height: int) -> Array:
+    at = mesh.points[list(ids), :2].clip(0, [width - 1, height - 1])[None].astype(np.float32)
+    return texture.sample(at)[0].astype(np.float32)

@@ -1,0 +1,229 @@
+"""The portrait's face mesh in output pixels, the skin around it, and how points of the picture hang on it.
+
+Axes here are the picture's: x right, y down, z away from the viewer, pixels. A *unit* is one outer eye distance as if
+the head were seen from the front, in pixels.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from echomimic.faces.geometry import (
+    CHIN,
+    FOREHEAD,
+    LEFT_EYE_LOWER,
+    LEFT_EYE_UPPER,
+    LOWER_LIP_INNER,
+    MESH_POINTS,
+    OVAL,
+    RIGHT_EYE_LOWER,
+    RIGHT_EYE_UPPER,
+    UPPER_LIP_INNER,
+    HeadPose,
+    head_pose,
+    mouth_width,
+    triangles,
+)
+
+Array: TypeAlias = NDArray[Any]
+"""float32 unless said otherwise."""
+Indices: TypeAlias = NDArray[np.int32]
+
+_RINGS = (0.08, 0.20, 0.36, 0.58)
+"""How far the rings of skin outside the face outline lie from it, in units."""
+
+_BROW_PULL = (
+    (1.0, (105, 66, 63, 334, 296, 293, 107, 336, 70, 300)),
+    (0.9, (52, 53, 65, 46, 55, 282, 283, 295, 276, 285)),
+    (0.55, (104, 69, 108, 151, 337, 299, 333, 68, 298)),
+    (0.45, (223, 222, 224, 443, 442, 444, 221, 441, 225, 445)),
+    (0.25, (10, 109, 338, 67, 297, 9)),
+)
+"""How much a raised brow moves the points around it."""
+
+
+def smoothstep(x: Array, low: float, high: float) -> Array:
+    """0 below `low`, 1 above `high`, smooth between."""
+    t = np.clip((x - low) / (high - low), 0.0, 1.0)
+    return np.asarray(t * t * (3.0 - 2.0 * t), dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """A portrait's mesh: the 468 face points and four rings of points on the skin outside the outline."""
+
+    points: Array
+    """(478, 3) face points and irises."""
+    skin: Array
+    """(468 + 144, 2) face points and rings, the lips kept a little apart."""
+    corners: Indices
+    """(T, 3) triangles over `skin`, in drawing order: far before near."""
+    spread: Array
+    """(144, 36) how the ring points follow the outline."""
+    pose: HeadPose
+    brow: Array
+    """(468,) how much each point follows a raised brow."""
+
+    @property
+    def unit(self) -> float:
+        return self.pose.scale
+
+    @property
+    def mouth(self) -> float:
+        """The mouth's width in pixels."""
+        return mouth_width(self.points)
+
+    @property
+    def length(self) -> float:
+        """From forehead to chin, pixels."""
+        return float(np.linalg.norm(self.points[FOREHEAD, :2] - self.points[CHIN, :2]))
+
+    def displaced(self, expression: Array, head: Array) -> Array:
+        """(468, 3) canonical displacement, (3, 3) head rotation → (468, 2) pixels."""
+        flipped = expression * np.array([1.0, -1.0, -1.0], np.float32)
+        turn = (head @ self.pose.rotation)[:2]
+        moved = self.pose.scale * np.einsum("ij,nj->ni", turn, flipped)
+        return np.asarray(moved, dtype=np.float32)
+
+    def with_rings(self, shift: Array) -> Array:
+        """(468, 2) displacement of the face → (612, 2) of face and rings."""
+        return np.concatenate([shift, np.einsum("ij,jk->ik", self.spread, shift[list(OVAL)])]).astype(np.float32)
+
+
+def build_mesh(points: Array) -> Mesh:
+    """points: (478, 3) pixels."""
+    pose = head_pose(points)
+    unit = pose.scale
+    face = points[:MESH_POINTS, :2].copy()
+    _part_lips(face, 0.03 * mouth_width(points))
+    outline = face[list(OVAL)]
+    outward = outline - outline.mean(0)
+    outward /= np.linalg.norm(outward, axis=1, keepdims=True)
+    rings = [outline + outward * unit * reach for reach in _RINGS]
+    down = pose.rotation[:2, 1] / max(float(np.linalg.norm(pose.rotation[:2, 1])), 1e-6)
+    spread = np.concatenate(
+        [_follow(ring, outline, outward @ down, unit, reach) for ring, reach in zip(rings, _RINGS, strict=True)]
+    )
+    brow = np.zeros(MESH_POINTS, np.float32)
+    for pull, ids in _BROW_PULL:
+        brow[list(ids)] = pull
+    skin = np.concatenate([face, *rings]).astype(np.float32)
+    return Mesh(points.astype(np.float32), skin, _topology(points), spread.astype(np.float32), pose, brow)
+
+
+def _part_lips(face: Array, gap: float) -> None:
+    for a, b in zip(UPPER_LIP_INNER[1:-1], LOWER_LIP_INNER[1:-1], strict=True):
+        lack = gap - (face[b, 1] - face[a, 1])
+        if lack > 0:
+            face[a, 1] -= lack / 2
+            face[b, 1] += lack / 2
+
+
+def _follow(ring: Array, outline: Array, downness: Array, unit: float, reach: float) -> Array:
+    """(36, 36): a ring's motion is the outline's nearby, fading out: soon at the sides, late below the chin."""
+    apart = np.linalg.norm(ring[:, None] - outline[None], axis=2)
+    near = apart.min(1, keepdims=True)
+    weight = np.exp(-(apart**2 - near**2) / (2 * (0.16 * unit) ** 2))
+    weight /= weight.sum(1, keepdims=True)
+    end = 0.22 + 0.44 * smoothstep(downness, 0.0, 0.75)
+    fade = 1.0 - np.array([smoothstep(np.float32(reach), 0.0, float(e)) for e in end])
+    return np.asarray(weight * fade[:, None], dtype=np.float32)
+
+
+def _topology(points: Array) -> Indices:
+    """Face triangles, holes filled by strips, rings; the rings first, then far before near."""
+    strips = [
+        _strip(a, b)
+        for a, b in (
+            (UPPER_LIP_INNER, LOWER_LIP_INNER),
+            (LEFT_EYE_UPPER, LEFT_EYE_LOWER),
+            (RIGHT_EYE_UPPER, RIGHT_EYE_LOWER),
+        )
+    ]
+    face = np.concatenate([triangles(), *strips])
+    order = np.argsort(-points[face, 2].mean(1), kind="stable")
+    count = len(OVAL)
+    hoops = [tuple(OVAL)] + [tuple(range(MESH_POINTS + k * count, MESH_POINTS + (k + 1) * count)) for k in range(4)]
+    rings = [_strip(a + a[:1], b + b[:1]) for a, b in itertools.pairwise(hoops)]
+    return np.concatenate([*rings[::-1], face[order]]).astype(np.int32)
+
+
+def _strip(a: tuple[int, ...], b: tuple[int, ...]) -> NDArray[np.int64]:
+    """Triangles between two lines of points."""
+    quads = zip(a[:-1], a[1:], b[:-1], b[1:], strict=True)
+    both = [t for p, q, r, s in quads for t in ((p, q, r), (q, s, r))]
+    return np.array([t for t in both if len(set(t)) == 3], np.int64)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A rectangle of sample points in the picture: node (i, j) lies at x0 + step·j, y0 + step·i."""
+
+    x0: float
+    y0: float
+    step: int
+    width: int
+    height: int
+
+    def nodes(self) -> Array:
+        """(height, width, 2) positions in pixels."""
+        x = self.x0 + self.step * np.arange(self.width, dtype=np.float32)
+        y = self.y0 + self.step * np.arange(self.height, dtype=np.float32)
+        return np.stack(np.meshgrid(x, y), -1)
+
+    def index(self, points: Array) -> Array:
+        """Pixel positions (…, 2) → positions in nodes."""
+        return np.asarray((points - np.array([self.x0, self.y0], np.float32)) / self.step, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Hold:
+    """How the nodes of a grid hang on mesh points: three corners and their weights, zero outside the mesh."""
+
+    inside: NDArray[np.int64]
+    """(n,) flat node numbers."""
+    corners: Indices
+    """(n, 3)"""
+    weights: Array
+    """(n, 3)"""
+    shape: tuple[int, int]
+
+    def spread(self, values: Array) -> Array:
+        """(vertices, C) → (height, width, C), zero outside the mesh."""
+        out = np.zeros((self.shape[0] * self.shape[1], values.shape[1]), np.float32)
+        total = values[self.corners[:, 0]] * self.weights[:, :1]
+        total += values[self.corners[:, 1]] * self.weights[:, 1:2]
+        total += values[self.corners[:, 2]] * self.weights[:, 2:]
+        out[self.inside] = total
+        return out.reshape(*self.shape, -1)
+
+
+def hold(mesh: Mesh, grid: Grid) -> Hold:
+    """Where each node of `grid` lies on the mesh of the photo."""
+    label = np.full((grid.height, grid.width), -1, np.int32)
+    at = np.round(grid.index(mesh.skin) * 16).astype(np.int32)
+    for number, triangle in enumerate(mesh.corners):
+        cv2.fillConvexPoly(label, at[triangle], number, cv2.LINE_8, 4)
+    flat = label.ravel()
+    inside = np.flatnonzero(flat >= 0)
+    corners = mesh.corners[flat[inside]]
+    weights = _barycentric(mesh.skin[corners].astype(np.float64), grid.nodes().reshape(-1, 2)[inside])
+    return Hold(inside, corners, weights, (grid.height, grid.width))
+
+
+def _barycentric(corner: NDArray[np.float64], at: Array) -> Array:
+    a, b, c = corner[:, 0], corner[:, 1], corner[:, 2]
+    ab, ac, ap = b - a, c - a, at - a
+    area = ab[:, 0] * ac[:, 1] - ab[:, 1] * ac[:, 0]
+    area = np.where(np.abs(area) < 1e-3, 1e-3, area)
+    v = (ap[:, 0] * ac[:, 1] - ap[:, 1] * ac[:, 0]) / area
+    w = (ab[:, 0] * ap[:, 1] - ab[:, 1] * ap[:, 0]) / area
+    weights = np.clip(np.stack([1 - v - w, v, w], 1), 0.0, 1.0)
+    total = weights.sum(1, keepdims=True)
+    return np.asarray(weights / np.where(total < 1e-6, 1.0, total), dtype=np.float32)

@@ -1,0 +1,209 @@
+"""The mouth: two lips that part without smearing, and what is seen between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from echomimic.faces.geometry import LOWER_LIP_INNER, MOUTH_CORNERS, UPPER_LIP_INNER
+from echomimic.preview.acting import Acting, is_open
+from echomimic.preview.curves import feather, polygon_mask, smooth_curve
+from echomimic.preview.field import Field, detail_field
+from echomimic.preview.interior import Interior, Opening, make_interior
+from echomimic.preview.mesh import Array, Grid, Mesh, smoothstep
+from echomimic.preview.warp import Pixels, Texture, invert, remap
+
+_STILL = 0.02
+"""Lips that move less than this, in pixels, are left to the photo."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One lip's motion carried over to the other side of the lip line."""
+
+    lip: tuple[int, ...]
+    share: Array
+    """(h, w, 1) 1 where the lip's motion replaces the skin's."""
+    along: Array
+    """(h, w, 2) where along the lip a node lies, as a remap of a one-row picture."""
+
+    def field(self, skin: Array, shift: Array) -> Array:
+        """skin: (h, w, 2); shift: (468, 2) → (h, w, 2) as if the whole picture belonged to this lip's side."""
+        line = np.ascontiguousarray(shift[list(self.lip)])[None]
+        lip = remap(line, self.along)
+        return np.asarray(skin + self.share * (lip - skin), dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Mouth:
+    mesh: Mesh
+    field: Field
+    box: tuple[int, int, int, int]
+    """x0, y0, x1, y1 in the frame."""
+    upper: Side
+    lower: Side
+    interior: Interior
+    edge: Array
+    """(h, w, 1) how the box is blended into the frame."""
+
+    def paint(self, frame: Pixels, texture: Texture, acting: Acting, settled: Array, skin: Array) -> None:
+        """Draws the mouth into `frame`.
+
+        settled: (478, 2) where the mesh points lie in this frame. skin: (612, 2) displacement by the expression.
+        """
+        ids = list(UPPER_LIP_INNER + LOWER_LIP_INNER)
+        if np.abs(skin[ids]).max() < _STILL:
+            return
+        x0, y0, x1, y1 = self.box
+        upper, lower = smooth_curve(settled[list(UPPER_LIP_INNER)]), smooth_curve(settled[list(LOWER_LIP_INNER)])
+        lips = self._lips(texture, acting, skin, upper, lower)
+        opening = self._opening(upper, lower, skin[ids])
+        if opening is not None:
+            self.interior.paint(lips, opening, texture, acting, settled, skin)
+        part = frame[y0:y1, x0:x1]
+        part[:] = np.round(part * (1 - self.edge) + lips * self.edge)
+
+    def _lips(self, texture: Texture, acting: Acting, skin: Array, upper: Array, lower: Array) -> Array:
+        """(h, w, 3) float32: the upper side above the line between the lips, the lower side below it."""
+        head = self.field.head(acting.stance)
+        moved = self.field.skin(skin)
+        above = texture.sample(self._source(head, self.upper.field(moved, skin)))
+        below = texture.sample(self._source(head, self.lower.field(moved, skin)))
+        line = _extended((upper + lower) / 2, 2.0)
+        floor = self.box[3] + 999.0
+        border = np.array([[line[-1, 0], floor], [line[0, 0], floor]], np.float32)
+        x0, y0, x1, y1 = self.box
+        low = polygon_mask(np.concatenate([line, border]), x0, y0, x1 - x0, y1 - y0, fine=2, blur=0.6)[..., None]
+        return above + (below.astype(np.float32) - above) * low
+
+    def _source(self, head: Array, lip: Array) -> Array:
+        """(h, w, 2) frame coordinates that each pixel of the box shows."""
+        grid = self.field.grid
+        soft = cv2.GaussianBlur(lip, (0, 0), max(0.6, self.mesh.mouth * 0.012 / grid.step))
+        back = invert((head + soft) / grid.step, self.field.numbers, rounds=9, damping=0.7) * grid.step
+        x0, y0, x1, y1 = self.box
+        if grid.step > 1:
+            back = cv2.resize(back, None, fx=grid.step, fy=grid.step, interpolation=cv2.INTER_LINEAR)
+        pixels = np.stack(np.meshgrid(np.arange(x0, x1), np.arange(y0, y1)), -1).astype(np.float32)
+        return np.asarray(pixels + back[: y1 - y0, : x1 - x0], dtype=np.float32)
+
+    def _opening(self, upper: Array, lower: Array, moved: Array) -> Opening | None:
+        gap = float(np.linalg.norm(upper - lower, axis=1).max())
+        if gap < 0.35:
+            return None
+        x0, y0, x1, y1 = self.box
+        outline = np.concatenate([upper, lower[::-1]])
+        mask = polygon_mask(outline, x0, y0, x1 - x0, y1 - y0, blur=0.55)
+        mask *= min(1.0, gap / 1.2) * min(1.0, float(np.abs(moved).max()) / 1.0)
+        return Opening(mask, upper, lower)
+
+
+def make_mouth(mesh: Mesh, whole: Field, texture: Texture, width: int, height: int) -> Mouth:
+    """The mouth of the portrait in frames of width × height."""
+    box = _box(mesh, width, height)
+    x0, y0, x1, y1 = box
+    step = 2 if mesh.mouth > 150 else 1
+    offset = (step - 1) / 2
+    grid = Grid(x0 + offset, y0 + offset, step, -(-(x1 - x0) // step), -(-(y1 - y0) // step))
+    field = detail_field(mesh, whole, grid)
+    upper, lower = _sides(mesh, grid)
+    interior = make_interior(mesh, texture, box, width, height, is_open(mesh))
+    return Mouth(mesh, field, box, upper, lower, interior, feather(x1 - x0, y1 - y0, max(3, round(0.1 * mesh.mouth))))
+
+
+def _box(mesh: Mesh, width: int, height: int) -> tuple[int, int, int, int]:
+    centre = mesh.points[[61, 291, 13, 14], :2].mean(0)
+    reach = max(mesh.mouth * 1.1, mesh.unit * 0.62)
+    x0, y0 = max(0, int(centre[0] - reach)), max(0, int(centre[1] - 0.75 * reach))
+    return (
+        x0,
+        y0,
+        max(x0 + 4, min(width, int(centre[0] + reach))),
+        max(y0 + 4, min(height, int(centre[1] + 1.25 * reach))),
+    )
+
+
+def _sides(mesh: Mesh, grid: Grid) -> tuple[Side, Side]:
+    upper = smooth_curve(mesh.points[list(UPPER_LIP_INNER), :2])
+    lower = smooth_curve(mesh.points[list(LOWER_LIP_INNER), :2])
+    line = _extended((upper + lower) / 2, 2.0)
+    first, across, width = _axis(mesh)
+    nodes = grid.nodes()
+    offset = (nodes - first) @ across / width
+    share = (1.0 - smoothstep(-offset, 0.0, 0.18)) * (1.0 - smoothstep(offset - 1.0, 0.0, 0.18))
+    far = float(grid.y0 + grid.step * grid.height) + 999.0
+    below = _drawn(np.concatenate([line, [[line[-1, 0], far], [line[0, 0], far]]]).astype(np.float32), grid) > 0.5
+    inside = _drawn(np.concatenate([upper, lower[::-1]]), grid) > 0.004
+    sides = []
+    for lip, other in ((UPPER_LIP_INNER, below | inside), (LOWER_LIP_INNER, ~below | inside)):
+        along = _along(mesh, lip, (nodes - first) @ across)
+        sides.append(Side(lip, (share * other)[..., None].astype(np.float32), along))
+    return sides[0], sides[1]
+
+
+def _axis(mesh: Mesh) -> tuple[Array, Array, float]:
+    """The left corner, the direction to the right corner, the distance."""
+    first, last = (mesh.points[k, :2] for k in (UPPER_LIP_INNER[0], UPPER_LIP_INNER[-1]))
+    width = float(np.linalg.norm(last - first))
+    return first, (last - first) / max(width, 1e-6), width
+
+
+def _along(mesh: Mesh, lip: tuple[int, ...], offset: Array) -> Array:
+    first, across, _ = _axis(mesh)
+    stations = np.maximum.accumulate((mesh.points[list(lip), :2] - first) @ across + np.arange(len(lip)) * 1e-3)
+    place = np.interp(offset, stations, np.arange(len(lip))).astype(np.float32)
+    return np.stack([place, np.zeros_like(place)], -1)
+
+
+def _drawn(points: Array, grid: Grid) -> Array:
+    return polygon_mask(grid.index(points), 0.0, 0.0, grid.width, grid.height, fine=2)
+
+
+def _extended(line: Array, reach: float) -> Array:
+    """A lip line continued straight beyond its ends by `reach` of its length."""
+    ahead = (line[-1] - line[0]) * reach
+    return np.concatenate([line[:1] - ahead, line, line[-1:] + ahead]).astype(np.float32)
+
+
+def prepared(points: Array, picture: Pixels) -> Array:
+    """(478, 3) the points with the lip line laid where the photo shows it. picture: (H, W, 3) at the frame's size."""
+    points = points.copy()
+    width = float(np.linalg.norm(points[MOUTH_CORNERS[0], :2] - points[MOUTH_CORNERS[1], :2]))
+    unit = float(np.linalg.norm(points[33, :2] - points[263, :2]))
+    gap = np.linalg.norm(points[list(UPPER_LIP_INNER), :2] - points[list(LOWER_LIP_INNER), :2], axis=1).max()
+    if gap > 0.035 * unit:
+        _widen(points, 0.022 * width)
+    else:
+        _snap(points, picture, width)
+    return points
+
+
+def _widen(points: Array, by: float) -> None:
+    """Pushes an open mouth's inner contour outwards, so that no tooth sticks to a lip."""
+    for a, b in zip(UPPER_LIP_INNER[1:-1], LOWER_LIP_INNER[1:-1], strict=True):
+        apart = points[b, :2] - points[a, :2]
+        apart = apart / (np.linalg.norm(apart) + 1e-6) * by
+        points[a, :2] -= apart
+        points[b, :2] += apart
+
+
+def _snap(points: Array, picture: Pixels, width: float) -> None:
+    """Moves the line of closed lips onto the dark line between them, by a smooth curve through the darkest places."""
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    grey = cv2.GaussianBlur(grey, (0, 0), max(0.6, width * 0.008))
+    line = 0.5 * (points[list(UPPER_LIP_INNER), :2] + points[list(LOWER_LIP_INNER), :2])
+    across = (line[-1] - line[0]) / max(float(np.linalg.norm(line[-1] - line[0])), 1e-6)
+    down = np.array([-across[1], across[0]], np.float32)
+    reach = np.linspace(-0.055, 0.055, 45, dtype=np.float32) * width
+    probes = (line[1:-1, None] + reach[None, :, None] * down).astype(np.float32)
+    seen = remap(grey, probes)
+    cost = seen + 0.315 * (reach / (0.055 * width)) ** 2 * np.ptp(seen, axis=1, keepdims=True)
+    best = cost.argmin(1)
+    depth = np.maximum(1e-3, np.median(seen, 1) - seen[np.arange(len(best)), best])
+    x = np.linspace(-1, 1, len(best))
+    shift = np.polyval(np.polyfit(x, reach[best], 2, w=np.sqrt(depth)), x)
+    for a, b, by in zip(UPPER_LIP_INNER[1:-1], LOWER_LIP_INNER[1:-1], shift, strict=True):
+        points[a, :2] += down * by
+        points[b, :2] += down * by

@@ -1,0 +1,86 @@
+"""One portrait made to move: a photo, its face mesh and a performance become frames."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from echomimic.faces.detect import Face
+from echomimic.motion.performance import Performance
+from echomimic.preview.acting import Acting, make_actor
+from echomimic.preview.eyes import make_eyes
+from echomimic.preview.field import frame_field
+from echomimic.preview.layers import resized_float, split
+from echomimic.preview.mesh import Array, build_mesh
+from echomimic.preview.mouth import make_mouth, prepared
+from echomimic.preview.warp import Pixels, Texture, invert, make_texture, remap, resized
+
+
+class PreviewRenderer:
+    """Renders frames of one portrait. Everything is computed once; `render` only reads, so threads may share it.
+
+    picture: (H, W, 3) uint8 RGB, the region that fills the frame; detail beyond the frame's size is kept.
+    face: the face in it, in pixels of `picture`.
+    mask: (H, W) float32 0…1, where the person is; any size.
+    width, height: of the frames.
+    """
+
+    def __init__(self, picture: Pixels, face: Face, mask: NDArray[np.float32], width: int, height: int) -> None:
+        self.width, self.height = width, height
+        texture = make_texture(picture, width, height)
+        small = resized(picture, width, height)
+        factor = np.array([width / picture.shape[1], height / picture.shape[0]], np.float32)
+        points = face.points.astype(np.float32).copy()
+        points[:, :2] = (points[:, :2] + 0.5) * factor - 0.5
+        points[:, 2] *= factor.mean()
+        self._mesh = build_mesh(prepared(points, small))
+        soft = resized_float(mask.astype(np.float32), width, height)
+        self._actor = make_actor(self._mesh)
+        self._field = frame_field(self._mesh, width, height, soft)
+        layers = split(texture.pixels, small, soft, self._mesh)
+        self._texture = Texture(layers.person, texture.scale)
+        self._matte, self._background = layers.matte, layers.background
+        self._mouth = make_mouth(self._mesh, self._field, texture, width, height)
+        self._eyes = make_eyes(self._mesh, self._field, texture, small)
+        self._lever = self._at_points(self._field.lever)
+        self._body = self._at_points(self._field.body)
+        self._pixels = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float32)
+
+    def render(self, performance: Performance, i: int) -> Pixels:
+        """Frame `i` of `performance`, (height, width, 3) uint8 RGB; the same inputs give the same bits."""
+        acting = self._actor.act(performance, i)
+        skin = self._mesh.with_rings(acting.skin)
+        frame = self._person(acting, skin)
+        for eye, blink in zip(self._eyes, acting.blink, strict=True):
+            if eye is not None:
+                eye.paint(frame, self._texture, acting, skin, float(blink))
+        self._mouth.paint(frame, self._texture, acting, self._settled(acting, skin), skin)
+        return frame
+
+    def _person(self, acting: Acting, skin: Array) -> Pixels:
+        """The person, warped, over the background."""
+        field, step = self._field, self._field.grid.step
+        moved = (field.head(acting.stance) + field.skin(skin)) / step
+        back = invert(moved, field.numbers, rounds=4) * step
+        margin = -round((field.grid.x0 - (step - 1) / 2) / step)
+        back = back[margin - 1 :, margin - 1 :]
+        wide = cv2.resize(back, None, fx=step, fy=step, interpolation=cv2.INTER_LINEAR) if step > 1 else back
+        source = self._pixels + wide[step : step + self.height, step : step + self.width]
+        person = self._texture.sample(source)
+        matte = remap(self._matte, source, "mirror")
+        return np.asarray(cv2.blendLinear(person, self._background, matte, 1.0 - matte), dtype=np.uint8)
+
+    def _at_points(self, values: Array) -> Array:
+        """A grid's values at the mesh points: (478, C)."""
+        at = self._field.grid.index(self._mesh.points[:, :2])[None]
+        found = remap(values, at)
+        return np.asarray(found.reshape(len(self._mesh.points), -1), dtype=np.float32)
+
+    def _settled(self, acting: Acting, skin: Array) -> Array:
+        """(478, 2) where the mesh points lie in the frame."""
+        stance = acting.stance
+        matrix = np.concatenate([(stance.turn - np.eye(3, dtype=np.float32))[:2], stance.shift[:, None]], 1)
+        moved = self._mesh.points[:, :2] + np.einsum("ij,nj->ni", matrix, self._lever) + self._body * stance.body
+        moved[:468] += skin[:468]
+        return np.asarray(moved, dtype=np.float32)
