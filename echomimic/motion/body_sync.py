@@ -89,7 +89,7 @@ def sync_body(motion: BodyPose, portrait: BodyPose) -> BodyPose:
         body[:, arm[0]], body[:, arm[1]], body[:, arm[2]] = torso.shoulders[:, side], joints[:, 0], joints[:, 1]
         local = motion.hands[:, side] - motion.hands[:, side, :1]
         hands[:, side] = joints[:, 1][:, None] + scale * local
-    hands[~_present(motion)] = 0.0
+    hands[~hands_seen(motion)] = 0.0
     face = None if motion.face is None else torso.similar(motion.face)
     return replace(motion, body=body, hands=hands, face=face, size=portrait.size)
 
@@ -153,7 +153,7 @@ def _arm(motion: BodyPose, side: int, driver: Arms, own: Arms, shoulder: Doubles
     """(F, 2, 2) elbow and wrist of one arm in the portrait's picture."""
     start, elbow, wrist = (motion.body[:, point] for point in ARMS[side])
     known = motion.body_score[:, list(ARMS[side])] > SEEN
-    in_hand = _present(motion)[:, side]
+    in_hand = hands_seen(motion)[:, side]
     wrist = np.where(in_hand[:, None], motion.hands[:, side, 0], wrist)
     wrist = bridge(wrist, in_hand | known[:, 2])
     start = bridge(start, known[:, 0])
@@ -182,7 +182,7 @@ def _longest(pose: BodyPose, a: int, b: int, least: float) -> float:
     return max(least, float(np.quantile(np.linalg.norm(pose.body[seen, a] - pose.body[seen, b], axis=1), 0.98)))
 
 
-def _present(motion: BodyPose) -> npt.NDArray[np.bool_]:
-    """(F, 2) whether a hand is there."""
+def hands_seen(motion: BodyPose) -> npt.NDArray[np.bool_]:
+    """(F, 2) whether each hand is there, the left one first."""
     assert motion.hand_score.shape[2] == HAND
     return np.asarray(motion.hand_score.mean(2) > SEEN)
