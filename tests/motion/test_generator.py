@@ -52,7 +52,7 @@ def test_people_blink_ten_to_thirty_times_a_minute_and_close_faster_than_they_op
     lid = life(seconds=600).blink[:, 0]
     shut = np.flatnonzero((lid[1:-1] > 0.9) & (lid[1:-1] >= lid[:-2]) & (lid[1:-1] > lid[2:])) + 1
     assert 10 <= len(shut) / 10 <= 30
-    assert 0 <= lid.min()
+    assert lid.min() >= 0
     assert lid.max() <= 1
     before, after = lid[shut - 2].mean(), lid[shut + 2].mean()
     assert before < after

@@ -1,0 +1,92 @@
+"""The mouth net in torch, as it is trained; `echomimic.motion.mouth` runs the same numbers in numpy.
+
+Shapes: B clips, T frames, K coefficients, H hidden channels.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from echomimic.motion.mel import BANDS
+
+
+class Block(nn.Module):
+    """Residual gated convolution, normalised per frame so that results do not depend on how speech is cut."""
+
+    def __init__(self, width: int, dilation: int, drop: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.drop = nn.Dropout(drop)
+        self.conv = nn.Conv1d(width, 2 * width, 5, padding=2 * dilation, dilation=dilation)
+        self.out = nn.Conv1d(width, width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        normal = self.norm(x.transpose(1, 2)).transpose(1, 2)
+        value, gate = self.conv(self.drop(normal)).chunk(2, 1)
+        return x + torch.as_tensor(self.out(value * torch.sigmoid(gate)))
+
+
+class MouthNet(nn.Module):
+    """Mel (B, 4T, 80) to coefficients (B, T, K); a second head names phones and is trained on synthetic speech.
+
+    Each training clip has its own gain and offset per coefficient. They soak up how much a person moves and how their
+    mouth rests, and are dropped at use.
+    """
+
+    def __init__(self, width: int, coefficients: int, phones: int, dilations: tuple[int, ...], drop: float) -> None:
+        super().__init__()
+        convs = [nn.Conv1d(BANDS, width, 5, padding=2)]
+        convs += [nn.Conv1d(width, width, 4, stride=2, padding=1) for _ in range(2)]
+        self.front = nn.ModuleList(convs)
+        self.blocks = nn.ModuleList([Block(width, dilation, drop) for dilation in dilations])
+        self.drop = nn.Dropout(drop)
+        self.shape = nn.Conv1d(width, coefficients, 1)
+        self.phone = nn.Conv1d(width, phones, 1)
+
+    def trunk(self, mel: Tensor) -> Tensor:
+        """(B, H, T) what both heads see."""
+        x = mel.transpose(1, 2)
+        for conv in self.front:
+            x = nn.functional.gelu(conv(x), approximate="tanh")
+        for block in self.blocks:
+            x = block(x)
+        return torch.as_tensor(self.drop(x))
+
+    def forward(self, mel: Tensor) -> Tensor:
+        return torch.as_tensor(self.shape(self.trunk(mel)).transpose(1, 2).float())
+
+    def phones(self, mel: Tensor) -> Tensor:
+        """(B, T, phones) unnormalised log probabilities."""
+        return torch.as_tensor(self.phone(self.trunk(mel)).transpose(1, 2).float())
+
+
+class Habit(nn.Module):
+    """Gain and offset of each training clip's coefficients."""
+
+    def __init__(self, clips: int, coefficients: int) -> None:
+        super().__init__()
+        self.table = nn.Embedding(clips, 2 * coefficients)
+        nn.init.zeros_(self.table.weight)
+
+    def forward(self, shape: Tensor, clip: Tensor, known: Tensor) -> Tensor:
+        gain, offset = (self.table(clip) * known)[:, None].chunk(2, 2)
+        return torch.as_tensor(shape * torch.exp(gain) + offset)
+
+    def penalty(self, clip: Tensor) -> Tensor:
+        return torch.as_tensor(self.table(clip).pow(2).mean())
+
+
+def predict(nets: list[MouthNet], mel: npt.NDArray[np.float32], frames: int) -> npt.NDArray[np.float32]:
+    """(frames, K) mean of the nets over a whole clip."""
+    with torch.no_grad():
+        heard = torch.from_numpy(window(mel, 0, frames))[None]
+        return np.asarray(torch.stack([net(heard)[0] for net in nets]).mean(0).numpy(), dtype=np.float32)
+
+
+def window(mel: npt.NDArray[np.float32], start: int, frames: int) -> npt.NDArray[np.float32]:
+    """The 4 x frames mel columns that the net needs for `frames` frames from `start`; clip ends are held."""
+    index = np.arange(4 * frames) + 4 * start - 2
+    return np.asarray(mel[np.clip(index, 0, len(mel) - 1)], dtype=np.float32)
