@@ -17,7 +17,7 @@ ROOMS = (
     {"models"},
     {"diffusion", "preview"},
     {"engine"},
-    {"animate"},
+    {"flow"},
     {"batch", "cli", "comfy", "studio"},
 )
 RANK = {room: rank for rank, rooms in enumerate(ROOMS) for room in rooms} | {"hub": 5, "__main__": 10}
@@ -68,7 +68,7 @@ def test_files_and_functions_stay_short(path: Path) -> None:
     [
         ("import echomimic", ("torch", "cv2", "onnxruntime", "av", "diffusers", "transformers", "numpy")),
         ("import echomimic.cli", ("torch", "cv2", "onnxruntime", "av", "diffusers", "transformers", "rich", "numpy")),
-        ("import echomimic.animate, echomimic.preview.engine", ("diffusers", "transformers", "torch")),
+        ("import echomimic.flow, echomimic.preview.engine", ("diffusers", "transformers", "torch")),
     ],
 )
 def test_light_imports(statement: str, heavy: tuple[str, ...]) -> None:

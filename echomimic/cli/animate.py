@@ -22,7 +22,7 @@ def animate(quiet: bool, as_json: bool, **values: Any) -> None:
 
 def run_and_show(request: Request, settings: Settings, quiet: bool, as_json: bool) -> None:
     """Runs one job with a progress bar and prints its result."""
-    from echomimic.animate import run
+    from echomimic.flow import run
 
     with Bar(quiet or as_json) as report:
         result = run(request, settings, report)

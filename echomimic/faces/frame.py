@@ -62,7 +62,7 @@ def frame_for(picture: Picture, face: Face | None, settings: Settings) -> tuple[
     """The frame that shows ``picture`` as asked, and a note when a size had to be rounded to even pixels.
 
     Proportions are kept: of a missing width or height the other follows; where both are given, the largest part
-    of that shape around the face is shown. Without any, the shorter side is 512 pixels, or the picture's own.
+    of that shape around the face is shown. Without any, the shorter side is 512 pixels.
     The diffusion models have a size of their own; what they show of the picture is up to their guide.
     """
     width, height, size = settings.width, settings.height, settings.size
@@ -90,7 +90,7 @@ def _pixels(wide: int, high: int, width: int | None, height: int | None, size: i
     elif size:
         scale = size / min(wide, high)
     else:
-        scale = min(DEFAULT_SIZE / min(wide, high), LONGEST / max(wide, high), max(1.0, 256 / min(wide, high)))
+        scale = min(DEFAULT_SIZE / min(wide, high), LONGEST / max(wide, high))
     return width or round(wide * scale), height or round(high * scale)
 
 
