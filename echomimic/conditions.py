@@ -69,6 +69,7 @@ def gather(
 
     Raises :class:`NoFaceError`, :class:`SpeechError` (silence) or another :class:`InputError`.
     """
+    unused = settings.unused()
     settings = settings.resolved()
     if speech.silent and not allow_silence:
         raise SpeechError(
@@ -81,7 +82,7 @@ def gather(
     fps = settings.fps or settings.variant.fps
     frames = settings.length or max(1, round(speech.seconds * fps))
     notes = [note] if note else []
-    notes += [f"{option} does not change what {settings.model} renders" for option in settings.unused()]
+    notes += [f"{option} does not change what {settings.model} renders" for option in unused]
     return Conditions(picture, chosen, frame, speech, frames, fps, settings, driver, output, tuple(notes))
 
 

@@ -130,6 +130,9 @@ class Settings:
         used_by=_DIFFUSION,
         group="Model",
     )
+    vae: Path | None = _opt(
+        None, "autoencoder to use instead of the model's own: a file or folder", used_by=_DIFFUSION, group="Model"
+    )
     offload: str = _opt(
         "none",
         "what waits in main memory while it is not used: nothing, whole networks, or their parts",
