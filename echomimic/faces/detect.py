@@ -10,6 +10,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from echomimic.faces.geometry import eye_distance, mirror_points
 from echomimic.faces.network import run
 from echomimic.faces.square import Picture, Pyramid, Square, square_of
 
@@ -18,10 +19,22 @@ Array: TypeAlias = NDArray[np.float32]
 MESH_SIDE = 192
 # MediaPipe's margin around a detected box, and around the points of a mesh.
 MARGIN = 1.5
-# A mesh is a face when its own score says so; the detectors may therefore be asked to be generous (drawings).
-_PRESENT = 0.5
-_DETECTED = 0.3
+
 _OVERLAP = 0.3
+# The detectors are asked to be generous (drawings, odd sizes): what they find must pass the mesh's own score …
+_DETECTED = 0.3
+_PRESENT = 0.5
+# … and the near detector must see it again in the square the mesh ends in: true faces reach 0.8 there, faces the wrong
+# way up and patterns stay below 0.75. A doubtful face (a profile, a hand before it) counts when there is no better one.
+_CLEAR = 0.85
+_SURE = 0.75
+_DOUBTFUL = 0.6
+# Fewer pixels between the eyes carry no face.
+_LEAST_EYE_DISTANCE = 6.0
+# Faces at least this large, in sides of the picture, end the search.
+_LARGE = 0.1
+# A face is looked at again from these squares: shift in sides, turn in radians.
+_VIEWS = ((0.0, 0.0, 0.0), (0.015, 0.01, 0.03), (-0.015, -0.01, -0.03))
 
 
 @dataclass(frozen=True)
@@ -32,7 +45,7 @@ class Face:
     """(478, 3): x, y in pixels of the picture (a pixel's centre has whole coordinates); z in the same scale, smaller is
     nearer, zero near the middle of the head."""
     score: float
-    """0…1, how sure the mesh is that this is a face."""
+    """0…1, how sure the detector is of this face in its own square."""
     box: tuple[float, float, float, float]
     """x0, y0, x1, y1 in pixels; of the detector, or around the points when no detector ran."""
 
@@ -103,30 +116,53 @@ def overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, 
 def find_faces(rgb: Picture, *, most: int = 10, refine: bool = True) -> list[Face]:
     """All faces of a picture, largest first, at most `most`; empty when there is none.
 
-    rgb: (H, W, 3) uint8. refine: run the mesh again on the square its own points ask for, which sharpens lips and eyes.
+    rgb: (H, W, 3) uint8. refine: look again at each face until it rests and take the mean of several views of it, which
+    sharpens lips and eyes (for photos); without, one look as in MediaPipe.
     """
     picture = Pyramid(rgb)
     faces: list[Face] = []
-    for boxes in _stages(picture):
-        for box in boxes:
-            face = _face_in(picture, box, refine)
-            if face is not None and all(overlap(extent(face), extent(other)) < _OVERLAP for other in faces):
-                faces.append(face)
-        if faces:
+    for least, boxes in _stages(picture):
+        _gather(picture, boxes, faces)
+        if any(face.score >= _SURE and _length(face) >= least for face in faces):
             break
-    faces.sort(key=lambda face: -_area(face))
-    return faces[:most]
+    found = [face for face in faces if face.score >= _SURE] or sorted(faces, key=lambda face: -face.score)[:1]
+    found.sort(key=lambda face: -_length(face))
+    return [sharpened(picture, face) for face in found[:most]] if refine else found[:most]
 
 
-def _stages(picture: Pyramid) -> Iterator[list[Box]]:
-    """Ever dearer searches: the picture, then with a margin, in parts, and turned."""
+def near_faces(picture: Pyramid) -> list[Face]:
+    """The faces that one quick look at the whole picture finds, largest first."""
+    faces: list[Face] = []
+    _gather(picture, next(_stages(picture))[1], faces)
+    return sorted(faces, key=lambda face: -_length(face))
+
+
+def _gather(picture: Pyramid, boxes: list[Box], faces: list[Face]) -> None:
+    """Adds the faces behind the boxes to `faces`; of two that lie on each other the surer stays."""
+    for box in boxes:
+        if any(face.score >= _SURE and overlap(box.corners, face.box) > _OVERLAP for face in faces):
+            continue
+        face = look(picture, box)
+        if face is None:
+            continue
+        rivals = [other for other in faces if overlap(extent(face.points), extent(other.points)) > _OVERLAP]
+        if all(face.score > rival.score for rival in rivals):
+            faces[:] = [other for other in faces if all(other is not rival for rival in rivals)]
+            faces.append(face)
+
+
+def _stages(picture: Pyramid) -> Iterator[tuple[float, list[Box]]]:
+    """Ever dearer searches, each with the size of face (pixels) that makes the next one needless.
+
+    The picture, then with a margin, in parts, in small parts, and turned.
+    """
     whole = picture.whole()
-    yield merge([*_near(picture, whole), *_far(picture, whole)])
-    yield merge(_near(picture, Square(whole.x, whole.y, whole.side * 1.8)))
+    yield _LARGE * whole.side, merge([*_near(picture, whole), *_far(picture, whole)])
+    yield _LARGE * whole.side, merge(_near(picture, Square(whole.x, whole.y, whole.side * 1.8)))
     for parts in (2.5, 6.0):
-        yield merge([box for part in _tiles(picture, whole.side / parts) for box in _far(picture, part)])
+        yield 0.0, merge([box for part in _tiles(picture, whole.side / parts) for box in _far(picture, part)])
     for angle in (45, -45, 90, -90, 180):
-        yield merge(_near(picture, Square(whole.x, whole.y, whole.side * 1.3, math.radians(angle))))
+        yield 0.0, merge(_near(picture, Square(whole.x, whole.y, whole.side * 1.3, math.radians(angle))))
 
 
 def _near(picture: Pyramid, square: Square) -> list[Box]:
@@ -152,23 +188,78 @@ def _steps(length: int, side: float) -> list[float]:
     return [float(x) for x in np.linspace(side / 2 - 0.5, length - side / 2 - 0.5, count)]
 
 
-def _face_in(picture: Pyramid, box: Box, refine: bool) -> Face | None:
-    angle = math.atan2(box.points[1, 1] - box.points[0, 1], box.points[1, 0] - box.points[0, 0])
-    square = Square(float(box.centre[0]), float(box.centre[1]), float(box.size.max()) * MARGIN, angle)
-    points, score = mesh(picture, square)
-    if score < _PRESENT:
+def look(picture: Pyramid, box: Box) -> Face | None:
+    """The face in a detector's box, or None when there is none after all."""
+    points, score = mesh(picture, _box_square(box))
+    if score < _PRESENT or eye_distance(points) < _LEAST_EYE_DISTANCE:
         return None
-    if refine:
-        again, sure = mesh(picture, face_square(points))
-        if sure >= _PRESENT:
-            points, score = again, sure
-    return Face(points, score, box.corners)
+    face = Face(points, certainty(picture, points), box.corners)
+    if face.score < _CLEAR:
+        face = _other_way_up(picture, face)
+    return face if face.score >= _DOUBTFUL else None
 
 
-def mesh(picture: Pyramid, square: Square) -> tuple[Array, float]:
-    """The points (478, 3) in pixels and the score of the face that fills two thirds of a square."""
-    found = run("face_mesh", picture.cut(square, MESH_SIDE))
-    return square.to_picture(found["points"]), float(found["score"][0])
+def _other_way_up(picture: Pyramid, face: Face) -> Face:
+    """The face itself, or a sure one that shows when its square is turned by quarters."""
+    best = face
+    square = face_square(face.points)
+    for quarter in (1, 2, 3):
+        turned = Square(square.x, square.y, square.side * 1.6, square.angle + quarter * math.pi / 2)
+        for box in _near(picture, turned)[:1]:
+            # a box's points say which way is up; the box itself was made in the turned square
+            points, score = mesh(picture, _box_square(box))
+            sure = certainty(picture, points) if score >= _PRESENT else 0.0
+            if sure > max(_SURE, best.score):
+                best = Face(points, sure, box.corners)
+    return best
+
+
+def _box_square(box: Box) -> Square:
+    across = box.points[1] - box.points[0]
+    return Square(
+        float(box.centre[0]),
+        float(box.centre[1]),
+        float(box.size.max()) * MARGIN,
+        math.atan2(float(across[1]), float(across[0])),
+    )
+
+
+def certainty(picture: Pyramid, points: Array) -> float:
+    """0…1: how sure the near detector is of a face when shown the square around its points."""
+    square = face_square(points)
+    wider = Square(square.x, square.y, square.side * 1.2, square.angle)
+    here = extent(points)
+    return max((box.score for box in _near(picture, wider) if overlap(box.corners, here) > _OVERLAP / 2), default=0.0)
+
+
+def sharpened(picture: Pyramid, face: Face) -> Face:
+    """The same face after looking again: until it rests, then the mean of several squares, mirrored ones too."""
+    points = face.points
+    for _ in range(3):
+        before, points = points, mesh(picture, face_square(points))[0]
+        if np.abs(points - before)[:, :2].mean() < 0.003 * eye_distance(points):
+            break
+    square = face_square(points)
+    views = []
+    for x, y, turn in _VIEWS:
+        view = Square(square.x + x * square.side, square.y + y * square.side, square.side, square.angle + turn)
+        views += [mesh(picture, view)[0], mesh(picture, view, mirrored=True)[0]]
+    return Face(np.mean(views, 0, dtype=np.float32), face.score, face.box)
+
+
+def mesh(picture: Pyramid, square: Square, *, mirrored: bool = False) -> tuple[Array, float]:
+    """The points (478, 3) in pixels and the score of the face that fills two thirds of a square.
+
+    mirrored: show the network the mirror image; the result is turned back.
+    """
+    pixels = picture.cut(square, MESH_SIDE)
+    found = run("face_mesh", np.ascontiguousarray(pixels[:, :, ::-1]) if mirrored else pixels)
+    points = found["points"]
+    if mirrored:
+        # column i of the crop, at i / side, has become column side - 1 - i
+        points = points[mirror_points()] * np.array([-1, 1, 1], np.float32)
+        points[:, 0] += (MESH_SIDE - 1) / MESH_SIDE
+    return square.to_picture(points), float(found["score"][0])
 
 
 def face_square(points: Array) -> Square:
@@ -176,12 +267,12 @@ def face_square(points: Array) -> Square:
     return square_of(points[:, :2], points[33], points[263], MARGIN)
 
 
-def extent(face: Face) -> tuple[float, float, float, float]:
-    """The upright box around a face's points, pixels."""
-    low, high = face.points[:, :2].min(0), face.points[:, :2].max(0)
+def extent(points: Array) -> tuple[float, float, float, float]:
+    """The upright box around points, pixels."""
+    low, high = points[:, :2].min(0), points[:, :2].max(0)
     return float(low[0]), float(low[1]), float(high[0]), float(high[1])
 
 
-def _area(face: Face) -> float:
-    x0, y0, x1, y1 = extent(face)
-    return (x1 - x0) * (y1 - y0)
+def _length(face: Face) -> float:
+    x0, y0, x1, y1 = extent(face.points)
+    return max(x1 - x0, y1 - y0)

@@ -90,6 +90,14 @@ def mirror() -> NDArray[np.int64]:
     return _canonical()["mirror"].astype(np.int64, copy=False)
 
 
+@functools.cache
+def mirror_points() -> NDArray[np.int64]:
+    """As `mirror`, for all 478 points."""
+    # iris rims: image right, top, image left, bottom
+    irises = [473, 476, 475, 474, 477, 468, 471, 470, 469, 472]
+    return np.concatenate([mirror(), np.array(irises)])
+
+
 def triangles() -> NDArray[np.int64]:
     """MediaPipe's own tessellation, (852, 3); eyes and mouth are holes, so the two lips are never joined."""
     return _canonical()["triangles"].astype(np.int64, copy=False)

@@ -1,4 +1,4 @@
-"""The shipped networks, run by onnxruntime: each made when first used, one per process and thread count."""
+"""The shipped networks, run by onnxruntime: each made when first used, once per process."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[np.float32]
 
-# Two threads gain a third on the mesh; more do not pay for networks this small.
-_THREADS = 2
+# Networks this small lose more by waiting for a second thread than they gain, least of all beside a renderer.
+_THREADS = 1
 _ERRORS_ONLY = 3
 
 
@@ -23,8 +23,6 @@ def _session(name: str) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = _THREADS
     options.inter_op_num_threads = 1
     options.log_severity_level = _ERRORS_ONLY
-    # idle threads that spin would take the cores from the renderer and the encoder
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     stored = files(__package__).joinpath(f"models/{name}.onnx").read_bytes()
     return onnxruntime.InferenceSession(stored, options, providers=["CPUExecutionProvider"])
 
