@@ -144,7 +144,8 @@ def head_track(model: HeadModel, energy: Double, rng: np.random.Generator) -> Do
         past = states[i : i + order][::-1].ravel()
         states[i + order] = past @ memory + (push[i] + noise[i] * spread[i]) * ease[i]
     track = smooth(states[order:], _CALM)
-    return track - track[0] * np.exp(-np.arange(len(track)) / (_SETTLE * CONTROL_RATE))[:, None]
+    start = np.exp(-np.arange(len(track)) / (_SETTLE * CONTROL_RATE))
+    return np.asarray(track - track[0] * start[:, None], dtype=np.float64)
 
 
 def blink_track(model: HeadModel, energy: Double, times: Double, rng: np.random.Generator, rate: float) -> Double:
