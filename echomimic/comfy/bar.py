@@ -6,9 +6,10 @@ from typing import Any
 from echomimic.progress import Progress
 
 UNITS = 1000
-_LAST = "rendering"
-_BEFORE = 0.1
-"""Part of the bar for everything before the first frame."""
+_ENDS = {"weights": 1.0, "denoising": 0.9, "decoding": 0.95, "rendering": 1.0}
+"""How far the bar is when the stages that take long are done."""
+_SHORT = 0.02
+"""What any other stage gets of it."""
 _PREVIEW_SIDE = 512
 _PREVIEW_SECONDS = 0.5
 
@@ -22,11 +23,12 @@ class Bar:
 
         self._check = comfy.model_management.throw_exception_if_processing_interrupted
         self._bar = comfy.utils.ProgressBar(UNITS)
-        self._shown, self._pictured = -1, 0.0
+        self._shown, self._pictured = 0, 0.0
+        self._stage, self._start = "", 0.0
 
     def __call__(self, progress: Progress) -> None:
         self._check()
-        done = max(self._shown, int(UNITS * self._part(progress)), 1)
+        done = max(self._shown, round(UNITS * self._part(progress)), 1)
         preview = self._preview(progress.preview)
         if done != self._shown or preview is not None:
             self._shown = done
@@ -34,11 +36,10 @@ class Bar:
 
     def _part(self, progress: Progress) -> float:
         """How much of the whole job is done, 0…1."""
-        within = progress.done / progress.total if progress.total else 0.0
-        if progress.stage == _LAST:
-            return _BEFORE + (1.0 - _BEFORE) * within
-        left = max(0.0, _BEFORE - max(self._shown, 0) / UNITS)
-        return max(self._shown, 0) / UNITS + (0.3 * left if within >= 1.0 else 0.0)
+        if progress.stage != self._stage:
+            self._stage, self._start = progress.stage, self._shown / UNITS
+        end = max(self._start, _ENDS.get(progress.stage, min(self._start + _SHORT, 0.1)))
+        return self._start + (end - self._start) * (progress.done / progress.total if progress.total else 0.0)
 
     def _preview(self, frame: Any) -> Any:
         """The newest frame as the server wants it, at most twice a second."""

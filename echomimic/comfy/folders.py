@@ -1,6 +1,7 @@
 """Where things lie on the user's server, asked of ``folder_paths``: weights, poses under the input folder, outputs."""
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -35,27 +36,60 @@ def weights_choices() -> list[str]:
 
 
 def weights_folder(choice: str, row: Variant) -> Path | None:
-    """The folder of the variant's files.
+    """The folder to look for the variant's files in.
 
-    ``auto`` takes the one that holds most of them, None when there are none at all: then the package looks where it
-    always does. Raises :class:`WeightsError` when a folder was chosen by a name that does not exist.
+    ``auto`` takes the model folder that has all of them, else the one that has most; None when there are none: then
+    the package looks where it always does. Raises :class:`WeightsError` when the chosen folder does not exist.
     """
+    from echomimic.models import layouts
+
     roots = [root for root in _weights_roots() if root.is_dir()]
     if choice != AUTO:
-        for root in roots:
-            inside = (root / choice).resolve()
-            if inside.is_dir() and inside.is_relative_to(root.resolve()):
-                return inside
+        return _chosen(choice, roots)
+    held = {root: len(layouts.present(row.name, root)) for root in roots if _own(row, root)}
+    return max(held, key=lambda root: held[root], default=None)
+
+
+def _own(row: Variant, root: Path) -> bool:
+    """Whether anything of this model is in ``root``, beside the files that every model shares."""
+    from echomimic.models import layouts
+
+    return any(name in layouts.OWN for name in layouts.present(row.name, root))
+
+
+def _chosen(choice: str, roots: Sequence[Path]) -> Path:
+    for root in roots:
+        inside = (root / choice).resolve()
+        if inside.is_dir() and inside.is_relative_to(root.resolve()):
+            return inside
+    raise WeightsError(f"weights {choice!r} is no folder in {home()}; choose {AUTO} or refresh the page")
+
+
+def weights_stamp(choice: str, row: Variant) -> tuple[tuple[str, int, int], ...]:
+    """Names, sizes and times of the variant's files: changes when they do."""
+    from echomimic.models import layouts
+
+    if not row.files:
+        return ()
+    found = layouts.present(row.name, weights_folder(choice, row))
+    return tuple(s for path in sorted(set(found.values())) for s in stamp(path))
+
+
+def check_installed(row: Variant, folder: Path | None) -> None:
+    """Raises :class:`WeightsError` that lists what is missing, where it belongs, and the command that fetches it."""
+    from echomimic.models import layouts
+
+    try:
+        layouts.find(row.name, folder)
+    except WeightsError as fault:
+        found = layouts.present(row.name, folder)
+        gone = [file for part, file in row.files.items() if part not in found]
+        reason = f"{', '.join(gone)} not found in {folder or home()}" if gone else str(fault)
+        clone = Path(__file__).parents[2]
+        fetch = f'"{sys.executable}" -m echomimic weights get {row.name}'
         raise WeightsError(
-            f"weights {choice!r} is no folder in {_weights_roots()[0]}; choose {AUTO} or refresh the page"
-        )
-    places = [*roots, *(entry for root in roots for entry in sorted(root.iterdir()) if entry.is_dir())]
-    found = max(places, key=lambda place: _held(place, row), default=None)
-    return found if found is not None and _held(found, row) else None
-
-
-def _held(folder: Path, row: Variant) -> int:
-    return sum((folder / name).exists() for name in row.files.values())
+            f'{row.title} is not installed: {reason}; run: cd "{clone}" && {fetch} (or put the files there by hand)'
+        ) from None
 
 
 def home() -> Path:

@@ -11,9 +11,7 @@ from typing import Any
 
 import torch
 
-from echomimic import conditions
-from echomimic.animate import render as frames_of
-from echomimic.animate import video_shape
+from echomimic import conditions, flow
 from echomimic.comfy import folders, values
 from echomimic.comfy.drivers import linked_driver
 from echomimic.comfy.models import Model
@@ -65,9 +63,9 @@ def job_settings(base: Settings, widgets: Mapping[str, Any]) -> Settings:
 def render(job: Conditions, model: Model, save: bool, report: Report) -> Rendered:
     """All frames of the job; with ``save`` they are written to the output folder as they come."""
     model.ready()
-    shape = video_shape(job)
+    shape = flow.video_shape(job)
     with contextlib.ExitStack() as stack:
-        frames: Iterator[Picture] = stack.enter_context(contextlib.closing(frames_of(job, model.engine, report)))
+        frames: Iterator[Picture] = stack.enter_context(contextlib.closing(flow.render(job, model.engine, report)))
         if not save:
             return Rendered(values.image_of(frames, shape.frames))
         file, subfolder = folders.output_file(shape.width, shape.height)

@@ -47,10 +47,11 @@ def recipe(name: str, dtype: str, offload: str, weights: str, vae: str) -> Recip
     if variant(name).engine == "preview":
         return Recipe(Settings(model=name))
     folder, chosen_vae = folders.weights_folder(weights, variant(name)), folders.vae_file(vae)
+    folders.check_installed(variant(name), folder)
     settings = Settings(model=name, dtype=_dtype(dtype), offload=offload, weights=folder, device=_device())
     if chosen_vae is not None:
         settings = _with_vae(settings, chosen_vae)
-    return Recipe(settings, (*folders.stamp(folder), *folders.stamp(chosen_vae)))
+    return Recipe(settings, (*folders.weights_stamp(weights, variant(name)), *folders.stamp(chosen_vae)))
 
 
 def _with_vae(settings: Settings, path: Path) -> Settings:

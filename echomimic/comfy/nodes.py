@@ -65,7 +65,7 @@ class EchoLoadModel(io.ComfyNode):  # type: ignore[misc]
         """Changes when the weight files do."""
         from echomimic.variants import variant
 
-        return repr(folders.stamp(folders.weights_folder(weights, variant(variant_name(version, infer_mode)))))
+        return repr(folders.weights_stamp(weights, variant(variant_name(version, infer_mode))))
 
     @classmethod
     def execute(
@@ -101,7 +101,7 @@ class EchoSampler(io.ComfyNode):  # type: ignore[misc]
             node_id="Echo_Sampler",
             display_name="EchoMimic: Sampler",
             category=CATEGORY,
-            description="Makes the portrait say the speech. Connect video to Save Video, or images and audio elsewhere.",
+            description="Makes the portrait say the speech. Connect video to Save Video, or images and audio.",
             inputs=[
                 *_sources(),
                 *_pose_dir(),
