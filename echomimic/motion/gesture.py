@@ -122,7 +122,7 @@ def _stroke(since: Doubles) -> Doubles:
 
 def _curled(local: Doubles, curl: Doubles) -> Doubles:
     """Fingers drawn towards their knuckles by `curl` (negative: stretched), the tips most."""
-    curled = local.copy()
+    curled: Doubles = local.copy()
     for finger in range(5):
         root = local[:, :, 4 * finger + 1]
         for joint in range(1, 4):

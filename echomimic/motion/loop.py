@@ -42,7 +42,7 @@ STEP = 1 / 4096
 @functools.cache
 def _stored() -> tuple[Doubles, Doubles, float]:
     """Hands (2, 21, 2) as parts of the picture, channels (T, 2, 5), and T per second."""
-    with as_file(files("echomimic.motion").joinpath("data", "default_pose.npz")) as path:
+    with as_file(files("echomimic.motion").joinpath("data").joinpath("default_pose.npz")) as path:
         stored = read_npz(path)
     hands, channels = (stored[name].astype(np.float64) * STEP for name in ("hands", "gestures"))
     return hands, channels, float(stored["rate"])
@@ -54,7 +54,7 @@ def default_pose(frames: int, fps: float, size: tuple[int, int] = (SIDE, SIDE)) 
     The pose is laid out for a square; in other shapes it keeps its proportions and stays at the bottom, centred.
     """
     hands, channels, rate = _stored()
-    moments = np.arange(frames) * (rate / fps)
+    moments = np.arange(frames, dtype=np.float64) * (rate / fps)
     moved = posed(hands, around(channels, moments), _SHOULDERS)
     body = np.zeros((frames, BODY, 2))
     score = np.zeros((frames, BODY))

@@ -1,0 +1,85 @@
+"""Motion borrowed from a video: the face mesh, and body and hands where wanted, frame by frame."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from echomimic.errors import DriverError
+from echomimic.faces.detect import Face, extent, find_faces
+from echomimic.faces.track import FaceTracker
+from echomimic.media.video import VideoReader
+from echomimic.motion.driver import Motion
+from echomimic.motion.face import POINTS, FaceMotion
+from echomimic.motion.metric import metric_motion
+from echomimic.motion.smooth import bridge
+from echomimic.progress import Progress, Report, silent
+
+Picture = npt.NDArray[np.uint8]
+
+STAGE = "extract"
+_EVERY = 5
+_SEARCHED = 250
+"""Frames at the start in which the wanted one of several faces is looked for."""
+_AROUND = 0.35
+
+
+def extract(path: str | os.PathLike[str], report: Report = silent, *, face: int = 0) -> Motion:
+    """The motion of one face in a video.
+
+    face: which one, 0 the largest in the first frame that shows so many. Frames without the face are bridged by
+    interpolation; `report` is told how many. Raises DriverError when the file is no video or shows no such face.
+    """
+    video = VideoReader(os.fspath(path))
+    points = list(_tracked(video, video.frames, face, report, str(path)))
+    found = np.array([frame is not None for frame in points])
+    if not found.any():
+        raise DriverError(f"no face was found in {path}; use a video in which a face shows from the front")
+    track = np.stack([np.zeros((POINTS, 3), np.float32) if frame is None else frame for frame in points])
+    if not found.all():
+        lost = len(found) - int(found.sum())
+        note = f"{lost} of {len(found)} frames without a face were bridged"
+        report(Progress(STAGE, len(points), len(points), note))
+    track = bridge(track, found)
+    poses = metric_motion(track, video.size)[1]
+    return Motion(face=FaceMotion(track, fps=video.fps, size=video.size, found=found, pose=poses.astype(np.float32)))
+
+
+def _tracked(
+    frames: Iterable[Picture], count: int, face: int, report: Report, name: str
+) -> Iterator[npt.NDArray[np.float32] | None]:
+    """The points of the wanted face in every frame, None where it is not seen."""
+    tracker: FaceTracker | None = FaceTracker() if face == 0 else None
+    for number, picture in enumerate(frames):
+        if number % _EVERY == 0:
+            report(Progress(STAGE, number, max(count, number)))
+        if tracker is None and number < _SEARCHED:
+            tracker = _tracker_of(picture, face)
+        elif tracker is None:
+            raise DriverError(f"{name} shows fewer than {face + 1} faces; ask for a face between 0 and {face - 1}")
+        found = None if tracker is None else tracker.track(picture)
+        yield None if found is None else found.points
+
+
+def _tracker_of(picture: Picture, face: int) -> FaceTracker | None:
+    """A tracker that already follows the face of that number, or None when there are not so many."""
+    faces = find_faces(picture, most=face + 1, refine=False)
+    if len(faces) <= face:
+        return None
+    tracker = FaceTracker()
+    tracker.track(_alone(picture, faces[face]))
+    return tracker
+
+
+def _alone(picture: Picture, face: Face) -> Picture:
+    """The picture with everything but the surroundings of one face painted grey."""
+    x0, y0, x1, y1 = extent(face)
+    margin = _AROUND * max(x1 - x0, y1 - y0)
+    left, top = max(0, int(x0 - margin)), max(0, int(y0 - margin))
+    right, bottom = int(x1 + margin) + 1, int(y1 + margin) + 1
+    alone = np.full_like(picture, 128)
+    alone[top:bottom, left:right] = picture[top:bottom, left:right]
+    return alone

@@ -1,0 +1,54 @@
+"""Motion generated from the speech alone: lips, jaw, brows, blinks and head for V1, hands for V2."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from echomimic.motion.body import BodyPose
+from echomimic.motion.driver import Motion
+from echomimic.motion.hands import hands_from_speech
+from echomimic.motion.mel import RATE, Sound
+from echomimic.motion.portray import motion_from_performance
+from echomimic.motion.speech import perform
+
+
+def speak(
+    speech: Sound,
+    points: npt.NDArray[np.float32],
+    size: tuple[int, int],
+    *,
+    frames: int | None = None,
+    fps: float = 25.0,
+    seed: int = 0,
+    expressiveness: float = 1.0,
+    head_motion: float = 1.0,
+    blink_rate: float = 1.0,
+    gaze: float = 1.0,
+    body: BodyPose | None = None,
+    gestures: float = 1.0,
+) -> Motion:
+    """The motion of a portrait that says `speech`.
+
+    points: (478, 3) of the portrait in pixels of `size`. frames: as long as the speech when not given. The strengths
+    are those of `echomimic.motion.speech.perform`: 0 off, 1 natural, 2 the most. body: the portrait's body and hands;
+    then the motion has hands too, moved by `gestures` times the natural amount, hands that are not in it stay empty.
+    Equal inputs and seed give equal motion.
+    """
+    count = frames or max(1, math.ceil(speech.samples / RATE * fps))
+    performance = perform(
+        speech,
+        count,
+        fps,
+        seed=seed,
+        expressiveness=expressiveness,
+        head_motion=head_motion,
+        blink_rate=blink_rate,
+        gaze=gaze,
+    )
+    face = motion_from_performance(performance, points, size)
+    if body is None:
+        return Motion(face=face)
+    return Motion(face, hands_from_speech(speech, body, count, fps, seed=seed, strength=gestures))
