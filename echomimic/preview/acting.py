@@ -16,6 +16,7 @@ from echomimic.faces.geometry import (
 )
 from echomimic.motion.performance import Performance
 from echomimic.preview.field import PIVOT, Stance
+from echomimic.preview.lips import Lips, make_lips
 from echomimic.preview.mesh import Array, Mesh
 
 ROTATION_LIMIT = 0.32
@@ -56,6 +57,7 @@ class Actor:
     mesh: Mesh
     closing: Array
     """(468, 2) displacement that brings the photo's lips together; zero where they already are."""
+    lips: Lips
 
     def act(self, performance: Performance, i: int) -> Acting:
         """Frame `i` of `performance`, eased into what one photo can show."""
@@ -71,7 +73,7 @@ class Actor:
         skin = mesh.displaced(expression, turn) + self.closing * np.float32(talking)
         return Acting(
             Stance(turn, shift.astype(np.float32), unit * performance.body[i]),
-            _uncrossed(mesh, skin.astype(np.float32)),
+            self.lips.plausible(skin.astype(np.float32)),
             np.clip(performance.blink[i], 0.0, 1.0),
             unit * performance.gaze[i],
             talking,
@@ -89,7 +91,7 @@ class Actor:
 
 
 def make_actor(mesh: Mesh) -> Actor:
-    return Actor(mesh, _closing(mesh))
+    return Actor(mesh, _closing(mesh), make_lips(mesh))
 
 
 def is_open(mesh: Mesh) -> bool:
@@ -121,21 +123,3 @@ def _closing(mesh: Mesh) -> Array:
 def _eased(value: Array, limit: float) -> Array:
     """Nearly the value while small, never above the limit."""
     return np.asarray(limit * np.tanh(value / limit), dtype=np.float32)
-
-
-def _uncrossed(mesh: Mesh, skin: Array) -> Array:
-    """Lips meet, they do not pass each other."""
-    upper, lower = list(UPPER_LIP_INNER), list(LOWER_LIP_INNER)
-    top, bottom = mesh.points[upper, :2] + skin[upper], mesh.points[lower, :2] + skin[lower]
-    down = _down(mesh)
-    cross = np.maximum(0.0, (top - bottom) @ down)[:, None] * down / 2
-    skin[upper] -= cross
-    skin[lower] += cross
-    return skin
-
-
-def _down(mesh: Mesh) -> Array:
-    """(2,) the face's own downward direction in the picture."""
-    across = mesh.points[291, :2] - mesh.points[61, :2]
-    down = np.array([-across[1], across[0]], np.float32)
-    return np.asarray(down / max(float(np.linalg.norm(down)), 1e-6), dtype=np.float32)

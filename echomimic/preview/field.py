@@ -45,7 +45,7 @@ class Field:
         matrix = np.concatenate([(stance.turn - np.eye(3, dtype=np.float32))[:2], stance.shift[:, None]], 1)
         moved = cv2.transform(self.lever, np.ascontiguousarray(matrix, dtype=np.float32))
         if np.any(stance.body):
-            moved += self.body * stance.body.astype(np.float32)
+            moved = cv2.add(moved, cv2.transform(self.body, stance.body.reshape(2, 1).astype(np.float32)))
         return np.asarray(moved, dtype=np.float32)
 
     def skin(self, shift: Array) -> Array:
@@ -55,7 +55,7 @@ class Field:
 
 def frame_field(mesh: Mesh, width: int, height: int, mask: Array) -> Field:
     """The field over the whole frame and a margin around it. mask: (height, width) person."""
-    step = max(1, round(max(width, height) / 256))
+    step = max(1, round(max(width, height) / 170))
     margin = 12
     grid = Grid(
         -margin * step + (step - 1) / 2,

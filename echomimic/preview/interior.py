@@ -73,9 +73,10 @@ class Interior:
         along = place.along / width
         inside = self.light.cavity * (1.0 - 0.5 * np.exp(-((along / 0.28) ** 2)))[..., None]
         jaw = place.jaw / width
-        place.lay(inside, self.tongue, self.light, jaw * 0.85 - 0.02, 0.85)
-        place.lay(inside, self.lower, self.light, jaw * 0.95 + 0.165 - TALL, 0.72)
-        place.lay(inside, self.upper, self.light, self.edge - 0.215, 1.0)
+        floor = max(jaw + 0.02, place.floor / width - 0.07)
+        place.lay(inside, self.tongue, floor - 0.06 - 0.10 * min(1.0, max(0.0, floor)), 0.80)
+        place.lay(inside, self.lower, floor - TALL + 0.150, 0.62)
+        place.lay(inside, self.upper, self.edge - 0.215, 1.0)
         shade = self._shade(opening, part)
         if self.own is not None:
             inside, shade = self._with_own(self.own, inside, shade, texture, place)
@@ -119,6 +120,8 @@ class _Place:
     """(2,) how far the skull moved there"""
     jaw: float
     """how far the jaw dropped, pixels"""
+    floor: float
+    """how far the lower lip's inner edge lies below the photo's lip line, pixels"""
     width: float
 
     @staticmethod
@@ -136,9 +139,10 @@ class _Place:
         middle = skull[[61, 291]].mean(0) * 0.5 + settled[[61, 291]].mean(0) * 0.5
         jaw = float(skin[list(_JAW)].mean(0) @ np.array([-across[1], across[0]]))
         along = (pixels - middle) @ across
-        return _Place(pixels, along, origin, across, drift.astype(np.float32), jaw, mesh.mouth)
+        floor = float((settled[14] - origin) @ np.array([-across[1], across[0]]))
+        return _Place(pixels, along, origin, across, drift.astype(np.float32), jaw, floor, mesh.mouth)
 
-    def lay(self, inside: Array, paint: Paint, light: Light, top: float, gain: float) -> None:
+    def lay(self, inside: Array, paint: Paint, top: float, gain: float) -> None:
         """Lays a drawing over `inside`, its y = 0 `top` mouth widths below the lip line."""
         down = (
             (self.pixels - self.origin) @ np.array([-self.across[1], self.across[0]], np.float32)

@@ -189,19 +189,21 @@ class Hold:
     inside: NDArray[np.int64]
     """(n,) flat node numbers."""
     corners: Indices
-    """(n, 3)"""
+    """(3, n)"""
     weights: Array
-    """(n, 3)"""
+    """(3, n, 1)"""
     shape: tuple[int, int]
 
     def spread(self, values: Array) -> Array:
-        """(vertices, C) → (height, width, C), zero outside the mesh."""
-        out = np.zeros((self.shape[0] * self.shape[1], values.shape[1]), np.float32)
-        total = values[self.corners[:, 0]] * self.weights[:, :1]
-        total += values[self.corners[:, 1]] * self.weights[:, 1:2]
-        total += values[self.corners[:, 2]] * self.weights[:, 2:]
+        """(vertices, 2) → (height, width, 2), zero outside the mesh."""
+        # A pair of float32 read as one complex64 halves the cost of gathering rows.
+        pairs = np.ascontiguousarray(values, dtype=np.float32).view(np.complex64)
+        total = pairs[self.corners[0]] * self.weights[0]
+        total += pairs[self.corners[1]] * self.weights[1]
+        total += pairs[self.corners[2]] * self.weights[2]
+        out = np.zeros((self.shape[0] * self.shape[1], pairs.shape[1]), np.complex64)
         out[self.inside] = total
-        return out.reshape(*self.shape, -1)
+        return out.view(np.float32).reshape(*self.shape, -1)
 
 
 def hold(mesh: Mesh, grid: Grid) -> Hold:
@@ -214,7 +216,7 @@ def hold(mesh: Mesh, grid: Grid) -> Hold:
     inside = np.flatnonzero(flat >= 0)
     corners = mesh.corners[flat[inside]]
     weights = _barycentric(mesh.skin[corners].astype(np.float64), grid.nodes().reshape(-1, 2)[inside])
-    return Hold(inside, corners, weights, (grid.height, grid.width))
+    return Hold(inside, corners.T.copy(), weights.T[..., None].copy(), (grid.height, grid.width))
 
 
 def _barycentric(corner: NDArray[np.float64], at: Array) -> Array:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from echomimic.faces.geometry import LOWER_LIP_INNER, MOUTH_CORNERS, UPPER_LIP_INNER
+from echomimic.faces.geometry import LOWER_LIP_INNER, LOWER_LIP_OUTER, MOUTH_CORNERS, UPPER_LIP_INNER, UPPER_LIP_OUTER
 from echomimic.preview.acting import Acting, is_open
 from echomimic.preview.curves import feather, polygon_mask, smooth_curve
 from echomimic.preview.field import Field, detail_field
@@ -46,7 +46,7 @@ class Mouth:
     lower: Side
     interior: Interior
     edge: Array
-    """(h, w, 1) how the box is blended into the frame."""
+    """(h, w, 1) falls to 0 at the edges of the box."""
 
     def paint(self, frame: Pixels, texture: Texture, acting: Acting, settled: Array, skin: Array) -> None:
         """Draws the mouth into `frame`.
@@ -63,7 +63,7 @@ class Mouth:
         if opening is not None:
             self.interior.paint(lips, opening, texture, acting, settled, skin)
         part = frame[y0:y1, x0:x1]
-        part[:] = np.round(part * (1 - self.edge) + lips * self.edge)
+        part[:] = np.round(part + (lips - part) * (self.edge * self._around(settled)))
 
     def _lips(self, texture: Texture, acting: Acting, skin: Array, upper: Array, lower: Array) -> Array:
         """(h, w, 3) float32: the upper side above the line between the lips, the lower side below it."""
@@ -82,12 +82,26 @@ class Mouth:
         """(h, w, 2) frame coordinates that each pixel of the box shows."""
         grid = self.field.grid
         soft = cv2.GaussianBlur(lip, (0, 0), max(0.6, self.mesh.mouth * 0.012 / grid.step))
-        back = invert((head + soft) / grid.step, self.field.numbers, rounds=9, damping=0.7) * grid.step
+        # Wide openings shear the corners: there the rounds must be smaller and more.
+        size = float(np.abs(lip).max()) / self.mesh.unit
+        rounds = 5 + round(70 * min(max(size - 0.12, 0.0), 0.2))
+        back = invert((head + soft) / grid.step, self.field.numbers, rounds=rounds, damping=0.7 if size < 0.2 else 0.5)
+        back = back * grid.step
         x0, y0, x1, y1 = self.box
         if grid.step > 1:
             back = cv2.resize(back, None, fx=grid.step, fy=grid.step, interpolation=cv2.INTER_LINEAR)
         pixels = np.stack(np.meshgrid(np.arange(x0, x1), np.arange(y0, y1)), -1).astype(np.float32)
         return np.asarray(pixels + back[: y1 - y0, : x1 - x0], dtype=np.float32)
+
+    def _around(self, settled: Array) -> Array:
+        """(h, w, 1) 1 around the lips, 0 where cheeks and chin are none of the mouth's business."""
+        lips = settled[list(UPPER_LIP_OUTER + LOWER_LIP_OUTER)]
+        low, high = lips.min(0), lips.max(0)
+        reach = (high - low) / 2 + 0.30 * self.mesh.mouth
+        x0, y0, x1, y1 = self.box
+        x = (np.arange(x0, x1, dtype=np.float32) - (low[0] + high[0]) / 2) / reach[0]
+        y = (np.arange(y0, y1, dtype=np.float32) - (low[1] + high[1]) / 2) / reach[1]
+        return 1.0 - smoothstep(np.square(x)[None] + np.square(y)[:, None], 0.62, 1.0)[..., None]
 
     def _opening(self, upper: Array, lower: Array, moved: Array) -> Opening | None:
         gap = float(np.linalg.norm(upper - lower, axis=1).max())
@@ -135,7 +149,10 @@ def _sides(mesh: Mesh, grid: Grid) -> tuple[Side, Side]:
     share = (1.0 - smoothstep(-offset, 0.0, 0.18)) * (1.0 - smoothstep(offset - 1.0, 0.0, 0.18))
     far = float(grid.y0 + grid.step * grid.height) + 999.0
     below = _drawn(np.concatenate([line, [[line[-1, 0], far], [line[0, 0], far]]]).astype(np.float32), grid) > 0.5
-    inside = _drawn(np.concatenate([upper, lower[::-1]]), grid) > 0.004
+    # The mesh keeps the lips a little apart; between them its own field leaps from one lip to the other.
+    parted = [smooth_curve(mesh.skin[list(ids)]) for ids in (UPPER_LIP_INNER, LOWER_LIP_INNER)]
+    inside = _drawn(np.concatenate([parted[0], parted[1][::-1]]), grid) > 0.004
+    inside |= _drawn(np.concatenate([upper, lower[::-1]]), grid) > 0.004
     sides = []
     for lip, other in ((UPPER_LIP_INNER, below | inside), (LOWER_LIP_INNER, ~below | inside)):
         along = _along(mesh, lip, (nodes - first) @ across)

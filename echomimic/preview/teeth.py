@@ -43,8 +43,10 @@ def draw_upper(light: Light, density: float, blur: float) -> Paint:
 
 
 def draw_lower(light: Light, density: float, blur: float) -> Paint:
-    """Lower teeth, turned over: y = 0 is TALL below the gum."""
+    """Lower teeth, turned over: their edge lies 0.15 above TALL; below the gum they sink into the dark."""
     cover, shade = _row(_LOWER, density, seed=8, soft=blur)
+    x, y = _plane(density)
+    cover = np.maximum(cover, (y < 0.12) * (np.abs(x) < 0.5))
     return _finish(cover[::-1], shade[::-1] * 0.9, light.tooth, density, blur)
 
 
