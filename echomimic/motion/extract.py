@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from echomimic.errors import DriverError
-from echomimic.faces.detect import Face, extent, find_faces
+from echomimic.faces.detect import Face, find_faces
 from echomimic.faces.track import FaceTracker
 from echomimic.media.video import VideoReader
 from echomimic.motion.driver import Motion
@@ -76,7 +76,7 @@ def _tracker_of(picture: Picture, face: int) -> FaceTracker | None:
 
 def _alone(picture: Picture, face: Face) -> Picture:
     """The picture with everything but the surroundings of one face painted grey."""
-    x0, y0, x1, y1 = extent(face)
+    (x0, y0), (x1, y1) = face.points[:, :2].min(0), face.points[:, :2].max(0)
     margin = _AROUND * max(x1 - x0, y1 - y0)
     left, top = max(0, int(x0 - margin)), max(0, int(y0 - margin))
     right, bottom = int(x1 + margin) + 1, int(y1 + margin) + 1
