@@ -18,7 +18,7 @@ from torch import Tensor
 
 from echomimic.errors import WeightsError
 
-WINDOW = 128 * 2**20
+WINDOW = 256 * 2**20
 """Bytes that are copied out of a mapping before it is renewed, so that pages already read do not pile up."""
 
 DTYPES: Mapping[str, torch.dtype] = {

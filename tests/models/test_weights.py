@@ -208,7 +208,7 @@ import resource, sys
 from pathlib import Path
 import torch
 from echomimic.models import checkpoint, layouts, weights
-checkpoint.WINDOW = 4 * 2**20
+checkpoint.WINDOW = 12 * 2**20
 files = layouts.WeightFiles("v2", {"denoising_unet": Path(sys.argv[1]), "motion_module": Path(sys.argv[1])},
                             {"unet": {"channels": [64, 128, 256, 256]}})
 weights.build("denoiser", weights.row_of("v2"), weights.Sizes.from_card(files.networks))
