@@ -47,7 +47,7 @@ class Eye:
             at = source + (turned - back) * seen
         eye = texture.sample(at).astype(np.float32)
         if blink >= _STILL_LID:
-            eye = self.lid.close(eye, texture, source, seen, blink)
+            eye = self.lid.close(eye, texture, source, here[0, 0], seen, blink)
         part = frame[y0:y1, x0:x1]
         part[:] = np.round(part + (eye - part) * self.edge)
 
@@ -85,5 +85,5 @@ def _make_eye(
     outline = [smooth_curve(mesh.points[list(ids), :2]) for ids in (upper, lower)]
     aperture = polygon_mask(np.concatenate([outline[0], outline[1][::-1]]), x0, y0, x1 - x0, y1 - y0, fine=2)
     aperture = cv2.GaussianBlur(aperture, (0, 0), max(0.6, radius * 0.12))
-    lid = make_lid(mesh, picture, upper, lower, brow)
+    lid = make_lid(mesh, picture, (x0, y0, x1, y1), upper, lower, brow)
     return Eye(field, (x0, y0, x1, y1), pull[..., None], aperture, lid, feather(x1 - x0, y1 - y0, 6))

@@ -17,6 +17,7 @@ from echomimic.preview.warp import Texture, remap
 _JAW = (152, 175, 199)
 _LIP_SKIN = (17, 84, 314, 85, 315, 0, 37, 267, 16)
 _CHEEK_SKIN = (50, 280, 205, 425, 118, 347, 101, 330)
+_SHADOW = np.array([0.82, 1.08, 1.08], np.float32)
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -71,7 +72,7 @@ class Interior:
         width = self.mesh.mouth
         place = _Place.of(self.mesh, settled, skin, self.box, part)
         along = place.along / width
-        inside = self.light.cavity * (1.0 - 0.5 * np.exp(-((along / 0.28) ** 2)))[..., None]
+        inside = self.light.cavity * (1.0 - 0.4 * np.exp(-((along / 0.30) ** 2)) * place.deep)[..., None]
         jaw = place.jaw / width
         floor = max(jaw + 0.02, place.floor / width - 0.07)
         place.lay(inside, self.tongue, floor - 0.06 - 0.10 * min(1.0, max(0.0, floor)), 0.80)
@@ -80,7 +81,8 @@ class Interior:
         shade = self._shade(opening, part)
         if self.own is not None:
             inside, shade = self._with_own(self.own, inside, shade, texture, place)
-        return np.asarray(inside * shade[..., None], dtype=np.float32)
+        # Light that gets in there has met lips and gums: shadows are red.
+        return np.asarray(inside * shade[..., None] ** _SHADOW, dtype=np.float32)
 
     def _shade(self, opening: Opening, part: tuple[slice, slice]) -> Array:
         """(h, w) the lips' shadow: dark in thin openings and at the corners, darker under the upper lip."""
@@ -123,6 +125,8 @@ class _Place:
     floor: float
     """how far the lower lip's inner edge lies below the photo's lip line, pixels"""
     width: float
+    deep: Array
+    """(h, w) 1 at the height of the throat"""
 
     @staticmethod
     def of(
@@ -139,8 +143,9 @@ class _Place:
         middle = skull[[61, 291]].mean(0) * 0.5 + settled[[61, 291]].mean(0) * 0.5
         jaw = float(skin[list(_JAW)].mean(0) @ np.array([-across[1], across[0]]))
         along = (pixels - middle) @ across
+        deep = np.exp(-((((pixels - origin) @ np.array([-across[1], across[0]])) / mesh.mouth - 0.12) / 0.2) ** 2)
         floor = float((settled[14] - origin) @ np.array([-across[1], across[0]]))
-        return _Place(pixels, along, origin, across, drift.astype(np.float32), jaw, floor, mesh.mouth)
+        return _Place(pixels, along, origin, across, drift.astype(np.float32), jaw, floor, mesh.mouth, deep.astype(np.float32))
 
     def lay(self, inside: Array, paint: Paint, top: float, gain: float) -> None:
         """Lays a drawing over `inside`, its y = 0 `top` mouth widths below the lip line."""

@@ -90,14 +90,14 @@ def _fill(picture: Pixels, cover: Array, unit: float) -> Array:
     known = 1.0 - cover
     if known.mean() < 0.002:
         return image
-    filled = _push_pull(image, known)
+    filled = push_pull(image, known)
     grain = image - cv2.GaussianBlur(image, (0, 0), 2.0)
     spread = np.minimum(grain[known > 0].std(0), 2.5) * 0.6
     noise = np.random.default_rng(0).standard_normal(picture.shape[:2], dtype=np.float32)[..., None]
     return np.asarray(filled + cover[..., None] * noise * spread, dtype=np.float32)
 
 
-def _push_pull(image: Array, known: Array) -> Array:
+def push_pull(image: Array, known: Array) -> Array:
     """Fills where `known` is 0 from ever coarser averages of what is known (Gortler 1996)."""
     levels = [(image * known[..., None], known)]
     while min(levels[-1][1].shape) > 4:

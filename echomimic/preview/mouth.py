@@ -189,6 +189,9 @@ def prepared(points: Array, picture: Pixels) -> Array:
     points = points.copy()
     width = float(np.linalg.norm(points[MOUTH_CORNERS[0], :2] - points[MOUTH_CORNERS[1], :2]))
     unit = float(np.linalg.norm(points[33, :2] - points[263, :2]))
+    for inner, outer in ((UPPER_LIP_INNER[0], MOUTH_CORNERS[0]), (UPPER_LIP_INNER[-1], MOUTH_CORNERS[1])):
+        # The lips part almost up to the corner, further than the mesh has it.
+        points[inner] += 0.5 * (points[outer] - points[inner])
     gap = np.linalg.norm(points[list(UPPER_LIP_INNER), :2] - points[list(LOWER_LIP_INNER), :2], axis=1).max()
     if gap > 0.035 * unit:
         _widen(points, 0.022 * width)
