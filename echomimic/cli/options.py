@@ -32,6 +32,7 @@ class Grouped(click.Command):
                 formatter.write_dl(records)
 
 
+_ENGINES: dict[tuple[str, ...], str] = {("preview",): "preview only", ("diffusion",): "V1 and V2"}
 GROUPS = {o.name: o.group for o in (*options(Request), *options(Settings))}
 
 
@@ -54,9 +55,9 @@ def _parameter(option: Option) -> Callable[[Function], Function]:
     if option.type is bool:
         names = [f"--{dashed}/--no-{dashed}"] if option.default else names
         return click.option(*names, is_flag=True, default=option.default, help=_help(option))
-    required = option.default is dataclasses.MISSING
-    default = None if required else option.default
-    return click.option(*names, type=_click_type(option), default=default, required=required, help=_help(option))
+    if option.default is dataclasses.MISSING:
+        return click.option(*names, type=_click_type(option), required=True, help=_help(option))
+    return click.option(*names, type=_click_type(option), default=option.default, help=_help(option))
 
 
 def _click_type(option: Option) -> Any:
@@ -76,7 +77,7 @@ def _help(option: Option) -> str:
     elif option.default is None:
         facts.append("default: the model's" if option.shown is not None else "default: none")
     if option.used_by != EVERY:
-        facts.append({("preview",): "preview only", ("diffusion",): "V1 and V2"}.get(option.used_by, "no effect"))
+        facts.append(_ENGINES.get(option.used_by, "no effect"))
     return f"{option.help[0].upper()}{option.help[1:]}." + (f" [{'; '.join(facts)}]" if facts else "")
 
 
