@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from echomimic.media.image import Picture, resize
+from echomimic.request import Settings
 
 if TYPE_CHECKING:
     from echomimic.faces.detect import Face
@@ -117,6 +118,13 @@ def body_rect(face: Face | None, size: Size, target: Size, *, faithful: bool = F
         return around((size[0] / 2, size[1] / 2), size, target)
     x0, y0, x1, y1 = face_box(face)
     return around(((x0 + x1) / 2, (y0 + y1) / 2), size, target, HEAD_HEIGHT)
+
+
+def shown_rect(face: Face | None, settings: Settings, size: Size, target: Size) -> Rect:
+    """The part of a picture of ``size`` that a diffusion model's video of size ``target`` shows."""
+    if settings.variant.guide == "hands" or face is None:
+        return body_rect(face, size, target, faithful=settings.faithful)
+    return face_rect(face_box(face), settings.facecrop_ratio, size, target, faithful=settings.faithful)
 
 
 def cut_out(picture: Picture, rect: Rect, target: Size, *, faithful: bool = False) -> Picture:

@@ -1,0 +1,133 @@
+"""Going on where an interrupted run stopped: the latents after every step, in a hidden file beside the output.
+
+The file names the job it belongs to, part by part, so that a changed setting is noticed and can be named. It is
+written whole or not at all, and holds numbers only.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from echomimic.conditions import Conditions
+from echomimic.diffusion.guides import digest_of
+from echomimic.version import VERSION
+
+NOT_PART_OF_THE_JOB = ("resume", "weights", "offload", "device", "dtype", "paste_back")
+"""Settings that change no latent, or that are named otherwise (the device and format really used, the weights)."""
+_BLOCK = 60 * 16_000
+
+
+def path_beside(output: Path) -> Path:
+    """Where the state of an unfinished ``output`` is kept."""
+    return output.with_name(f".{output.name}.resume.safetensors")
+
+
+def forget(output: Path | None) -> None:
+    """Removes the state once ``output`` is complete."""
+    if output is not None:
+        path_beside(output).unlink(missing_ok=True)
+
+
+def job_of(conditions: Conditions, guide: str, **further: str) -> dict[str, str]:
+    """What the latents depend on, by name. ``guide`` is the guide's digest; ``further`` the weights and the like."""
+    settings = dataclasses.asdict(conditions.settings)
+    kept = {key: str(value) for key, value in settings.items() if key not in NOT_PART_OF_THE_JOB}
+    width, height = conditions.frame.width, conditions.frame.height
+    return {
+        **kept,
+        "portrait": digest_of(conditions.picture),
+        "speech": _speech_digest(conditions),
+        "guide": guide,
+        "video": f"{conditions.frames} frames of {width}x{height} at {conditions.fps}",
+        "version": f"{VERSION} {torch.__version__}",
+        **further,
+    }
+
+
+def _speech_digest(conditions: Conditions) -> str:
+    digest = hashlib.sha256()
+    for start in range(0, conditions.speech.samples, _BLOCK):
+        stop = min(start + _BLOCK, conditions.speech.samples)
+        digest.update(conditions.speech.read(start, stop).tobytes())
+    return digest.hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class Saved:
+    """State after ``done`` steps; ``scheduler`` is what the sampler remembers."""
+
+    done: int
+    latents: Tensor
+    scheduler: dict[str, Any] = field(default_factory=dict)
+
+
+class ResumeFile:
+    """The state of one job. ``remark`` says why an existing file was not used."""
+
+    def __init__(self, path: Path, job: Mapping[str, str]) -> None:
+        self.path, self.job, self.remark = path, dict(job), ""
+
+    def load(self) -> Saved | None:
+        """The state to go on from; None when there is none for exactly this job."""
+        if not self.path.exists():
+            return None
+        try:
+            with safe_open(str(self.path), framework="pt") as file:
+                header = {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
+                changed = sorted(k for k in self.job.keys() | header["job"] if self.job.get(k) != header["job"].get(k))
+                if changed:
+                    self.remark = f"the unfinished run was made with another {', '.join(changed)}; starting anew"
+                    return None
+                tensors = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError, KeyError, ValueError) as error:
+            self.remark = f"{self.path.name} cannot be used ({str(error).splitlines()[0]}); starting anew"
+            return None
+        return Saved(header["done"], tensors["latents"], _unpacked(header["scheduler"], tensors))
+
+    def save(self, saved: Saved) -> bool:
+        """Writes the state in place of the last one; False (and a remark) when it cannot be written."""
+        tensors = {"latents": saved.latents}
+        header = {"job": self.job, "done": saved.done, "scheduler": _packed(saved.scheduler, tensors, "scheduler")}
+        part = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")
+        try:
+            save_file(tensors, str(part), metadata={key: json.dumps(value) for key, value in header.items()})
+            os.replace(part, self.path)
+        except (SafetensorError, OSError) as error:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+            self.remark = f"{self.path.name} cannot be written ({error}); an interrupted run would start anew"
+            return False
+        return True
+
+
+def _packed(value: Any, tensors: dict[str, Tensor], name: str) -> Any:
+    """``value`` for JSON; tensors move to ``tensors`` and leave their name behind."""
+    if isinstance(value, dict):
+        return {key: _packed(item, tensors, f"{name}.{key}") for key, item in value.items()}
+    if isinstance(value, list):
+        return [_packed(item, tensors, f"{name}.{i}") for i, item in enumerate(value)]
+    if isinstance(value, Tensor):
+        tensors[name] = value.clone().contiguous()
+        return {"tensor": name}
+    return value
+
+
+def _unpacked(value: Any, tensors: Mapping[str, Tensor]) -> Any:
+    if isinstance(value, dict):
+        if set(value) == {"tensor"}:
+            return tensors[value["tensor"]]
+        return {key: _unpacked(item, tensors) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_unpacked(item, tensors) for item in value]
+    return value

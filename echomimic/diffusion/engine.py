@@ -1,0 +1,242 @@
+"""EchoMimic V1 and V2 as an engine: one class for all six variants, whose differences are rows and rules."""
+
+import functools
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from echomimic.conditions import Conditions
+from echomimic.diffusion import checkpoint, pictures
+from echomimic.diffusion.checkpoint import ResumeFile, Saved
+from echomimic.diffusion.guidance import Predictor
+from echomimic.diffusion.guides import Guide, GuideFeatures, guide_for
+from echomimic.diffusion.loop import Moment, Rules, denoise, first_noise
+from echomimic.diffusion.placement import Placement, enough_memory, home, out_of_memory, pick_device, pick_dtype
+from echomimic.diffusion.schedule import Sampler, scheduler_class
+from echomimic.diffusion.windows import WINDOWS, Plan
+from echomimic.media.image import Picture
+from echomimic.models import layouts, vae, weights
+from echomimic.models.audio import LogMel, SpeechFeatures
+from echomimic.models.unet import ReferenceKV
+from echomimic.models.weights import Networks
+from echomimic.progress import Progress, Report, silent
+from echomimic.request import Settings
+
+
+def load_engine(settings: Settings, report: Report = silent) -> "DiffusionEngine":
+    """The engine for ``settings.model``, its networks loaded where they work.
+
+    Raises :class:`SettingsError` for a device, dtype or scheduler that is not there, :class:`WeightsError` for
+    missing or damaged files.
+    """
+    scheduler_class(settings.scheduler)
+    device = pick_device(settings.device)
+    dtype = pick_dtype(settings.dtype, device)
+    files = layouts.find(settings.model, settings.weights)
+    with enough_memory(settings, "loading the networks"):
+        networks = weights.load(files, dtype, home(settings.offload, device), {"whisper": torch.float32}, report)
+    return DiffusionEngine(networks, device, settings.offload, files.fingerprint())
+
+
+class DiffusionEngine:
+    """Renders videos with the networks of one model.
+
+    ``networks`` are the modules by name, for hosts that place them themselves: without offloading the engine works
+    wherever the denoiser is. ``weights_name`` tells weights apart in resume files.
+    """
+
+    def __init__(self, networks: Networks, device: torch.device, offload: str = "none", weights_name: str = "") -> None:
+        self.nets, self.placement, self.weights_name = networks, Placement(offload, device), weights_name
+
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        """The networks by name."""
+        return dict(vars(self.nets))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks compute."""
+        if self.placement.offload != "none":
+            return self.placement.device
+        return next(self.nets.denoiser.parameters()).device
+
+    @functools.cached_property
+    def dtype(self) -> torch.dtype:
+        """Number format of the denoiser."""
+        return next(self.nets.denoiser.parameters()).dtype
+
+    @functools.cached_property
+    def _compiled(self) -> Callable[..., Tensor]:
+        compiled: Callable[..., Tensor] = torch.compile(self.nets.denoiser, fullgraph=True)
+        return compiled
+
+    def frames(self, conditions: Conditions, report: Report = silent) -> Iterator[Picture]:
+        """Exactly ``conditions.frames`` pictures, decoded one by one as they are asked for.
+
+        Goes on from the state beside ``conditions.output`` if an earlier run of the same job left one. Raising from
+        ``report`` stops between two windows; the last whole step is kept.
+        """
+        latents = self._latents(self._job(conditions, report))
+        with self.placement.working(self._vae), enough_memory(conditions.settings, "decoding"):
+            for frame in range(len(latents)):
+                yield self._decoded(latents[frame : frame + 1])
+
+    def finished(self, conditions: Conditions) -> None:
+        """To be called when the video is complete and in its place: what was kept for resuming is removed."""
+        checkpoint.forget(conditions.output)
+
+    def _job(self, conditions: Conditions, report: Report) -> "Job":
+        settings, guide = conditions.settings, guide_for(conditions)
+        sampler = Sampler(settings.scheduler, settings.steps or 1, settings.seed)
+        file = None
+        if conditions.output is not None and settings.resume:
+            made = {"weights": self.weights_name, "device": self.device.type, "dtype": str(self.dtype)}
+            name = checkpoint.job_of(conditions, guide.digest(), **made)
+            file = ResumeFile(checkpoint.path_beside(conditions.output), name)
+        return Job(conditions, guide, Rules.of(settings, self.dtype), sampler, file, report)
+
+    def _latents(self, job: "Job") -> Tensor:
+        """The finished latents of the whole video, (F, 4, h, w)."""
+        saved = job.file.load() if job.file else None
+        job.remark()
+        if saved is None:
+            width, height = pictures.target(job.conditions)
+            frames, seed = job.conditions.frames, job.settings.seed
+            saved = Saved(0, first_noise(frames, height, width, seed, job.rules, job.sampler.sigma))
+        else:
+            job.sampler.restore(saved.scheduler)
+            job.say(f"going on after step {saved.done} of {len(job.sampler.timesteps)}")
+        return saved.latents if saved.done == len(job.sampler.timesteps) else self._denoised(job, saved)
+
+    def _denoised(self, job: "Job", saved: Saved) -> Tensor:
+        settings, latents = job.settings, saved.latents
+        reference = self._reference(job)
+        plan = Plan(job.conditions.frames, settings.context_frames, settings.context_overlap, job.rules.rotation)
+        windows = functools.partial(WINDOWS[settings.windows], plan)
+        with self.placement.working(self.nets.denoiser, self.nets.guider), enough_memory(settings, "denoising"):
+            predict = self._predictor(job, reference())
+            steps = denoise(latents, job.sampler, predict, windows, divide=job.rules.divide, begin=saved.done)
+            with job.keeping(saved.done) as keep:
+                for moment in told(steps, len(job.sampler.timesteps), job.report):
+                    latents = moment.latents
+                    if moment.velocity is not None:
+                        keep(Saved(moment.step + 1, latents, job.sampler.state()))
+        return latents
+
+    def _predictor(self, job: "Job", reference: ReferenceKV) -> Predictor:
+        speech = job.conditions.speech
+        job.report(Progress("audio", 0, 1))
+        heard = SpeechFeatures(self.nets.whisper, LogMel(speech.read, speech.samples), job.conditions.fps)
+        job.report(Progress("audio", 1, 1))
+        last = len(heard) - 1
+        return Predictor(
+            self._compiled if job.settings.compile else self.nets.denoiser,
+            reference,
+            audio=lambda frames: heard.window([min(frame, last) for frame in frames]),
+            guide=GuideFeatures(self.nets.guider, job.guide, self.device),
+            cfg=job.settings.cfg or 0,
+            device=self.device,
+            dtype=self.dtype,
+        )
+
+    @torch.inference_mode()
+    def _reference(self, job: "Job") -> Callable[[], ReferenceKV]:
+        """One pass of the reference net over the portrait. Its features are projected when the denoiser works."""
+        job.report(Progress("reference", 0, 1))
+        portrait = pictures.to_tensor(pictures.reference_picture(job.conditions), *pictures.target(job.conditions))
+        with self.placement.working(self._vae), enough_memory(job.settings, "encoding the portrait"):
+            latent = self._tiled_if_needed(lambda: vae.encode(self._vae, portrait.to(self.device, self._vae.dtype)))
+        with self.placement.working(self.nets.reference), enough_memory(job.settings, "reading the portrait"):
+            taps = self.nets.reference.taps(latent.to(self.device, self.dtype))
+        if job.rules.half_reference:
+            taps = {name: tap.half().to(self.dtype) for name, tap in taps.items()}
+        job.report(Progress("reference", 1, 1))
+        return torch.inference_mode()(lambda: self.nets.denoiser.project_reference(taps))
+
+    @torch.inference_mode()
+    def _decoded(self, latent: Tensor) -> Picture:
+        put = latent.to(self.device, self._vae.dtype)
+        return pictures.to_picture(self._tiled_if_needed(lambda: vae.decode(self._vae, put)))
+
+    @property
+    def _vae(self) -> Any:
+        return self.nets.vae
+
+    def _tiled_if_needed(self, work: Callable[[], Tensor]) -> Tensor:
+        """Tries the autoencoder whole; when memory runs out, in tiles, and so from then on."""
+        try:
+            return work()
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error) or self._vae.use_tiling:
+                raise
+        self._vae.enable_tiling()
+        return work()
+
+
+@dataclass(frozen=True)
+class Job:
+    """One video on its way."""
+
+    conditions: Conditions
+    guide: Guide
+    rules: Rules
+    sampler: Sampler
+    file: ResumeFile | None
+    report: Report
+
+    @property
+    def settings(self) -> Settings:
+        """How it is made."""
+        return self.conditions.settings
+
+    def say(self, note: str) -> None:
+        """One line for the user."""
+        self.report(Progress("note", note=note))
+
+    def remark(self) -> None:
+        """Tells the user what the resume file has to say, once."""
+        if self.file and self.file.remark:
+            self.say(self.file.remark)
+            self.file.remark = ""
+
+    @contextmanager
+    def keeping(self, done: int) -> Iterator[Callable[[Saved], None]]:
+        """Saves states; when the user interrupts, the interruption says how far it got and how to go on."""
+        last = done
+
+        def keep(state: Saved) -> None:
+            nonlocal last
+            if self.file and self.file.save(state):
+                last = state.done
+            self.remark()
+
+        try:
+            yield keep
+        except KeyboardInterrupt:
+            if not (self.file and last):
+                raise
+            raise KeyboardInterrupt(f"stopped after step {last}; the same command goes on from there") from None
+
+
+def told(steps: Iterator[Moment], total: int, report: Report) -> Iterator[Moment]:
+    """Passes the moments on and reports them: windows done of all, step, window, time left, and a rough picture."""
+    began = time.monotonic()
+    for seen, moment in enumerate(steps, 1):
+        yield moment
+        done = moment.step * moment.windows + moment.window
+        left = (time.monotonic() - began) / seen * (total * moment.windows - done)
+        note = f"step {moment.step + 1} of {total}, window {moment.window} of {moment.windows}, {_clock(left)} left"
+        picture = None if moment.clean is None else pictures.glimpse(moment.clean)
+        report(Progress("denoising", done, total * moment.windows, note, picture))
+
+
+def _clock(seconds: float) -> str:
+    """4000 → ``1:06:40``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

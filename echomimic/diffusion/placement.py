@@ -1,0 +1,126 @@
+"""Where the networks run, in which number format, and what waits in main memory meanwhile."""
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import nn
+
+from echomimic.errors import ResourceError, SettingsError
+from echomimic.request import Settings
+
+Offload = Literal["none", "model", "sequential"]
+
+DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
+_CPU_FLAGS = Path("/proc/cpuinfo")
+_FAST_BF16 = {"avx512_bf16", "amx_bf16", "bf16"}
+
+
+def pick_device(name: str) -> torch.device:
+    """``auto`` is cuda, else mps, else cpu. Raises :class:`SettingsError` when a named device is not there."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(device for device, found in there.items() if found))
+    if not there[name]:
+        have = ", ".join(device for device, found in there.items() if found)
+        raise SettingsError(f"device {name} was not found on this machine; choose auto or one of {have}")
+    return torch.device(name)
+
+
+def pick_dtype(name: str, device: torch.device) -> torch.dtype:
+    """``auto`` is fp16 on cuda, bf16 on CPUs that compute in it, fp32 elsewhere. fp16 on a CPU is refused."""
+    if name == "auto":
+        name = {"cuda": "fp16", "cpu": "bf16" if cpu_has_bf16() else "fp32"}.get(device.type, "fp32")
+    if name == "fp16" and device.type == "cpu":
+        raise SettingsError("dtype fp16 is far too slow on a CPU; choose auto, bf16 or fp32")
+    return DTYPES[name]
+
+
+def cpu_has_bf16() -> bool:
+    """Whether this CPU multiplies bfloat16 natively (AVX-512 BF16, AMX, Arm BF16)."""
+    try:
+        lines = _CPU_FLAGS.read_text().splitlines()
+    except OSError:
+        return False
+    flags = next((line for line in lines if line.lower().startswith(("flags", "features"))), "")
+    return bool(_FAST_BF16 & set(flags.split()))
+
+
+def home(offload: str, device: torch.device) -> torch.device:
+    """Where the networks are kept while they do not work."""
+    return device if offload == "none" else torch.device("cpu")
+
+
+class Placement:
+    """Brings networks to the device while they work.
+
+    ``none`` leaves them where they are; ``model`` moves one network at a time there and back; ``sequential`` moves
+    every layer only while it computes: least memory on the device, slowest.
+    """
+
+    def __init__(self, offload: str, device: torch.device) -> None:
+        self.offload, self.device = offload, device
+        self._hooked: set[int] = set()
+
+    @contextmanager
+    def working(self, *networks: nn.Module) -> Iterator[None]:
+        """Inside, ``networks`` compute on the device."""
+        if self.offload == "sequential":
+            for network in networks:
+                self._hook(network)
+        elif self.offload == "model":
+            for network in networks:
+                network.to(self.device)
+        try:
+            yield
+        finally:
+            if self.offload == "model":
+                for network in networks:
+                    network.to("cpu")
+                self._free()
+
+    def _hook(self, network: nn.Module) -> None:
+        """Once per network: its layers then come and go by themselves."""
+        if id(network) not in self._hooked:
+            from accelerate import cpu_offload
+
+            cpu_offload(network, execution_device=self.device)
+            self._hooked.add(id(network))
+
+    def _free(self) -> None:
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+@contextmanager
+def enough_memory(settings: Settings, doing: str) -> Iterator[None]:
+    """Turns running out of memory into a :class:`ResourceError` that says which setting to lower."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        raise ResourceError(f"memory ran out while {doing}; {_advice(settings)}") from error
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error of torch means that memory ran out, on any device."""
+    words = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory")
+    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)
+
+
+def _advice(settings: Settings) -> str:
+    """What to change, most helpful first."""
+    steps = []
+    if settings.context_frames > 8:
+        steps.append(f"context_frames (now {settings.context_frames})")
+    steps.append("width and height")
+    ways = {"none": "offload model", "model": "offload sequential"}
+    further = f", or set {ways[settings.offload]}" if settings.offload in ways else ""
+    return f"lower {' or '.join(steps)}{further}"

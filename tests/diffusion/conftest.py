@@ -1,0 +1,70 @@
+"""Tiny networks, loaded once, and conditions to render from in seconds."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from echomimic.conditions import Conditions
+from echomimic.diffusion.engine import DiffusionEngine, load_engine
+from echomimic.faces.detect import Face, find_faces
+from echomimic.faces.frame import frame_for
+from echomimic.media.audio import Speech
+from echomimic.media.image import Picture, read_picture
+from echomimic.motion.body import BodyPose
+from echomimic.request import Settings
+from tests import tiny
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "echomimic" / "example"
+Make = Callable[..., Conditions]
+
+
+@functools.cache
+def example() -> tuple[Picture, Face, Speech]:
+    """The shipped portrait, its face, and the first seconds of the shipped speech."""
+    picture = read_picture(EXAMPLE / "portrait.jpg")
+    speech = Speech.open(EXAMPLE / "speech.flac").read(0, 20_000)
+    return picture, find_faces(picture)[0], Speech.from_array(speech, 16_000)
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Folder of tiny weights by family."""
+    return functools.cache(lambda family: tiny.write(tmp_path_factory.mktemp(family), family))
+
+
+@pytest.fixture(scope="session")
+def engine(weights: Callable[[str], Path]) -> Callable[[str], DiffusionEngine]:
+    """A loaded engine by model, float32 on the CPU."""
+
+    def load(model: str) -> DiffusionEngine:
+        return load_engine(Settings(model=model, weights=weights(model[:2]), device="cpu", dtype="fp32"))
+
+    return functools.cache(load)
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """Conditions of a 14-frame, 128 × 128 pixel video in 2 steps, or as asked for."""
+
+    def conditions(
+        model: str = "v1-acc", *, frames: int = 14, driver: str = "auto", output: Path | None = None, **options: object
+    ) -> Conditions:
+        given = {"steps": 2, "width": 128, "height": 128} | options
+        settings = Settings(model=model, **given).resolved()  # type: ignore[arg-type]
+        picture, face, speech = example()
+        if model.startswith("v2") and driver == "auto":
+            driver = str(tmp_path / "hands.npz")
+            hands().save(driver)
+        frame, _ = frame_for(picture, face, settings)
+        return Conditions(picture, face, frame, speech, frames, settings.fps or 24, settings, driver, output)
+
+    return conditions
+
+
+def hands() -> BodyPose:
+    """Five frames of two hands."""
+    turn = np.random.default_rng(0).random((5, 2, 21, 2))
+    return BodyPose(np.zeros((5, 18, 2)), turn * 768, np.zeros((5, 18)), np.ones((5, 2, 21)), 24.0, (768, 768))

@@ -1,0 +1,212 @@
+"""All six variants through the real engine on tiny networks: frames, resuming, offloading, running out of memory."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from echomimic.diffusion import pictures
+from echomimic.diffusion.checkpoint import path_beside
+from echomimic.diffusion.engine import DiffusionEngine, load_engine
+from echomimic.errors import ResourceError, SettingsError
+from echomimic.progress import Progress
+from echomimic.request import Settings
+from tests.diffusion.conftest import Make
+
+Engines = Callable[[str], DiffusionEngine]
+
+
+class Reporter:
+    """Collects what is reported; raises when ``stop`` holds."""
+
+    def __init__(self, stop: Callable[[Progress], bool] = lambda _: False) -> None:
+        self.seen: list[Progress] = []
+        self.stop = stop
+
+    def __call__(self, progress: Progress) -> None:
+        self.seen.append(progress)
+        if self.stop(progress):
+            raise KeyboardInterrupt
+
+    def notes(self) -> list[str]:
+        return [p.note for p in self.seen if p.stage == "note"]
+
+    def steps(self) -> list[str]:
+        return [p.note for p in self.seen if p.stage == "denoising"]
+
+
+def after_step(number: int) -> Callable[[Progress], bool]:
+    return lambda p: p.stage == "denoising" and p.note.startswith(f"step {number + 1} ")
+
+
+@pytest.fixture(scope="module")
+def rendered(engine: Engines) -> Callable[..., np.ndarray]:
+    """All frames of conditions, in one array."""
+
+    def render(conditions, report=lambda _: None, by: DiffusionEngine | None = None) -> np.ndarray:  # type: ignore[no-untyped-def]
+        return np.stack(list((by or engine(conditions.settings.model)).frames(conditions, report)))
+
+    return render
+
+
+@pytest.mark.parametrize("model", ["v1", "v1-acc", "v1-pose", "v1-pose-acc", "v2", "v2-acc"])
+def test_every_variant_renders_and_repeats(model: str, make: Make, rendered: Callable[..., np.ndarray]) -> None:
+    report = Reporter()
+    frames = rendered(make(model, frames=3, steps=1), report)
+    assert frames.shape == (3, 128, 128, 3)
+    assert frames.dtype == np.uint8
+    assert frames.std() > 1
+    assert [p.stage for p in report.seen if p.done == p.total] == ["reference", "audio", "denoising"]
+    assert np.array_equal(frames, rendered(make(model, frames=3, steps=1)))
+    assert not np.array_equal(frames, rendered(make(model, frames=3, steps=1, seed=1)))
+
+
+def test_faithful_and_open_windows_render_something_else(make: Make, rendered: Callable[..., np.ndarray]) -> None:
+    plain = rendered(make(steps=1))
+    assert not np.array_equal(plain, rendered(make(steps=1, faithful=True)))
+    assert not np.array_equal(plain, rendered(make(steps=1, windows="open")))
+
+
+def test_other_sizes_and_schedulers_render(make: Make, rendered: Callable[..., np.ndarray]) -> None:
+    frames = rendered(make(frames=2, width=128, height=192, scheduler="dpm++", steps=2))
+    assert frames.shape == (2, 192, 128, 3)
+
+
+def test_progress_says_step_window_and_time_left(make: Make, rendered: Callable[..., np.ndarray]) -> None:
+    report = Reporter()
+    rendered(make(), report)
+    assert report.steps()[0].startswith("step 1 of 2, window 1 of 2, 0:")
+    last = [p for p in report.seen if p.stage == "denoising"][-1]
+    assert (last.done, last.total) == (4, 4)
+    assert isinstance(last.preview, np.ndarray)
+    assert last.preview.shape == (64, 64, 3)
+
+
+@pytest.mark.parametrize("scheduler", ["ddim", "dpm++"])
+def test_an_interrupted_run_goes_on_bit_identically(
+    scheduler: str, make: Make, rendered: Callable[..., np.ndarray], tmp_path: Path
+) -> None:
+    output = tmp_path / "out.mp4"
+    options = {"steps": 3, "scheduler": scheduler, "output": output}
+    whole = rendered(make(**options | {"output": None}))
+    with pytest.raises(KeyboardInterrupt, match="stopped after step 1; the same command goes on from there"):
+        rendered(make(**options), Reporter(after_step(1)))
+    report = Reporter()
+    assert np.array_equal(rendered(make(**options), report), whole)
+    assert report.notes() == ["going on after step 1 of 3"]
+    assert report.steps()[0].startswith("step 2 of 3")
+
+
+def test_a_finished_denoising_is_only_decoded_again(
+    make: Make, rendered: Callable[..., np.ndarray], engine: Engines, tmp_path: Path
+) -> None:
+    conditions = make(output=tmp_path / "out.mp4")
+    report, whole = Reporter(), rendered(conditions)
+    assert np.array_equal(rendered(conditions, report), whole)
+    assert not report.steps()
+    engine("v1-acc").finished(conditions)
+    assert not list(tmp_path.glob(".out*"))
+
+
+def test_a_changed_setting_starts_anew_and_says_so(
+    make: Make, rendered: Callable[..., np.ndarray], tmp_path: Path
+) -> None:
+    output, report = tmp_path / "out.mp4", Reporter()
+    rendered(make(steps=1, output=output))
+    changed = rendered(make(steps=1, output=output, seed=5), report)
+    assert report.notes() == ["the unfinished run was made with another seed; starting anew"]
+    assert np.array_equal(changed, rendered(make(steps=1, seed=5)))
+
+
+def test_a_damaged_state_starts_anew_and_no_resume_leaves_none(
+    make: Make, rendered: Callable[..., np.ndarray], tmp_path: Path
+) -> None:
+    output, report = tmp_path / "out.mp4", Reporter()
+    path_beside(output).write_bytes(b"\x10\0\0\0\0\0\0\0half a header")
+    rendered(make(steps=1, frames=2, output=output), report)
+    assert "cannot be used" in report.notes()[0]
+    path_beside(output).unlink()
+    rendered(make(steps=1, frames=2, output=output, resume=False))
+    assert not list(tmp_path.glob(".out*"))
+
+
+@pytest.mark.parametrize("offload", ["model", "sequential"])
+def test_offloading_changes_no_pixel(
+    offload: str, make: Make, rendered: Callable[..., np.ndarray], weights: Callable[[str], Path]
+) -> None:
+    moved = load_engine(Settings(model="v1", weights=weights("v1"), device="cpu", dtype="fp32", offload=offload))
+    conditions = make("v1", frames=2, steps=1)
+    assert np.array_equal(rendered(conditions, by=moved), rendered(conditions))
+    assert moved.device == torch.device("cpu")
+
+
+def test_running_out_of_memory_says_what_to_lower(
+    make: Make, rendered: Callable[..., np.ndarray], engine: Engines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 3 GiB")
+
+    monkeypatch.setattr(engine("v1-acc").nets.denoiser, "forward", full)
+    with pytest.raises(
+        ResourceError, match=r"while denoising; lower context_frames \(now 12\) or width and height, or"
+    ):
+        rendered(make())
+
+
+def test_decoding_goes_on_in_tiles_when_memory_is_short(
+    make: Make, rendered: Callable[..., np.ndarray], engine: Engines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vae = engine("v2-acc").nets.vae
+    whole = vae.decode
+
+    def short_of_memory(latent: torch.Tensor) -> object:
+        if not vae.use_tiling:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+        return whole(latent)
+
+    monkeypatch.setattr(vae, "decode", short_of_memory)
+    assert rendered(make("v2-acc", frames=2, steps=1)).shape == (2, 128, 128, 3)
+    vae.disable_tiling()
+
+
+def test_compiling_happens_at_the_call(
+    make: Make, weights: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled: list[dict[str, object]] = []
+
+    def remember(net: torch.nn.Module, **how: object) -> torch.nn.Module:
+        compiled.append(how)
+        return net
+
+    monkeypatch.setattr(torch, "compile", remember)
+    engine = load_engine(Settings(model="v1-acc", weights=weights("v1"), device="cpu", dtype="fp32"))
+    for _ in range(2):
+        list(engine.frames(make(frames=2, steps=1, compile=True)))
+    assert compiled == [{"fullgraph": True}]
+
+
+def test_bfloat16_stays_close(make: Make, rendered: Callable[..., np.ndarray], weights: Callable[[str], Path]) -> None:
+    half = load_engine(Settings(model="v1-acc", weights=weights("v1"), device="cpu", dtype="bf16"))
+    difference = rendered(make(), by=half).astype(float) - rendered(make())
+    psnr = 20 * np.log10(255 / np.sqrt((difference**2).mean()))
+    assert psnr > 30
+
+
+def test_a_wrong_scheduler_or_device_is_refused_before_loading(weights: Callable[[str], Path]) -> None:
+    load = functools.partial(Settings, model="v1", weights=Path("nowhere"))
+    with pytest.raises(SettingsError, match="scheduler 'magic' is unknown; choose one of ddim"):
+        load_engine(load(scheduler="magic"))
+    if not torch.cuda.is_available():
+        with pytest.raises(SettingsError, match="device cuda was not found"):
+            load_engine(load(device="cuda"))
+    with pytest.raises(SettingsError, match="fp16 is far too slow on a CPU"):
+        load_engine(load(device="cpu", dtype="fp16"))
+
+
+def test_the_rough_picture_follows_the_latents() -> None:
+    dark, light = torch.zeros(4, 2, 2), torch.zeros(4, 2, 2)
+    dark[0], light[0] = -3, 3
+    assert pictures.glimpse(dark).mean() < 64 < 192 < pictures.glimpse(light).mean()
