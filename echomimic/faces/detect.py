@@ -33,6 +33,8 @@ _DOUBTFUL = 0.6
 _LEAST_EYE_DISTANCE = 6.0
 # Faces at least this large, in sides of the picture, end the search.
 _LARGE = 0.1
+# Smaller parts of a picture (pixels) hold no face large enough that the whole did not show.
+_LEAST_PART = 64
 # A face is looked at again from these squares: shift in sides, turn in radians.
 _VIEWS = ((0.0, 0.0, 0.0), (0.015, 0.01, 0.03), (-0.015, -0.01, -0.03))
 
@@ -157,9 +159,13 @@ def _stages(picture: Pyramid) -> Iterator[tuple[float, list[Box]]]:
     The picture, then with a margin, in parts, in small parts, and turned.
     """
     whole = picture.whole()
-    yield _LARGE * whole.side, merge([*_near(picture, whole), *_far(picture, whole)])
+    near, far = _near(picture, whole), _far(picture, whole)
+    alone = [box for box in far if all(overlap(box.corners, other.corners) <= _OVERLAP for other in near)]
+    yield _LARGE * whole.side, [*near, *alone]
     yield _LARGE * whole.side, merge(_near(picture, Square(whole.x, whole.y, whole.side * 1.8)))
     for parts in (2.5, 6.0):
+        if whole.side / parts < _LEAST_PART:
+            break
         yield 0.0, merge([box for part in _tiles(picture, whole.side / parts) for box in _far(picture, part)])
     for angle in (45, -45, 90, -90, 180):
         yield 0.0, merge(_near(picture, Square(whole.x, whole.y, whole.side * 1.3, math.radians(angle))))
@@ -232,14 +238,18 @@ def certainty(picture: Pyramid, points: Array) -> float:
     return max((box.score for box in _near(picture, wider) if overlap(box.corners, here) > _OVERLAP / 2), default=0.0)
 
 
-def sharpened(picture: Pyramid, face: Face) -> Face:
-    """The same face after looking again: until it rests, then the mean of several squares, mirrored ones too."""
-    points = face.points
+def settled(picture: Pyramid, points: Array) -> Array:
+    """The points after looking again, each time where the last look said, until they rest."""
     for _ in range(3):
         before, points = points, mesh(picture, face_square(points))[0]
         if np.abs(points - before)[:, :2].mean() < 0.003 * eye_distance(points):
             break
-    square = face_square(points)
+    return points
+
+
+def sharpened(picture: Pyramid, face: Face) -> Face:
+    """The same face at rest, as the mean of several squares around it, mirrored ones too."""
+    square = face_square(settled(picture, face.points))
     views = []
     for x, y, turn in _VIEWS:
         view = Square(square.x + x * square.side, square.y + y * square.side, square.side, square.angle + turn)

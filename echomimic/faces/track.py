@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from echomimic.faces.detect import Face, certainty, extent, face_square, find_faces, mesh, near_faces
+from echomimic.faces.detect import Face, certainty, extent, face_square, find_faces, mesh, near_faces, settled
 from echomimic.faces.geometry import eye_distance
 from echomimic.faces.square import Picture, Pyramid
 
@@ -51,9 +51,8 @@ class FaceTracker:
         if not faces:
             return None
         best = faces[0] if self._last is None else min(faces, key=lambda face: _distance(face, self._last))
-        # the detector's square is coarse: look once more, as following will
-        points, score = mesh(picture, face_square(best.points))
-        return Face(points, best.score, best.box) if score >= _PRESENT else best
+        # the detector's square is coarse: a face that starts elsewhere than it goes on would jump
+        return Face(settled(picture, best.points), best.score, best.box)
 
 
 def _distance(face: Face, other: Face | None) -> float:
