@@ -74,12 +74,23 @@ def load(path: Path) -> Recordings:
     clips = []
     for row, stop, count in zip(rows, np.cumsum(data["frames"]), data["frames"], strict=True):
         part = slice(int(stop - count), int(stop))
-        sound = mel[part.start * MEL_PER_FRAME : part.stop * MEL_PER_FRAME]
+        sound = realign(mel[part.start * MEL_PER_FRAME : part.stop * MEL_PER_FRAME], -row["audio_shift_frames"])
         scale = pose[part, 9].mean()
         centre = pose[part, 10:12] * np.array([1, -1], np.float32) / scale
         rotation = pose[part, :9].reshape(-1, 3, 3)
         clips.append(Clip(row["name"], row["person"], row["kind"], shape[part], sound, rotation, centre))
     return Recordings(clips, data["mean"], data["mirror"])
+
+
+def realign(mel: Array, frames: int) -> Array:
+    """The sound `frames` frames later; the end it moves away from is held.
+
+    `audio_shift_frames` says how far a clip's sound was moved to undo its own offset, but the stored sound was moved
+    twice: nets trained only on clips that needed no shift find the others' mouths late by exactly minus that number
+    (r of the opening 0.28 as stored, 0.55 moved back once). So one of the two moves is undone.
+    """
+    index = np.arange(len(mel)) - frames * MEL_PER_FRAME
+    return np.asarray(mel[np.clip(index, 0, len(mel) - 1)], dtype=np.float32)
 
 
 def clip_level(mel: Array) -> Level:
