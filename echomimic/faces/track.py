@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from echomimic.faces.detect import Face, certainty, extent, face_square, find_faces, mesh, near_faces, settled
@@ -11,6 +13,8 @@ from echomimic.faces.square import Picture, Pyramid
 # The mesh's own score hardly falls on things that are no face; the detector's does.
 _STILL_THERE = 0.5
 _PRESENT = 0.5
+# A face that moves further than this part of its square in a frame is not where the mesh looked: it looks again.
+_FAST = 0.03
 # While the face is lost, a thorough search of a frame would take a second: only every so many frames.
 _THOROUGH_EVERY = 25
 
@@ -38,7 +42,11 @@ class FaceTracker:
 
     def _follow(self, picture: Pyramid) -> Face | None:
         assert self._last is not None
-        points, score = mesh(picture, face_square(self._last.points))
+        before = face_square(self._last.points)
+        points, score = mesh(picture, before)
+        now = face_square(points)
+        if math.hypot(now.x - before.x, now.y - before.y) > _FAST * before.side:
+            points, score = mesh(picture, now)
         if score < _PRESENT:
             return None
         sure = certainty(picture, points)
