@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from echomimic.version import VERSION as __version__
 
 if TYPE_CHECKING:
-    from echomimic.flow import Result, animate
     from echomimic.errors import EchoMimicError, InputError, ResourceError, WeightsError
+    from echomimic.flow import Result, animate
     from echomimic.progress import Progress
     from echomimic.request import Request, Settings
 

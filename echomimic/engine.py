@@ -19,6 +19,10 @@ class Engine(Protocol):
         """
         ...
 
+    def finished(self, conditions: Conditions) -> None:
+        """Called when the video is complete and in its place: what was kept for going on can go."""
+        ...
+
 
 def load(settings: Settings, report: Report = silent) -> Engine:
     """The engine for ``settings.model``; raises :class:`WeightsError` when its files are missing."""

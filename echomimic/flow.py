@@ -70,13 +70,14 @@ def run(request: Request, settings: Settings, report: Report = silent, loaded: E
         output=request.output,
         report=report,
     )
-    shape = video_shape(job)
+    shape, renders = video_shape(job), loaded or engine.load(job.settings, report)
     with (
         open_writer(request.output, shape, job.speech, request.overwrite) as writer,
-        contextlib.closing(render(job, loaded or engine.load(job.settings, report), report)) as frames,
+        contextlib.closing(render(job, renders, report)) as frames,
     ):
         for frame in frames:
             writer.add(frame)
+    renders.finished(job)
     took = time.monotonic() - began
     seed, model = job.settings.seed, job.settings.model
     size = (shape.width, shape.height)

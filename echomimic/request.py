@@ -157,6 +157,13 @@ class Settings:
     gaze: float = _opt(
         1.0, "how far the eyes wander; 0 keeps the gaze fixed", low=0, high=2, used_by=_PREVIEW, group="Motion"
     )
+    lips: str = _opt(
+        "driver",
+        "who moves the lips when a driver moves the face: the driver too, or the speech",
+        choices=("driver", "speech"),
+        used_by=_PREVIEW,
+        group="Motion",
+    )
     draw_mouth: bool = _opt(
         False,
         "draw the lips into V1's landmark maps, so that the driver moves them too",

@@ -24,6 +24,9 @@ class FakeEngine:
         finally:
             self.closed += 1
 
+    def finished(self, conditions: object) -> None:
+        self.seen.append("finished")
+
 
 @pytest.fixture
 def fake_engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:

@@ -14,6 +14,7 @@ from echomimic.conditions import Conditions
 from echomimic.errors import NoFaceError
 from echomimic.faces.detect import Face
 from echomimic.motion.performance import Performance
+from echomimic.preview.acts import performance_for
 from echomimic.preview.renderer import PreviewRenderer
 from echomimic.preview.warp import Pixels
 from echomimic.progress import Progress, Report, silent
@@ -29,28 +30,14 @@ class PreviewEngine:
     def frames(self, conditions: Conditions, report: Report = silent) -> Generator[Pixels, None, None]:
         """Exactly ``conditions.frames`` pictures; raises :class:`NoFaceError` without a face."""
         report(Progress("preparing", 0, 2))
-        performance = perform_for(conditions)
+        performance = performance_for(conditions, report)
         report(Progress("preparing", 1, 2))
         renderer = renderer_for(conditions)
         report(Progress("preparing", 2, 2))
         yield from rendered(renderer, performance, conditions.frames)
 
-
-def perform_for(conditions: Conditions) -> Performance:
-    """What the head does, made from the speech and the settings."""
-    from echomimic.motion.speech import perform
-
-    settings = conditions.settings
-    return perform(
-        conditions.speech,
-        conditions.frames,
-        conditions.fps,
-        seed=settings.seed,
-        expressiveness=settings.expressiveness,
-        head_motion=settings.head_motion,
-        blink_rate=settings.blink_rate,
-        gaze=settings.gaze,
-    )
+    def finished(self, conditions: Conditions) -> None:
+        """Nothing was kept."""
 
 
 def renderer_for(conditions: Conditions) -> PreviewRenderer:
@@ -60,7 +47,7 @@ def renderer_for(conditions: Conditions) -> PreviewRenderer:
     if conditions.face is None:
         raise NoFaceError("the preview needs a face; use a picture that shows one clearly, from the front")
     frame = conditions.frame
-    mask = person_mask(conditions.picture)[frame.top : frame.bottom, frame.left : frame.right]
+    mask = person_mask(conditions.picture, conditions.face.points)[frame.top : frame.bottom, frame.left : frame.right]
     face = moved(conditions.face, -frame.left, -frame.top)
     return PreviewRenderer(frame.cut(conditions.picture), face, mask, frame.width, frame.height)
 
