@@ -120,12 +120,7 @@ def place(row: Variant, root: Path) -> Path | None:
     for folder in folders:
         if row.name in read_card(folder).get("models", {}):
             return folder
-    strangers = {r.files["guider"] for r in VARIANTS.values() if r.files and family(r) != family(row)}
-    for folder in folders:
-        foreign = any((folder / name).exists() for name in strangers) and not (folder / row.files["guider"]).exists()
-        if "denoising_unet" in _own(row, folder) and not foreign:
-            return folder
-    return None
+    return next((folder for folder in folders if "denoising_unet" in _own(row, folder)), None)
 
 
 def expected(row: Variant, folder: Path, root: Path) -> dict[str, Path]:
@@ -212,6 +207,8 @@ def _elsewhere(row: Variant) -> list[Path]:
 
 
 def _own(row: Variant, folder: Path) -> dict[str, Path]:
+    if _stranger(row, folder):
+        return {}
     found: dict[str, Path] = {}
     for name in OWN:
         official = folder / row.files[name]
@@ -273,16 +270,25 @@ def _missing(row: Variant, roots: list[Path]) -> WeightsError:
     return WeightsError(f"weights for {row.name} are incomplete: {gone} not found (looked in {looked}); {remedy}")
 
 
+def _stranger(row: Variant, folder: Path) -> str:
+    """The guider of the other family, if ``folder`` has that one only: V1 and V2 name the rest alike."""
+    guiders = {
+        mine: {r.files["guider"] for r in VARIANTS.values() if r.files and family(r) == mine} for mine in ("v1", "v2")
+    }
+    if any((folder / name).exists() for name in guiders[family(row)]):
+        return ""
+    others = guiders["v2" if family(row) == "v1" else "v1"]
+    return next((name for name in sorted(others) if (folder / name).exists()), "")
+
+
 def _other_family(row: Variant, folders: list[Path]) -> WeightsError | None:
-    """An error if only the guider of the other family is there: V1 and V2 name the rest alike."""
-    other = next(r for r in VARIANTS.values() if r.files and family(r) != family(row))
     if any((folder / row.files["guider"]).exists() for folder in folders):
         return None
     for folder in folders:
-        if (folder / other.files["guider"]).exists():
-            mine, theirs = family(row).upper(), family(other).upper()
+        if name := _stranger(row, folder):
+            mine, theirs = ("V1", "V2") if family(row) == "v1" else ("V2", "V1")
             return WeightsError(
-                f"{folder} holds {theirs} weights ({other.files['guider']}), but {row.name} needs {mine}'s "
-                f"({row.files['guider']}); run `echomimic weights get {row.name}` or choose a {theirs} model"
+                f"{folder} holds {theirs} weights ({name}), but {row.name} needs {mine}'s ({row.files['guider']}); "
+                f"run `echomimic weights get {row.name}` or choose a {theirs} model"
             )
     return None
