@@ -143,9 +143,11 @@ class _Place:
         middle = skull[[61, 291]].mean(0) * 0.5 + settled[[61, 291]].mean(0) * 0.5
         jaw = float(skin[list(_JAW)].mean(0) @ np.array([-across[1], across[0]]))
         along = (pixels - middle) @ across
-        deep = np.exp(-((((pixels - origin) @ np.array([-across[1], across[0]])) / mesh.mouth - 0.12) / 0.2) ** 2)
+        deep = np.exp(-(((((pixels - origin) @ np.array([-across[1], across[0]])) / mesh.mouth - 0.12) / 0.2) ** 2))
         floor = float((settled[14] - origin) @ np.array([-across[1], across[0]]))
-        return _Place(pixels, along, origin, across, drift.astype(np.float32), jaw, floor, mesh.mouth, deep.astype(np.float32))
+        return _Place(
+            pixels, along, origin, across, drift.astype(np.float32), jaw, floor, mesh.mouth, deep.astype(np.float32)
+        )
 
     def lay(self, inside: Array, paint: Paint, top: float, gain: float) -> None:
         """Lays a drawing over `inside`, its y = 0 `top` mouth widths below the lip line."""
@@ -205,4 +207,5 @@ def _light(mesh: Mesh, texture: Texture, width: int, height: int) -> Light:
 
 def _colours(mesh: Mesh, texture: Texture, ids: tuple[int, ...], width: int, height: int) -> Array:
     at = mesh.points[list(ids), :2].clip(0, [width - 1, height - 1])[None].astype(np.float32)
-    return texture.sample(at)[0].astype(np.float32)
+    colours: Array = texture.sample(at)[0].astype(np.float32)
+    return colours

@@ -106,7 +106,7 @@ def push_pull(image: Array, known: Array) -> Array:
         small = cv2.resize(colour, half, interpolation=cv2.INTER_AREA)
         levels.append((small, cv2.resize(weight, half, interpolation=cv2.INTER_AREA)))
     colour, weight = levels[-1]
-    result = colour / np.maximum(weight, 1e-4)[..., None]
+    result: Array = colour / np.maximum(weight, 1e-4)[..., None]
     average = levels[0][0].sum((0, 1)) / max(float(known.sum()), 1.0)
     result = np.where(weight[..., None] > 1e-4, result, average).astype(np.float32)
     for colour, weight in levels[-2::-1]:

@@ -67,7 +67,9 @@ class Lid:
     def _covered(self, eye: Array, at: Array, aperture: Array, blink: float) -> Array:
         """What the lid's curve leaves of the eye at its corners is skin once it is shut."""
         share = float(smoothstep(np.float32(blink), 0.7, 0.95)) * aperture
-        return np.asarray(eye + (remap(self.skin, at.astype(np.float32))[..., :3] - eye) * share) if share.any() else eye
+        return (
+            np.asarray(eye + (remap(self.skin, at.astype(np.float32))[..., :3] - eye) * share) if share.any() else eye
+        )
 
     def _slid(self, texture: Texture, source: Array, edge: Array, down: Array, under: Array, drop: Array) -> Array:
         """The photo's own lid, its skin unfolding from `fold` above."""
@@ -100,7 +102,8 @@ class Lid:
         return np.asarray(closed + (self.lash - closed) * cover[..., None])
 
     def _vertical(self) -> Array:
-        return np.array([-self.across[1], self.across[0]], np.float32)
+        vertical: Array = np.array([-self.across[1], self.across[0]], np.float32)
+        return vertical
 
     def _local(self, at: Array) -> tuple[Array, Array]:
         offset = at - self.corner
@@ -144,7 +147,8 @@ def make_lid(
 
 def _between(x: Array, outside: float, inside: float) -> Array:
     """1 between 0 and 1, falling to 0 a little beyond."""
-    return smoothstep(x, -outside, inside) * (1 - smoothstep(x, 1 - inside, 1 + outside))
+    inner: Array = smoothstep(x, -outside, inside) * (1 - smoothstep(x, 1 - inside, 1 + outside))
+    return inner
 
 
 def _clean_skin(

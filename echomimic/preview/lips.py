@@ -41,9 +41,10 @@ class Lips:
     def plausible(self, skin: Array) -> Array:
         """(468, 2) displacement in pixels, changed in place."""
         self._ease_opening(skin)
+        self._keep_apart(skin, whole=True)
         self._keep_thickness(skin)
         self._take_chin_along(skin)
-        self._keep_apart(skin)
+        self._keep_apart(skin, whole=False)
         return skin
 
     def _ease_opening(self, skin: Array) -> None:
@@ -72,14 +73,17 @@ class Lips:
         behind = np.maximum(0.0, least - skin[self.below] @ self.down)
         skin[self.below] += behind[:, None] * self.down
 
-    def _keep_apart(self, skin: Array) -> None:
-        """Lips do not pass each other further than the photo's points already do."""
+    def _keep_apart(self, skin: Array, *, whole: bool) -> None:
+        """Lips do not pass each other further than the photo's points do. `whole` lips yield, or only their edges."""
         upper, lower = list(UPPER_LIP_INNER), list(LOWER_LIP_INNER)
         own = (self.mesh.points[upper, :2] - self.mesh.points[lower, :2]) @ self.down
         crossing = own + (skin[upper] - skin[lower]) @ self.down
         back = np.maximum(0.0, crossing - np.maximum(own, 0.0))[:, None] * self.down / 2
         skin[upper] -= back
         skin[lower] += back
+        if whole:
+            skin[list(UPPER_LIP_OUTER[1:-1])] -= back[1:-1]
+            skin[list(LOWER_LIP_OUTER[1:-1])] += back[1:-1]
 
 
 def make_lips(mesh: Mesh) -> Lips:

@@ -211,7 +211,7 @@ def _widen(points: Array, by: float) -> None:
 
 def _snap(points: Array, picture: Pixels, width: float) -> None:
     """Moves the line of closed lips onto the dark line between them, by a smooth curve through the darkest places."""
-    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    grey: Array = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
     grey = cv2.GaussianBlur(grey, (0, 0), max(0.6, width * 0.008))
     line = 0.5 * (points[list(UPPER_LIP_INNER), :2] + points[list(LOWER_LIP_INNER), :2])
     across = (line[-1] - line[0]) / max(float(np.linalg.norm(line[-1] - line[0])), 1e-6)

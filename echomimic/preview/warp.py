@@ -29,8 +29,8 @@ def invert(field: Array, nodes: Array, *, rounds: int, damping: float = 1.0) -> 
     field: (h, w, 2) displacement in nodes of what lies at each node. nodes: (h, w, 2) node numbers (x, y).
     Returns b in nodes with b(q) = −field(q + b(q)), by fixed-point rounds; `damping` below 1 where the field is steep.
     """
-    back = cv2.multiply(field, -1.0)
-    source = back
+    back = -field
+    source: Array = back
     for turn in range(rounds):
         found = remap(source, cv2.add(nodes, back))
         back = found if damping == 1.0 or turn == 0 else cv2.addWeighted(back, 1.0 - damping, found, damping, 0.0)

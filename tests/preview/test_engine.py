@@ -1,0 +1,55 @@
+"""Frames come in order, the same on any number of threads, and stop when nobody wants them."""
+
+import contextlib
+
+import cv2
+import numpy as np
+import pytest
+
+from echomimic.preview.engine import moved, rendered
+from tests.preview.portrait import draw, play
+
+
+@pytest.fixture(scope="module")
+def renderer():
+    return draw(128, 128, 34.0).renderer(128, 128)
+
+
+@pytest.fixture(scope="module")
+def performance():
+    t = np.arange(12, dtype=np.float32)
+    rotation = np.stack([0.05 * np.sin(t), 0.08 * np.cos(t), 0.03 * np.sin(2 * t)], 1)
+    blink = np.stack([np.clip(np.sin(t), 0, 1)] * 2, 1)
+    return play(12, mouth=np.clip(np.sin(t), -0.2, 1), rotation=rotation, blink=blink)
+
+
+def test_frames_do_not_depend_on_threads(renderer, performance):
+    together = list(rendered(renderer, performance, 12))
+    alone = [renderer.render(performance, i) for i in range(12)]
+    assert all(np.array_equal(a, b) for a, b in zip(together, alone, strict=True))
+    assert not np.array_equal(together[0], together[3])
+
+
+def test_same_portrait_gives_the_same_bits(performance):
+    first, second = (draw(128, 128, 34.0).renderer(128, 128).render(performance, 3) for _ in range(2))
+    assert np.array_equal(first, second)
+
+
+def test_closing_stops_the_work(renderer, performance):
+    before = cv2.getNumThreads()
+    with contextlib.closing(rendered(renderer, performance, 12)) as frames:
+        next(frames)
+    assert next(frames, None) is None
+    assert cv2.getNumThreads() == before
+
+
+def test_a_frame_that_fails_fails_the_iterator(renderer, performance):
+    with pytest.raises(IndexError):
+        list(rendered(renderer, performance, 14))
+
+
+def test_a_face_moves_with_its_picture():
+    face = draw(96, 96, 24.0).face
+    shifted = moved(face, -10, 5)
+    assert np.allclose(shifted.points - face.points, (-10, 5, 0))
+    assert shifted.box[0] == face.box[0] - 10

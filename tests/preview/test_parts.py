@@ -1,0 +1,79 @@
+"""The parts: inverted fields, layers that add up, lips that behave."""
+
+import numpy as np
+import pytest
+
+from echomimic.faces import geometry as g
+from echomimic.preview.acting import make_actor
+from echomimic.preview.layers import split
+from echomimic.preview.lips import THINNEST
+from echomimic.preview.mesh import Grid, build_mesh, hold
+from echomimic.preview.warp import invert, node_numbers, remap
+from tests.preview.portrait import draw, play
+
+
+def test_inversion_undoes_a_smooth_field():
+    nodes = node_numbers(Grid(0, 0, 1, 64, 64))
+    field = np.stack([3 * np.sin(nodes[..., 1] / 9), 2 * np.cos(nodes[..., 0] / 11)], -1).astype(np.float32)
+    back = invert(field, nodes, rounds=8)
+    error = back + remap(field, nodes + back)
+    assert np.abs(error[8:-8, 8:-8]).max() < 0.03
+
+
+def test_mesh_points_hold_to_themselves():
+    portrait = draw()
+    mesh = build_mesh(portrait.face.points)
+    grid = Grid(0, 0, 1, 192, 192)
+    held = hold(mesh, grid)
+    found = held.spread(mesh.skin)
+    inside = held.spread(np.ones((len(mesh.skin), 2), np.float32))[..., 0] > 0.999
+    face = np.linalg.norm(grid.nodes() - portrait.face.points[1, :2], axis=2) < 40
+    assert inside[face].all()
+    assert np.quantile(np.abs(found - grid.nodes())[face], 0.99) < 0.3
+
+
+def test_layers_add_up_to_the_photo():
+    portrait = draw()
+    mesh = build_mesh(portrait.face.points)
+    layers = split(portrait.picture, portrait.picture, portrait.mask, mesh)
+    matte = layers.matte[..., None]
+    again = layers.person * matte + layers.background * (1 - matte)
+    assert np.abs(again - portrait.picture).max() <= 2
+    assert layers.matte[portrait.mask > 0.9].min() > 0.98
+
+
+def test_background_behind_the_person_continues_what_is_around():
+    portrait = draw()
+    layers = split(portrait.picture, portrait.picture, portrait.mask, build_mesh(portrait.face.points))
+    middle = layers.background[60:100, 80:110].reshape(-1, 3).mean(0)
+    assert np.abs(middle - (95, 125, 152)).max() < 25
+
+
+@pytest.mark.parametrize("amount", [-2.0, -0.5, 0.5, 1.0, 3.0])
+def test_lips_stay_lips(amount):
+    mesh = build_mesh(draw().face.points)
+    shift = make_actor(mesh).act(play(mouth=amount), 0).skin
+    points = mesh.points[:468, :2] + shift
+    upper, lower = list(g.UPPER_LIP_INNER[1:-1]), list(g.LOWER_LIP_INNER[1:-1])
+    own = np.minimum(mesh.points[lower, 1] - mesh.points[upper, 1], 0)
+    assert (points[lower, 1] - points[upper, 1] >= own - 0.05).all()
+    assert points[14, 1] - points[13, 1] < 0.45 * mesh.unit
+    if amount > 0:
+        rim = list(g.LOWER_LIP_OUTER[1:-1])
+        height = mesh.points[rim, 1] - mesh.points[lower, 1]
+        assert (points[rim, 1] - points[lower, 1] >= THINNEST * height - 0.05).all()
+
+
+def test_an_open_photo_closes_to_speak_and_relaxes_in_silence():
+    portrait = draw()
+    points = portrait.face.points.copy()
+    points[list(g.LOWER_LIP_INNER[1:-1] + g.LOWER_LIP_OUTER[1:-1]), 1] += 6
+    actor = make_actor(build_mesh(points))
+    silent = actor.act(play(41), 20)
+    assert silent.talking == 0
+    assert not silent.skin.any()
+    speaking = play(41, mouth=np.where(np.arange(41) == 14, 1.0, 0.0))
+    nearly = actor.act(speaking, 20)
+    assert nearly.talking > 0.5
+    assert nearly.skin[14, 1] < -1, "the lips come together between the openings"
+    assert actor.act(speaking, 40).talking == 0

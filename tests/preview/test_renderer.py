@@ -1,0 +1,133 @@
+"""What the preview shows: nothing that was not asked for, and everything that was."""
+
+import numpy as np
+import pytest
+
+from echomimic.faces import geometry as g
+from tests.preview.portrait import DARK, LIP, Portrait, draw, play
+
+
+@pytest.fixture(scope="module")
+def portrait() -> Portrait:
+    return draw()
+
+
+@pytest.fixture(scope="module")
+def renderer(portrait):
+    return portrait.renderer()
+
+
+def box(points, margin):
+    low, high = points.min(0) - margin, points.max(0) + margin
+    return slice(int(low[1]), int(high[1]) + 1), slice(int(low[0]), int(high[0]) + 1)
+
+
+def test_nothing_moves_when_nothing_is_asked(portrait, renderer):
+    frame = renderer.render(play(), 0)
+    assert frame.shape == portrait.picture.shape
+    assert frame.dtype == np.uint8
+    assert np.abs(frame.astype(int) - portrait.picture).max() <= 3
+
+
+def test_nothing_moves_at_twice_the_detail_either():
+    large = draw(384, 384, 104.0)
+    frame = large.renderer(192, 192).render(play(), 0)
+    shown = large.picture.reshape(192, 2, 192, 2, 3).mean((1, 3))
+    assert np.abs(frame - shown).max() <= 4
+
+
+def test_mouth_opens_by_what_is_asked_and_shows_its_inside(portrait, renderer):
+    points = portrait.face.points
+    x = int(points[13, 0])
+    column = renderer.render(play(mouth=1.0), 0)[:, x].astype(int)
+    y = int((points[13, 1] + points[14, 1]) / 2)
+    opened = column[y + 2 : y + 9]
+    assert np.abs(opened - LIP).sum(1).min() > 60, "between the lips there must be no lip"
+    below = column[y + 11 : y + 15]
+    assert np.abs(below - LIP).sum(1).min() < 30, "the lower lip comes along"
+
+
+def test_lips_that_are_told_to_cross_only_meet(portrait, renderer):
+    frame = renderer.render(play(mouth=-1.0), 0)
+    x = int(portrait.face.points[13, 0])
+    y0, y1 = (int(portrait.face.points[k, 1]) for k in (0, 17))
+    assert np.abs(frame[y0 + 2 : y1 - 2, x].astype(int) - LIP).sum(1).max() < 160
+
+
+def test_blink_hides_the_iris_and_touches_only_that_eye(portrait, renderer):
+    before, after = renderer.render(play(), 0), renderer.render(play(blink=(1.0, 0.0)), 0)
+    iris = box(portrait.face.points[list(g.LEFT_IRIS[1:]), :2], -1)
+    assert np.abs(before[iris].astype(int) - DARK).sum(2).min() < 40
+    upper_half = (slice(iris[0].start, iris[0].start + 2), iris[1])
+    assert np.abs(after[upper_half].astype(int) - DARK).sum(2).min() > 150
+    changed = np.abs(after.astype(int) - before).max(2) > 2
+    eye = box(portrait.face.points[list(g.LEFT_EYE_UPPER + g.LEFT_EYE_LOWER), :2], 16)
+    changed[eye] = False
+    assert not changed.any()
+
+
+def test_gaze_moves_the_iris_inside_still_lids(portrait, renderer):
+    before, after = renderer.render(play(), 0), renderer.render(play(gaze=(0.05, 0.0)), 0)
+    eye = box(portrait.face.points[list(g.LEFT_EYE_UPPER + g.LEFT_EYE_LOWER), :2], 0)
+    columns = np.arange(eye[1].stop - eye[1].start)
+
+    def centre(frame):
+        dark = np.clip(150 - frame[eye].mean(2), 0, None)
+        return (dark.sum(0) * columns).sum() / dark.sum()
+
+    assert 0.8 < centre(after) - centre(before) < 4.0
+
+
+@pytest.mark.parametrize(
+    ("rotation", "axis", "sign"),
+    [((0, 0.1, 0), 0, 1), ((0, -0.1, 0), 0, -1), ((0.1, 0, 0), 1, 1), ((-0.1, 0, 0), 1, -1)],
+)
+def test_head_turns_the_way_it_is_asked(portrait, rotation, axis, sign):
+    marked = draw()
+    nose = marked.face.points[g.NOSE_TIP, :2].astype(int)
+    marked.picture[nose[1] - 2 : nose[1] + 3, nose[0] - 2 : nose[0] + 3] = (0, 255, 0)
+    frame = marked.renderer().render(play(rotation=rotation), 0).astype(int)
+    green = np.argwhere((frame[..., 1] > 200) & (frame[..., 0] < 90))
+    moved = green.mean(0)[::-1] - nose
+    assert moved[axis] * sign > 0.8
+
+
+def test_background_stays_where_it_is(portrait, renderer):
+    frame = renderer.render(play(rotation=(0.05, 0.1, 0.05), translation=(0.05, 0.0), body=(0.02, 0.01)), 0)
+    away = portrait.mask < 0.5
+    away[:, 40:152] = False
+    assert away.any()
+    assert np.abs(frame.astype(int) - portrait.picture)[away].max() <= 3
+
+
+def test_strong_motion_is_eased_not_broken(renderer):
+    frame = renderer.render(
+        play(rotation=(1.5, -1.5, 1.0), translation=(3.0, 3.0), mouth=3.0, gaze=(0.5, 0.5), brow=0.3), 0
+    )
+    assert frame.std() > 20
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "unit", "centre"),
+    [
+        (160, 96, 30.0, (0.5, 0.4)),
+        (97, 161, 30.0, (0.5, 0.4)),
+        (128, 128, 12.0, (0.3, 0.3)),
+        (128, 128, 60.0, (0.5, 0.1)),
+        (128, 128, 60.0, (0.02, 0.5)),
+        (96, 96, 90.0, (0.5, 0.5)),
+    ],
+)
+def test_any_shape_and_any_place_of_the_face(width, height, unit, centre):
+    portrait = draw(width, height, unit, centre)
+    moving = play(mouth=1.0, rotation=(0.1, 0.1, 0.1), blink=(0.5, 1.0), gaze=(0.02, 0.01))
+    frame = portrait.renderer(width, height).render(moving, 0)
+    assert frame.shape == (height, width, 3)
+    still_frame = portrait.renderer(width, height).render(play(), 0)
+    assert np.abs(still_frame.astype(int) - portrait.picture).max() <= 3
+
+
+def test_person_that_is_everywhere_or_nowhere(portrait):
+    for mask in (np.ones_like(portrait.mask), np.zeros_like(portrait.mask)):
+        frame = Portrait(portrait.picture, portrait.face, mask).renderer().render(play(), 0)
+        assert np.abs(frame.astype(int) - portrait.picture).max() <= 3
