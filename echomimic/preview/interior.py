@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from echomimic.faces.geometry import LOWER_LIP_INNER, UPPER_LIP_INNER
 from echomimic.preview.acting import Acting
-from echomimic.preview.curves import polygon_mask, smooth_curve
 from echomimic.preview.mesh import Array, Mesh, smoothstep
+from echomimic.preview.own_teeth import Row, look_inside
 from echomimic.preview.teeth import HALF, TALL, Light, Paint, draw_lower, draw_tongue, draw_upper
 from echomimic.preview.warp import Texture, remap
 
@@ -33,16 +32,6 @@ class Opening:
 
 
 @dataclass(frozen=True)
-class OwnTeeth:
-    """The inside of an open mouth as the photo shows it."""
-
-    cover: Array
-    """(h, w) in the mouth's box, where the photo's own inside is used"""
-    edge: float
-    """How far the teeth reach below the point the row is placed by, in mouth widths."""
-
-
-@dataclass(frozen=True)
 class Interior:
     mesh: Mesh
     light: Light
@@ -50,9 +39,9 @@ class Interior:
     lower: Paint
     tongue: Paint
     box: tuple[int, int, int, int]
-    own: OwnTeeth | None
-    edge: float
-    """Where the upper teeth end, in mouth widths below the closed lip line."""
+    own: Array | None
+    """(h, w) in the mouth's box, where the photo's own teeth and dark are used; None for a closed mouth"""
+    row: Row
 
     def paint(
         self, lips: Array, opening: Opening, texture: Texture, acting: Acting, settled: Array, skin: Array
@@ -77,7 +66,7 @@ class Interior:
         floor = max(jaw + 0.02, place.floor / width - 0.07)
         place.lay(inside, self.tongue, floor - 0.06 - 0.10 * min(1.0, max(0.0, floor)), 0.80)
         place.lay(inside, self.lower, floor - TALL + 0.150, 0.62)
-        place.lay(inside, self.upper, self.edge - 0.215, 1.0)
+        place.lay(inside, self.upper, self.row.edge - 0.215, 1.0, self.row.arc)
         shade = self._shade(opening, part)
         if self.own is not None:
             inside, shade = self._with_own(self.own, inside, shade, texture, place)
@@ -95,14 +84,14 @@ class Interior:
         return np.asarray(occlusion * (0.66 + 0.34 * smoothstep(below.astype(np.float32), -0.1, 0.9)), dtype=np.float32)
 
     def _with_own(
-        self, own: OwnTeeth, inside: Array, shade: Array, texture: Texture, place: _Place
+        self, own: Array, inside: Array, shade: Array, texture: Texture, place: _Place
     ) -> tuple[Array, Array]:
         """The photo's own inside, which stays with the skull, over the drawn one."""
         at = place.pixels - place.drift
         photo = texture.sample(at).astype(np.float32)
-        x0, y0 = self.box[:2]
-        cover = remap(own.cover, at - np.array([x0, y0], np.float32), "zero")
-        shade = np.maximum(shade, cover * np.minimum(1.0, shade * 1.35))
+        cover = remap(own, at - np.array(self.box[:2], np.float32), "zero")
+        # The photo's own shadows are in it already; only a mouth nearly shut is darker.
+        shade = shade + (np.minimum(1.0, shade * 1.7) - shade) * cover
         return inside + (photo - inside) * cover[..., None], shade
 
 
@@ -149,12 +138,13 @@ class _Place:
             pixels, along, origin, across, drift.astype(np.float32), jaw, floor, mesh.mouth, deep.astype(np.float32)
         )
 
-    def lay(self, inside: Array, paint: Paint, top: float, gain: float) -> None:
+    def lay(self, inside: Array, paint: Paint, top: float, gain: float, arc: float = 0.0) -> None:
         """Lays a drawing over `inside`, its y = 0 `top` mouth widths below the lip line."""
         down = (
             (self.pixels - self.origin) @ np.array([-self.across[1], self.across[0]], np.float32)
         ) / self.width - top
-        at = np.stack([(self.along / self.width + HALF), down], -1) * paint.density - 0.5
+        across = self.along / self.width
+        at = np.stack([across + HALF, down - arc * across * across], -1) * paint.density - 0.5
         seen = remap(paint.pixels, at.astype(np.float32), "zero")
         inside *= 1.0 - seen[..., 3:]
         inside += seen[..., :3] * gain
@@ -164,10 +154,10 @@ def make_interior(
     mesh: Mesh, texture: Texture, box: tuple[int, int, int, int], width: int, height: int, opened: bool
 ) -> Interior:
     light = _light(mesh, texture, width, height)
-    own, edge = None, 0.055
+    own, row = None, Row(0.055, -0.15)
     if opened:
-        own = _own_teeth(mesh, box)
-        edge = own.edge
+        photo = texture.sample(_box_pixels(box)).astype(np.float32)
+        own, light, row = look_inside(mesh, photo, box, light)
     density = float(np.clip(1.5 * mesh.mouth, 24, 240))
     blur = 0.8 * density / max(mesh.mouth, 8.0)
     return Interior(
@@ -178,17 +168,13 @@ def make_interior(
         draw_tongue(light, density, blur),
         box,
         own,
-        edge,
+        row,
     )
 
 
-def _own_teeth(mesh: Mesh, box: tuple[int, int, int, int]) -> OwnTeeth:
+def _box_pixels(box: tuple[int, int, int, int]) -> Array:
     x0, y0, x1, y1 = box
-    upper = smooth_curve(mesh.points[list(UPPER_LIP_INNER), :2])
-    lower = smooth_curve(mesh.points[list(LOWER_LIP_INNER), :2])
-    cover = polygon_mask(np.concatenate([upper, lower[::-1]]), x0, y0, x1 - x0, y1 - y0, fine=2, blur=1.0)
-    gap = float(np.linalg.norm(mesh.points[13, :2] - mesh.points[14, :2])) / mesh.mouth
-    return OwnTeeth(cover, 0.5 * gap + 0.01)
+    return np.stack(np.meshgrid(np.arange(x0, x1), np.arange(y0, y1)), -1).astype(np.float32)
 
 
 def _light(mesh: Mesh, texture: Texture, width: int, height: int) -> Light:

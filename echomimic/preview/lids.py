@@ -107,7 +107,7 @@ class Lid:
 
     def _local(self, at: Array) -> tuple[Array, Array]:
         offset = at - self.corner
-        return offset @ self.across, offset @ self._vertical()
+        return np.asarray(offset @ self.across), np.asarray(offset @ self._vertical())
 
 
 def make_lid(
