@@ -98,7 +98,7 @@ def pose(graph: Graph) -> Outputs:
 
 
 def hand(graph: Graph) -> Outputs:
-    """`points` (21, 3); `score` (1,); `right` (1,): near 1 for the right hand of a mirrored picture."""
+    """`points` (21, 3); `score` (1,); `right` (1,): 1 for a person's own right hand, picture not mirrored."""
     points, score, right, _ = graph.outputs()
     points = graph.add("Mul", graph.add("Reshape", points, graph.integers(21, 3)), graph.floats(1 / 224))
     one = graph.integers(1)
