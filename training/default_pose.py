@@ -62,8 +62,8 @@ def seen(hand: Doubles, pitch: float, roll: float, turn: float) -> Doubles:
 def resting_hands() -> Doubles:
     """(2, 21, 2) as parts of the picture, the person's left hand first: before the waist, fingers inward and down."""
     hand = flat_hand()
-    right = seen(hand, 12.0, -22.0, 100.0) * HAND_UNIT + [0.315, 0.835]
-    left = seen(hand, 18.0, -28.0, 107.0) * HAND_UNIT * [-1, 1] + [0.688, 0.852]
+    right = seen(hand, 12.0, -22.0, 100.0) * HAND_UNIT + [0.315, 0.79]
+    left = seen(hand, 18.0, -28.0, 107.0) * HAND_UNIT * [-1, 1] + [0.688, 0.805]
     return np.stack([left, right])
 
 
@@ -71,7 +71,7 @@ def loop() -> Doubles:
     """(T, 2, 5) channels of gestures, the end joins the beginning."""
     rng = np.random.default_rng(SEED)
     times = [t for start, stop in PHRASES for t in np.arange(start + 0.35, stop - 0.2, BEAT_EVERY)]
-    beats = Beats(np.array(times) + rng.normal(0, 0.12, len(times)), rng.uniform(0.35, 0.85, len(times)))
+    beats = Beats(np.array(times) + rng.normal(0, 0.12, len(times)), rng.uniform(0.3, 0.7, len(times)))
     fine = 5
     moments = np.arange(round(SECONDS * RATE) * fine) / (RATE * fine)
     activity = np.zeros(len(moments))

@@ -73,7 +73,9 @@ def there_and_back(length: int, frames: int) -> npt.NDArray[np.intp]:
 def gain(
     motion: FaceMotion, *, mouth: float = 1.0, brows: float = 1.0, eyes: float = 1.0, head: float = 1.0
 ) -> FaceMotion:
-    """The motion of each part made smaller or larger; 0 freezes it (lips closed, eyes open, head at its mean)."""
+    """The motion of each part made smaller or larger; 0 freezes it: lips as closed and eyes as
+    open as they get, the head at its mean.
+    """
     for name, factor in {"mouth": mouth, "brows": brows, "eyes": eyes, "head": head}.items():
         check_gain(name, factor)
     heads = split(motion)

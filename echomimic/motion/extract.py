@@ -37,7 +37,7 @@ def extract(path: str | os.PathLike[str], report: Report = silent, *, face: int 
     points = list(_tracked(video, video.frames, face, report, str(path)))
     found = np.array([frame is not None for frame in points])
     if not found.any():
-        raise DriverError(f"no face was found in {path}; use a video in which a face shows from the front")
+        raise DriverError(_missing(str(path), face))
     track = np.stack([np.zeros((POINTS, 3), np.float32) if frame is None else frame for frame in points])
     if not found.all():
         lost = len(found) - int(found.sum())
@@ -59,7 +59,7 @@ def _tracked(
         if tracker is None and number < _SEARCHED:
             tracker = _tracker_of(picture, face)
         elif tracker is None:
-            raise DriverError(f"{name} shows fewer than {face + 1} faces; ask for a face between 0 and {face - 1}")
+            raise DriverError(_missing(name, face))
         found = None if tracker is None else tracker.track(picture)
         yield None if found is None else found.points
 
@@ -72,6 +72,12 @@ def _tracker_of(picture: Picture, face: int) -> FaceTracker | None:
     tracker = FaceTracker()
     tracker.track(_alone(picture, faces[face]))
     return tracker
+
+
+def _missing(name: str, face: int) -> str:
+    if face == 0:
+        return f"no face was found in {name}; use a video in which a face shows from the front"
+    return f"{name} shows fewer than {face + 1} faces at once; ask for face 0 to {face - 1}"
 
 
 def _alone(picture: Picture, face: Face) -> Picture:

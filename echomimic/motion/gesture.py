@@ -24,6 +24,7 @@ _RAISE, _STROKE = (0.20, 0.13), (0.06, 0.11)
 """(centre before or after the beat, width) of the movement that prepares a beat and of the beat itself, seconds."""
 _PREPARE = 0.55
 _NEAR = 0.8
+_SOFT_START = 0.5
 _SETTLE = 0.35
 _REFRACTORY = 0.42
 _ONSET = 0.045
@@ -71,7 +72,7 @@ def gestures(activity: Doubles, beats: Beats, fps: float, seed: int, *, around: 
         else:
             inside = (touched >= 0) & (touched < frames)
             channels[touched[inside]] += stroke[inside]
-    return np.asarray(channels)
+    return np.asarray(channels if around else channels * _beginning(frames, fps))
 
 
 def posed(hands: Doubles, channels: Doubles, unit: float) -> Doubles:
@@ -84,6 +85,12 @@ def posed(hands: Doubles, channels: Doubles, unit: float) -> Doubles:
     x, y = local[..., 0], local[..., 1]
     turned = np.stack([x * cos - y * sin, x * sin + y * cos], axis=-1)
     return np.asarray(turned + wrist + unit * channels[:, :, None, :2])
+
+
+def _beginning(frames: int, fps: float) -> Doubles:
+    """(F, 1, 1) rises from 0: the first frame shows the hands as they are in the portrait."""
+    t = np.clip(np.arange(frames) / (_SOFT_START * fps), 0, 1)
+    return (t * t * (3 - 2 * t))[:, None, None]
 
 
 def _settled(activity: Doubles, fps: float, around: bool) -> Doubles:

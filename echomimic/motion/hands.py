@@ -16,6 +16,8 @@ from echomimic.motion.speech import frame_energy
 
 _ENERGY_RATE = 25.0
 _SPEAKING = 0.36
+_NOTHING_SAID = -12.0
+"""Log power of the loudest columns below which a recording holds no sound at all."""
 _ELBOW_FOLLOWS = 0.4
 _STRETCH = 0.98
 """An arm is never quite straight."""
@@ -55,7 +57,10 @@ def hands_from_speech(
 
 def _energy(speech: mel.Sound, frames: int, fps: float) -> npt.NDArray[np.float32]:
     steps = int(np.ceil(frames * _ENERGY_RATE / fps)) + 1
-    return frame_energy(speech, steps, mel.measure(speech))
+    level = mel.measure(speech)
+    if level.peak < _NOTHING_SAID:
+        return np.zeros(steps, np.float32)
+    return frame_energy(speech, steps, level)
 
 
 def _arms(one: BodyPose) -> Arms:

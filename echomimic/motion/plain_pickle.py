@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import pickletools
+import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -86,18 +87,25 @@ _MARK = object()
 
 def read_plain(data: bytes) -> Any:
     """The value a pickle of plain values describes; arrays in it are `Stored`. Raises PlainPickleError."""
-    reader = _Reader()
     try:
-        for count, (instruction, argument, _) in enumerate(pickletools.genops(data)):
-            if count > _MOST_INSTRUCTIONS:
-                raise PlainPickleError("it has more instructions than a pose needs")
-            if instruction.name == "STOP":
-                return reader.pop()
-            reader.step(instruction.name, argument)
+        # Old text instructions with odd backslashes make the decoder warn.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _read(data)
     except PlainPickleError:
         raise
     except (ValueError, IndexError, KeyError, TypeError, OverflowError, MemoryError) as fault:
-        raise PlainPickleError(f"damaged: {fault}") from fault
+        raise PlainPickleError(f"damaged: {' '.join(str(fault).split())[:200]}") from fault
+
+
+def _read(data: bytes) -> Any:
+    reader = _Reader()
+    for count, (instruction, argument, _) in enumerate(pickletools.genops(data)):
+        if count > _MOST_INSTRUCTIONS:
+            raise PlainPickleError("it has more instructions than a pose needs")
+        if instruction.name == "STOP":
+            return reader.pop()
+        reader.step(instruction.name, argument)
     raise PlainPickleError("it ends too early")
 
 
