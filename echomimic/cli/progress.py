@@ -12,16 +12,17 @@ from echomimic.progress import Progress, Report
 NAMES = {
     "reading": "Reading the picture and the speech",
     "face": "Finding the face",
-    "loading": "Loading the model",
-    "speech": "Listening to the speech",
-    "motion": "Following the motion",
+    "weights": "Loading the model",
+    "audio": "Listening to the speech",
+    "checksums": "Reading every file",
     "reference": "Looking at the portrait",
     "denoising": "Denoising",
-    "decoding": "Decoding",
     "rendering": "Rendering",
-    "downloading": "Downloading",
-    "converting": "Converting",
-    "checking": "Checking",
+    "preparing": "Preparing the portrait",
+    "extract": "Following the motion",
+    "download": "Downloading (MiB)",
+    "convert": "Converting (MiB)",
+    "check": "Checking",
 }
 
 
