@@ -20,7 +20,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from training.tflite_onnx import Graph, _custom
+from training.tflite_onnx import Graph
+from training.tflite_operators import WRITERS, custom_options
 
 Outputs = tuple[dict[str, str], dict[str, tuple[int, ...]]]
 
@@ -57,7 +58,7 @@ def detector(side: int, strides: tuple[int, ...], per_layer: int) -> Callable[[G
 def face_mesh(graph: Graph) -> Outputs:
     """`points` (478, 3) and `score` (1,): as MediaPipe's LandmarksRefinementCalculator joins them."""
     mesh, *parts, flag = graph.outputs()
-    regions = [options["subset_idxs"] for options in map(_custom, _operators(graph)) if "subset_idxs" in options]
+    regions = [options["subset_idxs"] for options in map(custom_options, _operators(graph)) if "subset_idxs" in options]
     source = np.arange(478)
     offset = 468
     for region in [*regions, range(468, 473), range(473, 478)]:
@@ -130,7 +131,7 @@ def _operators(graph: Graph) -> list[object]:
 def convert(data: bytes, name: str) -> onnx.ModelProto:
     """One .tflite file as the ONNX model `name` of MODELS."""
     graph = Graph(data)
-    graph.translate()
+    graph.translate(WRITERS)
     outputs, shapes = MODELS[name][1](graph)
     return graph.finish(name, outputs, shapes)
 
