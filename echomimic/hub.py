@@ -192,12 +192,28 @@ def _fetch_into_cache(remote: _Remote, tell: Callable[[int], None]) -> None:
 
 def _fetch(remote: _Remote, target: Path, tell: Callable[[int], None]) -> None:
     """Transfer one file, going on with a partial one; it gets its name when it is complete and right."""
-    from huggingface_hub.file_download import http_get
-
     if target.is_file() and target.stat().st_size == remote.size:
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name[:40]}.{remote.etag[:16]}.partial")
+    have = partial.stat().st_size if partial.exists() else 0
+    while True:
+        try:
+            _transfer(remote, partial, tell)
+            break
+        except Exception as error:  # a broken connection has another type in every version of huggingface_hub
+            before, have = have, partial.stat().st_size
+            if have <= before or getattr(error, "errno", None) or getattr(error, "response", None) is not None:
+                raise
+    if wrong := _wrong(partial, remote):
+        partial.unlink()
+        raise WeightsError(f"{remote.item.name} of {remote.item.repo} {wrong}; run the command again")
+    os.replace(partial, target)
+
+
+def _transfer(remote: _Remote, partial: Path, tell: Callable[[int], None]) -> None:
+    from huggingface_hub.file_download import http_get
+
     with partial.open("ab") as file, _quiet():
         if file.tell() > remote.size:
             file.truncate(0)
@@ -209,10 +225,6 @@ def _fetch(remote: _Remote, target: Path, tell: Callable[[int], None]) -> None:
             expected_size=remote.size,
             displayed_filename=remote.item.name,
         )
-    if wrong := _wrong(partial, remote):
-        partial.unlink()
-        raise WeightsError(f"{remote.item.name} of {remote.item.repo} {wrong}; run the command again")
-    os.replace(partial, target)
 
 
 def _wrong(path: Path, remote: _Remote) -> str:
