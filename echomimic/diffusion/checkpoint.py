@@ -23,7 +23,7 @@ from echomimic.conditions import Conditions
 from echomimic.diffusion.guides import digest_of
 from echomimic.version import VERSION
 
-NOT_PART_OF_THE_JOB = ("resume", "weights", "offload", "device", "dtype", "paste_back")
+NOT_PART_OF_THE_JOB = ("resume", "weights", "vae", "offload", "device", "dtype", "paste_back")
 """Settings that change no latent, or that are named otherwise (the device and format really used, the weights)."""
 _BLOCK = 60 * 16_000
 

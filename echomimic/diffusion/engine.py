@@ -2,9 +2,10 @@
 
 import functools
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,9 +20,11 @@ from echomimic.diffusion.loop import Moment, Rules, denoise, first_noise
 from echomimic.diffusion.placement import Placement, enough_memory, home, out_of_memory, pick_device, pick_dtype
 from echomimic.diffusion.schedule import Sampler, scheduler_class
 from echomimic.diffusion.windows import WINDOWS, Plan
+from echomimic.errors import WeightsError
 from echomimic.media.image import Picture
 from echomimic.models import layouts, vae, weights
 from echomimic.models.audio import LogMel, SpeechFeatures
+from echomimic.models.layouts import WeightFiles
 from echomimic.models.unet import ReferenceKV
 from echomimic.models.weights import Networks
 from echomimic.progress import Progress, Report, silent
@@ -37,10 +40,21 @@ def load_engine(settings: Settings, report: Report = silent) -> "DiffusionEngine
     scheduler_class(settings.scheduler)
     device = pick_device(settings.device)
     dtype = pick_dtype(settings.dtype, device)
-    files = layouts.find(settings.model, settings.weights)
+    files = _with_vae(layouts.find(settings.model, settings.weights), settings.vae)
     with enough_memory(settings, "loading the networks"):
         networks = weights.load(files, dtype, home(settings.offload, device), {"whisper": torch.float32}, report)
     return DiffusionEngine(networks, device, settings.offload, files.fingerprint())
+
+
+def _with_vae(files: WeightFiles, path: Path | None) -> WeightFiles:
+    """``files`` with the autoencoder at ``path`` (a file, or a folder in diffusers' layout) in place of their own."""
+    if path is None:
+        return files
+    inside = [path / f"diffusion_pytorch_model{suffix}" for suffix in (".safetensors", ".bin")]
+    found = next((p for p in (path, *inside) if p.is_file()), None)
+    if found is None:
+        raise WeightsError(f"{path} is no autoencoder; give its file, or the folder of diffusion_pytorch_model")
+    return replace(files, paths={**files.paths, "vae": found})
 
 
 class DiffusionEngine:
@@ -75,7 +89,7 @@ class DiffusionEngine:
         compiled: Callable[..., Tensor] = torch.compile(self.nets.denoiser, fullgraph=True)
         return compiled
 
-    def frames(self, conditions: Conditions, report: Report = silent) -> Iterator[Picture]:
+    def frames(self, conditions: Conditions, report: Report = silent) -> Generator[Picture, None, None]:
         """Exactly ``conditions.frames`` pictures, decoded one by one as they are asked for.
 
         Goes on from the state beside ``conditions.output`` if an earlier run of the same job left one. Raising from
@@ -91,7 +105,7 @@ class DiffusionEngine:
         checkpoint.forget(conditions.output)
 
     def _job(self, conditions: Conditions, report: Report) -> "Job":
-        settings, guide = conditions.settings, guide_for(conditions)
+        settings, guide = conditions.settings, guide_for(conditions, report)
         sampler = Sampler(settings.scheduler, settings.steps or 1, settings.seed)
         file = None
         if conditions.output is not None and settings.resume:
@@ -156,7 +170,14 @@ class DiffusionEngine:
         if job.rules.half_reference:
             taps = {name: tap.half().to(self.dtype) for name, tap in taps.items()}
         job.report(Progress("reference", 1, 1))
-        return torch.inference_mode()(lambda: self.nets.denoiser.project_reference(taps))
+        return lambda: self._projected(taps)
+
+    @torch.inference_mode()
+    def _projected(self, taps: Mapping[str, Tensor]) -> ReferenceKV:
+        """Keys and values of the reference features, computed where the denoiser lies."""
+        where = next(self.nets.denoiser.parameters()).device
+        projected = self.nets.denoiser.project_reference({name: tap.to(where) for name, tap in taps.items()})
+        return projected.to(self.device)
 
     @torch.inference_mode()
     def _decoded(self, latent: Tensor) -> Picture:

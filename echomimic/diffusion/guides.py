@@ -14,18 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from echomimic.conditions import Conditions
+from echomimic.diffusion.acts import Order, face_motion, hand_motion, order_of
 from echomimic.diffusion.pictures import shown, target
-from echomimic.errors import DriverError, NoFaceError
-from echomimic.faces.crop import Mask, Rect, Size, cut_mask, face_box, face_mask
+from echomimic.faces.crop import Mask, Size, cut_mask, face_box, face_mask
 from echomimic.media.image import Picture
 from echomimic.motion.body import BodyPose
 from echomimic.motion.draw import as_guide, face_map, pose_map
-from echomimic.motion.driver import read_motion
-from echomimic.motion.edit import resample, there_and_back
 from echomimic.motion.face import FaceMotion
-from echomimic.motion.formats import OFFICIAL_FPS
-
-Order = npt.NDArray[np.intp]
+from echomimic.progress import Report, silent
 
 
 class Guide(Protocol):
@@ -100,50 +96,16 @@ class HandGuide:
         return digest_of(self.pose.hands, self.pose.hand_score, self.order, repr((self.size, self.exact)))
 
 
-def guide_for(conditions: Conditions, motion: "FaceMotion | BodyPose | None" = None) -> Guide:
-    """The guide of the conditions' variant; ``motion`` is the driver's, read by :func:`motion_for` when not given."""
-    row = conditions.settings.variant
-    if row.guide == "mask":
+def guide_for(conditions: Conditions, report: Report = silent) -> Guide:
+    """The guide of the conditions' variant. Raises :class:`DriverError` when its driver is of no use here."""
+    settings = conditions.settings
+    if settings.variant.guide == "mask":
         return MaskGuide(_mask(conditions))
-    motion = motion_for(conditions) if motion is None else motion
-    faithful = conditions.settings.faithful
-    if row.guide == "hands":
-        if not isinstance(motion, BodyPose):
-            raise DriverError(f"{row.name} is driven by hands, but the driver shows a face; give V2 pose files")
-        pose = motion if faithful else resample(motion, conditions.fps)
-        return HandGuide(pose, there_and_back(len(pose), conditions.frames), target(conditions), faithful)
-    if not isinstance(motion, FaceMotion):
-        raise DriverError(f"{row.name} is driven by a face, but the driver shows hands; give V1 pose files or a video")
-    face = motion if faithful else resample(motion, conditions.fps)
-    order = there_and_back(len(face), conditions.frames)
-    return LandmarkGuide(_onto_portrait(face, conditions), order, target(conditions), conditions.settings.draw_mouth)
-
-
-def motion_for(conditions: Conditions) -> "FaceMotion | BodyPose":
-    """Generates or reads the motion that was asked for; raises :class:`DriverError` when it is of no use here."""
-    row, driver = conditions.settings.variant, conditions.driver
-    if driver in ("auto", "none"):
-        if row.guide == "hands":
-            raise DriverError(f"{row.name} needs a driver; give --driver a folder of V2 pose files or a .npz")
-        return _spoken(conditions)
-    motion = read_motion(driver, conditions.fps if conditions.settings.faithful else OFFICIAL_FPS)
-    found = motion.body if row.guide == "hands" else motion.face
-    if found is None:
-        has = "a face" if row.guide == "hands" else "hands"
-        raise DriverError(f"{driver} holds {has} only, which cannot drive {row.name}; give another driver")
-    return found
-
-
-def _spoken(conditions: Conditions) -> FaceMotion:
-    """The portrait's own face, moved by the speech, in pixels of the picture."""
-    from echomimic.motion.speech import perform
-    from echomimic.motion.sync import motion_from_performance
-
-    if conditions.face is None:
-        raise NoFaceError("landmarks need a face in the portrait; use a picture that shows one clearly")
-    performance = perform(conditions.speech, conditions.frames, conditions.fps, seed=conditions.settings.seed)
-    height, width = conditions.picture.shape[:2]
-    return motion_from_performance(performance, conditions.face.points, (width, height))
+    if settings.variant.guide == "hands":
+        pose = hand_motion(conditions, report)
+        return HandGuide(pose, order_of(pose, conditions, report), target(conditions), settings.faithful)
+    face = face_motion(conditions, report)
+    return LandmarkGuide(face, order_of(face, conditions, report), target(conditions), settings.draw_mouth)
 
 
 def guide_pictures(conditions: Conditions) -> Iterator[Picture]:
@@ -196,25 +158,3 @@ def _mask(conditions: Conditions) -> Mask:
     box = face_box(conditions.face)
     mask = face_mask(box, settings.facemask_ratio, size, faithful=settings.faithful)
     return cut_mask(mask, shown(conditions), (width, height))
-
-
-def _onto_portrait(motion: FaceMotion, conditions: Conditions) -> FaceMotion:
-    """The motion in pixels of the video, done by the portrait's face.
-
-    Generated motion is the portrait's already. ``faithful``: a driver's own points, stretched to the video.
-    """
-    size, rect = target(conditions), shown(conditions)
-    if conditions.driver in ("auto", "none"):
-        return FaceMotion(placed(motion.points, rect, size), motion.fps, size, motion.seen)
-    if conditions.settings.faithful or conditions.face is None:
-        return motion.resized(*size)
-    from echomimic.motion.sync import sync_face
-
-    return sync_face(motion, placed(conditions.face.points, rect, size), size)
-
-
-def placed(points: npt.NDArray[np.float32], rect: Rect, size: Size) -> npt.NDArray[np.float32]:
-    """Points (…, 3) in pixels of the video, which shows ``rect`` of the picture at ``size``."""
-    scale = np.array([size[0] / (rect[2] - rect[0]), size[1] / (rect[3] - rect[1])], np.float32)
-    corner = np.array([rect[0], rect[1], 0], np.float32)
-    return np.asarray((points - corner) * np.append(scale, scale[0]), np.float32)

@@ -10,6 +10,9 @@ import torch
 from torch import nn
 
 from echomimic.errors import ResourceError, SettingsError
+from echomimic.models.attention import SpatialTransformer
+from echomimic.models.motion import MotionModule
+from echomimic.models.unet import ResBlock
 from echomimic.request import Settings
 
 Offload = Literal["none", "model", "sequential"]
@@ -58,7 +61,7 @@ class Placement:
     """Brings networks to the device while they work.
 
     ``none`` leaves them where they are; ``model`` moves one network at a time there and back; ``sequential`` moves
-    every layer only while it computes: least memory on the device, slowest.
+    every part only while it computes: least memory on the device, slowest.
     """
 
     def __init__(self, offload: str, device: torch.device) -> None:
@@ -83,17 +86,34 @@ class Placement:
                 self._free()
 
     def _hook(self, network: nn.Module) -> None:
-        """Once per network: its layers then come and go by themselves."""
-        if id(network) not in self._hooked:
-            from accelerate import cpu_offload
-
-            cpu_offload(network, execution_device=self.device)
-            self._hooked.add(id(network))
+        """Once per network: its parts then come and go by themselves, by torch's own hooks."""
+        if id(network) in self._hooked:
+            return
+        self._hooked.add(id(network))
+        for part in parts_of(network):
+            part.register_forward_pre_hook(lambda module, _: _moved(module, self.device))
+            part.register_forward_hook(lambda module, _, __: _moved(module, torch.device("cpu")))
 
     def _free(self) -> None:
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def parts_of(network: nn.Module) -> Iterator[nn.Module]:
+    """The parts that are moved one by one: layers, and blocks that reach into their layers' parameters."""
+    for child in network.children():
+        whole = isinstance(child, (ResBlock, SpatialTransformer, MotionModule)) or not any(
+            True for _ in child.children()
+        )
+        if whole:
+            yield child
+        else:
+            yield from parts_of(child)
+
+
+def _moved(module: nn.Module, device: torch.device) -> None:
+    module.to(device)
 
 
 @contextmanager

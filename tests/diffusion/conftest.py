@@ -47,12 +47,12 @@ def engine(weights: Callable[[str], Path]) -> Callable[[str], DiffusionEngine]:
 
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    """Conditions of a 14-frame, 128 × 128 pixel video in 2 steps, or as asked for."""
+    """Conditions of a 6-frame, 128 × 128 pixel video in 2 steps of 2 windows, or as asked for."""
 
     def conditions(
-        model: str = "v1-acc", *, frames: int = 14, driver: str = "auto", output: Path | None = None, **options: object
+        model: str = "v1-acc", *, frames: int = 6, driver: str = "auto", output: Path | None = None, **options: object
     ) -> Conditions:
-        given = {"steps": 2, "width": 128, "height": 128} | options
+        given = {"steps": 2, "width": 128, "height": 128, "context_frames": 4, "context_overlap": 1} | options
         settings = Settings(model=model, **given).resolved()  # type: ignore[arg-type]
         picture, face, speech = example()
         if model.startswith("v2") and driver == "auto":
