@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from echomimic.preview.acting import Acting
+from echomimic.faces.geometry import LOWER_LIP_INNER, UPPER_LIP_INNER
+from echomimic.preview.curves import polygon_mask, smooth_curve
 from echomimic.preview.mesh import Array, Mesh, smoothstep
 from echomimic.preview.own_teeth import Row, look_inside
 from echomimic.preview.teeth import HALF, TALL, Light, Paint, draw_lower, draw_tongue, draw_upper
@@ -41,11 +42,11 @@ class Interior:
     box: tuple[int, int, int, int]
     own: Array | None
     """(h, w) in the mouth's box, where the photo's own teeth and dark are used; None for a closed mouth"""
+    own_shade: Array
+    """(h, w) the lips' shadow on it in the photo"""
     row: Row
 
-    def paint(
-        self, lips: Array, opening: Opening, texture: Texture, acting: Acting, settled: Array, skin: Array
-    ) -> None:
+    def paint(self, lips: Array, opening: Opening, texture: Texture, settled: Array, skin: Array) -> None:
         """Blends the inside into `lips`, (h, w, 3) float32 of the mouth's box."""
         rows, columns = np.flatnonzero(opening.mask.max(1) > 0.004), np.flatnonzero(opening.mask.max(0) > 0.004)
         if not len(rows) or not len(columns):
@@ -67,21 +68,11 @@ class Interior:
         place.lay(inside, self.tongue, floor - 0.06 - 0.10 * min(1.0, max(0.0, floor)), 0.80)
         place.lay(inside, self.lower, floor - TALL + 0.150, 0.62)
         place.lay(inside, self.upper, self.row.edge - 0.215, 1.0, self.row.arc)
-        shade = self._shade(opening, part)
+        shade = lip_shadow(opening, self.box, width)[part]
         if self.own is not None:
             inside, shade = self._with_own(self.own, inside, shade, texture, place)
         # Light that gets in there has met lips and gums: shadows are red.
         return np.asarray(inside * shade[..., None] ** _SHADOW, dtype=np.float32)
-
-    def _shade(self, opening: Opening, part: tuple[slice, slice]) -> Array:
-        """(h, w) the lips' shadow: dark in thin openings and at the corners, darker under the upper lip."""
-        width = self.mesh.mouth
-        light = cv2.GaussianBlur(opening.mask, (0, 0), max(1.0, width * 0.06))[part]
-        occlusion = 0.30 + 0.70 * smoothstep(light, 0.12, 0.85)
-        columns = np.arange(part[1].start, part[1].stop, dtype=np.float32) + self.box[0]
-        top = np.interp(columns, opening.upper[:, 0], opening.upper[:, 1])
-        below = (np.arange(part[0].start, part[0].stop, dtype=np.float32)[:, None] + self.box[1] - top) / (0.10 * width)
-        return np.asarray(occlusion * (0.66 + 0.34 * smoothstep(below.astype(np.float32), -0.1, 0.9)), dtype=np.float32)
 
     def _with_own(
         self, own: Array, inside: Array, shade: Array, texture: Texture, place: _Place
@@ -90,8 +81,9 @@ class Interior:
         at = place.pixels - place.drift
         photo = texture.sample(at).astype(np.float32)
         cover = remap(own, at - np.array(self.box[:2], np.float32), "zero")
-        # The photo's own shadows are in it already; only a mouth nearly shut is darker.
-        shade = shade + (np.minimum(1.0, shade * 1.7) - shade) * cover
+        # The photo's own shadows are in it already: only what is darker now than then counts.
+        then = remap(self.own_shade, at - np.array(self.box[:2], np.float32))
+        shade = shade + (np.minimum(1.0, shade / np.maximum(then, 0.2)) - shade) * cover
         return inside + (photo - inside) * cover[..., None], shade
 
 
@@ -154,10 +146,11 @@ def make_interior(
     mesh: Mesh, texture: Texture, box: tuple[int, int, int, int], width: int, height: int, opened: bool
 ) -> Interior:
     light = _light(mesh, texture, width, height)
-    own, row = None, Row(0.055, -0.15)
+    own, own_shade, row = None, np.ones((1, 1), np.float32), Row(0.055, -0.15)
     if opened:
         photo = texture.sample(_box_pixels(box)).astype(np.float32)
         own, light, row = look_inside(mesh, photo, box, light)
+        own_shade = lip_shadow(_photo_opening(mesh, box), box, mesh.mouth)
     density = float(np.clip(1.5 * mesh.mouth, 24, 240))
     blur = 0.8 * density / max(mesh.mouth, 8.0)
     return Interior(
@@ -168,8 +161,24 @@ def make_interior(
         draw_tongue(light, density, blur),
         box,
         own,
+        own_shade,
         row,
     )
+
+
+def lip_shadow(opening: Opening, box: tuple[int, int, int, int], width: float) -> Array:
+    """(h, w) the lips' shadow in the box: dark in thin openings and at the corners, darker under the upper lip."""
+    light = cv2.GaussianBlur(opening.mask, (0, 0), max(1.0, width * 0.06))
+    occlusion = 0.30 + 0.70 * smoothstep(light, 0.12, 0.85)
+    top = np.interp(np.arange(box[0], box[2]), opening.upper[:, 0], opening.upper[:, 1])
+    below = (np.arange(box[1], box[3])[:, None] - top) / (0.10 * width)
+    return np.asarray(occlusion * (0.66 + 0.34 * smoothstep(below, -0.1, 0.9)), dtype=np.float32)
+
+
+def _photo_opening(mesh: Mesh, box: tuple[int, int, int, int]) -> Opening:
+    x0, y0, x1, y1 = box
+    upper, lower = (smooth_curve(mesh.points[list(ids), :2]) for ids in (UPPER_LIP_INNER, LOWER_LIP_INNER))
+    return Opening(polygon_mask(np.concatenate([upper, lower[::-1]]), x0, y0, x1 - x0, y1 - y0), upper, lower)
 
 
 def _box_pixels(box: tuple[int, int, int, int]) -> Array:

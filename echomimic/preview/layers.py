@@ -26,18 +26,22 @@ class Layers:
 
 def split(texture: Pixels, picture: Pixels, mask: Array, mesh: Mesh) -> Layers:
     """texture: (s·H, s·W, 3); picture: (H, W, 3) the same at the frame's size; mask: (H, W) rough person mask."""
-    height, width = mask.shape
-    matte = _matte(picture, _with_face(mask, mesh), mesh.unit)
-    behind = _fill(picture, _cover(matte, mesh.unit), mesh.unit)
-    fine = resized_float(matte, texture.shape[1], texture.shape[0])[..., None]
-    plate = cv2.resize(behind, (texture.shape[1], texture.shape[0]), interpolation=cv2.INTER_LINEAR)
-    person = (texture - plate * (1 - fine)) / np.maximum(fine, 0.04)
-    person = np.where(fine > 0.04, np.clip(person, 0, 255), texture)
-    shown = cv2.resize(person, (width, height), interpolation=cv2.INTER_AREA)
-    alpha = matte[..., None]
-    exact = (picture - shown * alpha) / np.maximum(1 - alpha, 1e-3)
-    behind = np.where(alpha > 0.98, behind, np.clip(exact, 0, 255))
-    return Layers(np.round(person).astype(np.uint8), matte, np.round(behind.clip(0, 255)).astype(np.uint8))
+    matte = _matte(_with_face(mask, mesh), mesh.unit)
+    behind = np.round(_fill(picture, _cover(matte, mesh.unit)).clip(0, 255))
+    matte = np.maximum(matte, _least_matte(picture.astype(np.float32), behind))
+    size = (texture.shape[1], texture.shape[0])
+    fine = resized_float(matte, *size)[..., None]
+    plate = cv2.resize(behind, size, interpolation=cv2.INTER_LINEAR)
+    person = (texture - plate * (1 - fine)) / np.maximum(fine, 0.02)
+    person = np.where(fine > 0.02, person.clip(0, 255), texture)
+    return Layers(np.round(person).astype(np.uint8), matte, behind.astype(np.uint8))
+
+
+def _least_matte(picture: Array, behind: Array) -> Array:
+    """(H, W) the least coverage that explains the photo over that background: hairs that the mask has missed."""
+    darker = 1.0 - picture / np.maximum(behind, 1.0)
+    brighter = (picture - behind) / np.maximum(255.0 - behind, 1.0)
+    return np.asarray(np.maximum(darker, brighter).max(2).clip(0, 1), dtype=np.float32)
 
 
 def resized_float(values: Array, width: int, height: int) -> Array:
@@ -54,37 +58,23 @@ def _with_face(mask: Array, mesh: Mesh) -> Array:
     return np.maximum(mask, sure.astype(np.float32))
 
 
-def _matte(picture: Pixels, mask: Array, unit: float) -> Array:
-    """A soft matte that follows the photo's edges, a little wider than the person."""
-    guided = _guided(
-        cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255, mask, max(2, round(unit * 0.06))
-    )
-    wide = max(1, round(unit * 0.035))
+def _matte(mask: Array, unit: float) -> Array:
+    """The mask a little wider, so that the head's own border moves with it and not with the background."""
+    wide = max(1, round(unit * 0.012))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * wide + 1, 2 * wide + 1))
-    grown = cv2.dilate(np.clip(np.maximum(guided, mask), 0, 1).astype(np.float32), kernel)
-    soft = cv2.GaussianBlur(grown, (0, 0), max(0.8, wide * 0.6))
-    return np.asarray(np.clip((soft - 0.08) / 0.72, 0.0, 1.0), dtype=np.float32)
-
-
-def _guided(guide: Array, values: Array, radius: int, smoothing: float = 1e-3) -> Array:
-    """Guided filter (He, Sun, Tang 2010): `values` with the edges of `guide`."""
-
-    def mean(x: Array) -> Array:
-        return np.asarray(cv2.blur(x, (2 * radius + 1, 2 * radius + 1)), dtype=np.float32)
-
-    centre, level = mean(guide), mean(values)
-    slope = (mean(guide * values) - centre * level) / (mean(guide * guide) - centre * centre + smoothing)
-    return np.asarray(mean(slope) * guide + mean(level - slope * centre), dtype=np.float32)
+    grown = cv2.dilate(mask.astype(np.float32), kernel)
+    soft = cv2.GaussianBlur(grown, (0, 0), max(0.7, wide * 0.5))
+    return np.asarray(np.clip((soft - 0.06) / 0.80, 0.0, 1.0), dtype=np.float32)
 
 
 def _cover(matte: Array, unit: float) -> Array:
     """1 where the background is not known."""
-    wide = max(1, round(unit * 0.03))
+    wide = max(1, round(unit * 0.012))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * wide + 1, 2 * wide + 1))
-    return np.asarray(cv2.dilate((matte > 0.05).astype(np.float32), kernel), dtype=np.float32)
+    return np.asarray(cv2.dilate((matte > 0.02).astype(np.float32), kernel), dtype=np.float32)
 
 
-def _fill(picture: Pixels, cover: Array, unit: float) -> Array:
+def _fill(picture: Pixels, cover: Array) -> Array:
     """The background continued behind the person, with the grain of what is seen of it."""
     image = picture.astype(np.float32)
     known = 1.0 - cover
@@ -98,7 +88,7 @@ def _fill(picture: Pixels, cover: Array, unit: float) -> Array:
 
 
 def push_pull(image: Array, known: Array) -> Array:
-    """Fills where `known` is 0 from ever coarser averages of what is known (Gortler 1996)."""
+    """Fills where `known` is 0 from ever coarser averages of what is known (Gortler 1996), made smooth on the way back."""
     levels = [(image * known[..., None], known)]
     while min(levels[-1][1].shape) > 4:
         colour, weight = levels[-1]
@@ -112,7 +102,8 @@ def push_pull(image: Array, known: Array) -> Array:
     for colour, weight in levels[-2::-1]:
         result = cv2.resize(result, (weight.shape[1], weight.shape[0]), interpolation=cv2.INTER_LINEAR)
         share = weight[..., None]
-        result = np.where(share > 1e-3, colour + result * (1 - share), result).astype(np.float32)
+        for _ in range(4):
+            result = colour + cv2.blur(result, (3, 3)) * (1 - share)
     return result
 
 

@@ -64,7 +64,7 @@ class Lips:
             rim, edge = list(outer[1:-1]), list(inner[1:-1])
             own = (points[edge] - points[rim]) @ self.down * sign
             now = own + (skin[edge] - skin[rim]) @ self.down * sign
-            lack = np.maximum(0.0, THINNEST * own - now)
+            lack = np.maximum(0.0, np.minimum(THINNEST * own, own) - now)
             skin[edge] += (lack * sign)[:, None] * self.down
 
     def _take_chin_along(self, skin: Array) -> None:

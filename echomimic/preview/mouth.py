@@ -61,7 +61,7 @@ class Mouth:
         lips = self._lips(texture, acting, skin, upper, lower)
         opening = self._opening(upper, lower, skin[ids])
         if opening is not None:
-            self.interior.paint(lips, opening, texture, acting, settled, skin)
+            self.interior.paint(lips, opening, texture, settled, skin)
         part = frame[y0:y1, x0:x1]
         part[:] = np.round(part + (lips - part) * (self.edge * self._around(settled)))
 

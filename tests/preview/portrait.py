@@ -27,15 +27,20 @@ class Portrait:
 
 
 def draw(
-    width: int = 192, height: int = 192, unit: float = 52.0, centre: tuple[float, float] = (0.5, 0.42)
+    width: int = 192,
+    height: int = 192,
+    unit: float = 52.0,
+    centre: tuple[float, float] = (0.5, 0.42),
+    smile: bool = False,
 ) -> Portrait:
     """A frontal face with eyes, brows, lips and shoulders before stripes; `unit` pixels between the eyes."""
     at = np.array([centre[0] * width, centre[1] * height, 0], np.float32)
     points = np.zeros((478, 3), np.float32)
     points[:468] = at + unit * g.canonical_face() * np.array([1, -1, -1], np.float32)
-    points[list(g.UPPER_LIP_INNER)] += points[list(g.LOWER_LIP_INNER)]
-    points[list(g.UPPER_LIP_INNER)] /= 2
-    points[list(g.LOWER_LIP_INNER)] = points[list(g.UPPER_LIP_INNER)]
+    if not smile:
+        points[list(g.UPPER_LIP_INNER)] += points[list(g.LOWER_LIP_INNER)]
+        points[list(g.UPPER_LIP_INNER)] /= 2
+        points[list(g.LOWER_LIP_INNER)] = points[list(g.UPPER_LIP_INNER)]
     for ids, eye in ((g.LEFT_IRIS, (33, 133)), (g.RIGHT_IRIS, (263, 362))):
         points[list(ids)] = points[list(eye)].mean(0)
         points[list(ids[1:]), :2] += 0.065 * unit * np.array([[1, 0], [0, 1], [-1, 0], [0, -1]], np.float32)
@@ -56,6 +61,8 @@ def draw(
     _fill(picture, points[list(g.UPPER_LIP_OUTER + g.LOWER_LIP_OUTER[::-1]), :2], LIP)
     line = points[list(g.UPPER_LIP_INNER), :2] * 0.5 + points[list(g.LOWER_LIP_INNER), :2] * 0.5
     cv2.polylines(picture, [np.round(line * 16).astype(np.int32)], False, (120, 50, 50), 1, cv2.LINE_AA, 4)
+    if smile:
+        _fill(picture, points[list(g.UPPER_LIP_INNER + g.LOWER_LIP_INNER[::-1]), :2], (235, 230, 225))
     box = (*points[:, :2].min(0), *points[:, :2].max(0))
     return Portrait(picture, Face(points, 1.0, tuple(map(float, box))), mask)
 

@@ -33,7 +33,18 @@ def test_nothing_moves_at_twice_the_detail_either():
     large = draw(384, 384, 104.0)
     frame = large.renderer(192, 192).render(play(), 0)
     shown = large.picture.reshape(192, 2, 192, 2, 3).mean((1, 3))
-    assert np.abs(frame - shown).max() <= 4
+    difference = np.abs(frame - shown)
+    assert np.quantile(difference, 0.999) <= 3
+    assert difference.max() <= 12
+
+
+def test_a_smile_stays_as_it_is_and_keeps_its_teeth():
+    smiling = draw(smile=True)
+    renderer = smiling.renderer()
+    assert np.abs(renderer.render(play(), 0).astype(int) - smiling.picture).max() <= 3
+    teeth = tuple((0.15 * smiling.face.points[13, :2] + 0.85 * smiling.face.points[14, :2]).astype(int)[::-1])
+    opened = renderer.render(play(mouth=1.0), 0).astype(int)
+    assert opened[teeth].min() > 170, "the photo's own teeth are still there, and bright"
 
 
 def test_mouth_opens_by_what_is_asked_and_shows_its_inside(portrait, renderer):
