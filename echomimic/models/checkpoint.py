@@ -162,7 +162,8 @@ def _unpickle(path: Path) -> Mapping[str, Tensor]:
     head = _head(path)
     if foreign := _foreign(path, head):
         raise foreign
-    zipped = head.startswith(b"PK")
+    if (zipped := head.startswith(b"PK")) and not zipfile.is_zipfile(path):
+        raise WeightsError(f"{path} is cut short or damaged (the archive has no end); download it again")
     try:
         found = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:

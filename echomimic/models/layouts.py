@@ -142,9 +142,20 @@ def read_card(folder: Path) -> dict[str, Any]:
         card = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise WeightsError(f"{path} cannot be read ({error}); convert the weights again") from error
-    if not isinstance(card, dict) or card.get("format") != 1:
+    if not isinstance(card, dict) or card.get("format") != 1 or not _sound(card):
         raise WeightsError(f"{path} is not of format 1; convert the weights again with this version")
     return card
+
+
+def _sound(card: Mapping[str, Any]) -> bool:
+    """Whether a card has the right types and names files inside its folder only."""
+    models, networks = card.get("models", {}), card.get("networks", {})
+    if not (isinstance(models, dict) and isinstance(networks, dict)):
+        return False
+    if not all(isinstance(names, dict) and set(names) == set(COMPONENTS) for names in models.values()):
+        return False
+    paths = [name for names in models.values() for name in names.values()]
+    return all(isinstance(p, str) and not Path(p).is_absolute() and ".." not in Path(p).parts for p in paths)
 
 
 def home() -> Path | None:
@@ -249,9 +260,8 @@ def _whispers(row: Variant, folders: list[Path]) -> Iterator[Path]:
 
 def _converted(row: Variant, folder: Path, card: Mapping[str, Any]) -> WeightFiles:
     names = card["models"][row.name]
-    paths = {name: folder / names[name] for name in COMPONENTS if name in names}
-    gone = [str(paths[name]) if name in paths else name for name in COMPONENTS if not paths.get(name, folder).is_file()]
-    if gone:
+    paths = {name: folder / names[name] for name in COMPONENTS}
+    if gone := [name for name in dict.fromkeys(names.values()) if not (folder / name).is_file()]:
         raise WeightsError(f"{folder} lacks {', '.join(gone)}; convert the weights again")
     return WeightFiles(row.name, paths, card.get("networks", {}))
 
@@ -261,7 +271,7 @@ def _missing(row: Variant, roots: list[Path]) -> WeightsError:
     if not roots:
         return WeightsError(f"no weights for {row.name}: ECHOMIMIC_HOME is not set and nothing is cached; {remedy}")
     folders = [folder for root in roots for folder in _folders(root, row)]
-    if mixed := _other_family(row, folders):
+    if mixed := _other_family(row, folders) or _not_converted(row, folders):
         return mixed
     best = max(folders, key=lambda folder: len(_own(row, folder)), default=roots[0])
     have = {**_own(row, best), **_shared(row, [*folders, *_elsewhere(row)])}
@@ -290,5 +300,14 @@ def _other_family(row: Variant, folders: list[Path]) -> WeightsError | None:
             return WeightsError(
                 f"{folder} holds {theirs} weights ({name}), but {row.name} needs {mine}'s ({row.files['guider']}); "
                 f"run `echomimic weights get {row.name}` or choose a {theirs} model"
+            )
+    return None
+
+
+def _not_converted(row: Variant, folders: list[Path]) -> WeightsError | None:
+    for folder in folders:
+        if (models := read_card(folder).get("models", {})) and not _own(row, folder):
+            return WeightsError(
+                f"{folder} holds converted weights of {', '.join(models)} only; convert {row.name} as well"
             )
     return None

@@ -130,8 +130,28 @@ def test_converted_folder_and_its_faults(tmp_path: Path) -> None:
         layouts.find("v2", tmp_path)
     touch(tmp_path, "x.safetensors")
     assert set(layouts.find("v2", tmp_path).paths.values()) == {tmp_path / "x.safetensors"}
+    with pytest.raises(WeightsError, match="holds converted weights of v2 only; convert v1 as well"):
+        layouts.find("v1", tmp_path)
     (tmp_path / layouts.CARD).write_text("{")
     with pytest.raises(WeightsError, match="cannot be read"):
+        layouts.find("v2", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        [],
+        {"format": 2},
+        {"format": 1, "models": ["v2"]},
+        {"format": 1, "models": {"v2": {"vae": "x"}}},
+        {"format": 1, "models": {"v2": dict.fromkeys(layouts.COMPONENTS, "../x")}},
+        {"format": 1, "models": {"v2": dict.fromkeys(layouts.COMPONENTS, "/etc/passwd")}},
+        {"format": 1, "networks": []},
+    ],
+)
+def test_cards_that_make_no_sense_are_refused(tmp_path: Path, card: object) -> None:
+    (tmp_path / layouts.CARD).write_text(json.dumps(card))
+    with pytest.raises(WeightsError, match=r"echomimic\.json is not of format 1"):
         layouts.find("v2", tmp_path)
 
 
