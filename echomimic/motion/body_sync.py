@@ -63,7 +63,7 @@ def arms_of(pose: BodyPose) -> Arms:
 
     An arm is at least as long as a mean person's with these shoulders: a bent arm shows less than its length.
     """
-    seen = np.all(pose.body_score[:, [L_SHOULDER, R_SHOULDER]] > SEEN, axis=1)
+    seen = _both_shoulders(pose)
     if not seen.any():
         raise DriverError("no shoulders are in the body pose; use a picture or video in which both shoulders show")
     shoulders = np.median(pose.body[seen][:, [L_SHOULDER, R_SHOULDER]], axis=0)
@@ -72,6 +72,15 @@ def arms_of(pose: BodyPose) -> Arms:
         raise DriverError("the shoulders of the body pose lie on one point; use a picture seen from the front")
     lengths = [[_longest(pose, a, b, share * width) for a, b, share in _segments(arm)] for arm in ARMS]
     return Arms(shoulders, np.array(lengths))
+
+
+def shoulders_seen(pose: BodyPose) -> bool:
+    """Whether both shoulders show in any frame, which `arms_of` needs."""
+    return bool(_both_shoulders(pose).any())
+
+
+def _both_shoulders(pose: BodyPose) -> npt.NDArray[np.bool_]:
+    return np.asarray(np.all(pose.body_score[:, [L_SHOULDER, R_SHOULDER]] > SEEN, axis=1))
 
 
 def sync_body(motion: BodyPose, portrait: BodyPose) -> BodyPose:
@@ -123,7 +132,7 @@ class _Torso:
     @classmethod
     def of(cls, motion: BodyPose, own: Arms, scale: float) -> _Torso:
         pair = motion.body[:, [L_SHOULDER, R_SHOULDER]]
-        pair = bridge(pair, np.all(motion.body_score[:, [L_SHOULDER, R_SHOULDER]] > SEEN, axis=1))
+        pair = bridge(pair, _both_shoulders(motion))
         neck, across = pair.mean(1), pair[:, 0] - pair[:, 1]
         angle = np.unwrap(np.arctan2(across[:, 1], across[:, 0]))
         lean = angle - np.median(angle)

@@ -13,6 +13,7 @@ from echomimic.errors import SettingsError
 from echomimic.faces.geometry import mirror as mesh_mirror
 from echomimic.motion.anatomy import EYES, eye_weight, forehead_weight, speech_weight
 from echomimic.motion.body import BodyPose, Doubles
+from echomimic.motion.driver import Motion
 from echomimic.motion.face import FaceMotion
 from echomimic.motion.heads import Heads, closed_mouth, split
 from echomimic.motion.smooth import at_times, gaussian
@@ -61,6 +62,15 @@ def loop(motion: M, frames: int) -> M:
     if frames < 1:
         raise SettingsError(f"a motion of {frames} frames cannot be made; give at least 1")
     return motion[there_and_back(len(motion), frames)]
+
+
+def fit(motion: Motion, frames: int, fps: float) -> Motion:
+    """Face and body at `fps`, exactly `frames` frames each: resampled, then looped there and back or cut."""
+    face, body = motion.face, motion.body
+    return Motion(
+        None if face is None else loop(resample(face, fps), frames),
+        None if body is None else loop(resample(body, fps), frames),
+    )
 
 
 def there_and_back(length: int, frames: int) -> npt.NDArray[np.intp]:

@@ -9,9 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from echomimic.errors import DriverError
+from echomimic.faces.body import Body, VideoBody
 from echomimic.faces.detect import Face, find_faces
 from echomimic.faces.track import FaceTracker
 from echomimic.media.video import VideoReader
+from echomimic.motion.bodies import video_body
 from echomimic.motion.driver import Motion
 from echomimic.motion.face import POINTS, FaceMotion
 from echomimic.motion.metric import metric_motion
@@ -27,17 +29,40 @@ _SEARCHED = 250
 _AROUND = 0.35
 
 
-def extract(path: str | os.PathLike[str], report: Report = silent, *, face: int = 0) -> Motion:
-    """The motion of one face in a video.
+def extract(path: str | os.PathLike[str], report: Report = silent, *, face: int = 0, hands: bool = False) -> Motion:
+    """The motion of one face in a video; with `hands` also of the most visible person's body and hands.
 
-    face: which one, 0 the largest in the first frame that shows so many. Frames without the face are bridged by
-    interpolation; `report` is told how many. Raises DriverError when the file is no video or shows no such face.
+    face: which one, 0 the largest in the first frame that shows so many. Frames without the face, and short moments
+    without a hand, are bridged by interpolation; `report` is told how many. Raises DriverError when the file is no
+    video or shows no such face.
     """
     video = VideoReader(os.fspath(path))
-    points = list(_tracked(video, video.frames, face, report, str(path)))
-    found = np.array([frame is not None for frame in points])
+    bodies: list[Body] = []
+    frames = _watched(video, bodies) if hands else video
+    points = list(_tracked(frames, video.frames, face, report, str(path)))
+    motion = _face_motion(points, video, report, _missing(str(path), face))
+    if not hands:
+        return Motion(face=motion)
+    pose, bridged = video_body(bodies, video.fps, video.size)
+    if bridged:
+        report(Progress(STAGE, len(points), len(points), f"{bridged} gaps of a frame without a hand were bridged"))
+    return Motion(motion, pose)
+
+
+def _watched(frames: Iterable[Picture], bodies: list[Body]) -> Iterator[Picture]:
+    """The same frames; what is seen of a body in each is put into `bodies` on the way."""
+    tracker = VideoBody()
+    for picture in frames:
+        bodies.append(tracker.track(picture))
+        yield picture
+
+
+def _face_motion(
+    points: list[npt.NDArray[np.float32] | None], video: VideoReader, report: Report, missing: str
+) -> FaceMotion:
+    found = np.array([frame is not None for frame in points], bool)
     if not found.any():
-        raise DriverError(_missing(str(path), face))
+        raise DriverError(missing)
     track = np.stack([np.zeros((POINTS, 3), np.float32) if frame is None else frame for frame in points])
     if not found.all():
         lost = len(found) - int(found.sum())
@@ -45,7 +70,7 @@ def extract(path: str | os.PathLike[str], report: Report = silent, *, face: int 
         report(Progress(STAGE, len(points), len(points), note))
     track = bridge(track, found)
     poses = metric_motion(track, video.size)[1]
-    return Motion(face=FaceMotion(track, fps=video.fps, size=video.size, found=found, pose=poses.astype(np.float32)))
+    return FaceMotion(track, fps=video.fps, size=video.size, found=found, pose=poses.astype(np.float32))
 
 
 def _tracked(

@@ -8,12 +8,53 @@ from __future__ import annotations
 
 import numpy as np
 
+from echomimic.faces.geometry import STABLE, head_pose
+from echomimic.motion.body import BodyPose
+from echomimic.motion.body_sync import body_from_face, shoulders_seen, sync_body
+from echomimic.motion.driver import Motion
 from echomimic.motion.face import POINTS, FaceMotion, Points
 from echomimic.motion.portray import motion_from_performance
 from echomimic.motion.reenact import performance_from_motion
 from echomimic.motion.transfer import geometry_of, transfer
 
-__all__ = ["motion_from_performance", "performance_from_motion", "sync_face"]
+__all__ = [
+    "body_from_face",
+    "made_for",
+    "motion_from_performance",
+    "performance_from_motion",
+    "sync_body",
+    "sync_face",
+    "sync_motion",
+]
+
+_SAME = 0.12
+"""Mean distance, in outer eye distances, within which two faces are taken for one."""
+
+
+def sync_motion(motion: Motion, points: Points, size: tuple[int, int], body: BodyPose | None = None) -> Motion:
+    """Face and body fitted to a portrait; a face that was made for the portrait is only brought to its size.
+
+    points: (478, 3) in pixels of `size`. body: the portrait's body and hands; guessed from the face when not given.
+    """
+    face, pose = motion.face, motion.body
+    if face is not None:
+        face = face.resized(*size) if made_for(face, points, size) else sync_face(face, points, size)
+    if pose is not None:
+        pose = sync_body(pose, body_from_face(points, size) if body is None or not shoulders_seen(body) else body)
+    return Motion(face, pose)
+
+
+def made_for(motion: FaceMotion, points: Points, size: tuple[int, int]) -> bool:
+    """Whether the face that moves is the portrait's own: same picture shape, same features in the same place.
+
+    points: (478, 3) of the portrait in pixels of `size`. The features compared are those that expression hardly moves.
+    """
+    width, height = motion.size
+    if abs(width / height - size[0] / size[1]) > 0.01:
+        return False
+    stable, scale = list(STABLE), size[0] / width
+    apart = motion.points[:, stable, :2] * scale - points[stable, :2]
+    return bool(np.linalg.norm(apart, axis=2).mean(1).min() < _SAME * head_pose(points).scale)
 
 
 def sync_face(motion: FaceMotion, points: Points, size: tuple[int, int], *, align: bool = True) -> FaceMotion:

@@ -9,13 +9,14 @@ from echomimic.errors import DriverError
 from echomimic.faces.geometry import eye_opening, head_pose, mouth_opening
 from echomimic.motion.body import L_SHOULDER, R_SHOULDER
 from echomimic.motion.body_sync import ARMS, arms_of, body_from_face, sync_body
+from echomimic.motion.driver import Motion
 from echomimic.motion.face import FaceMotion
 from echomimic.motion.hands import hands_from_speech
 from echomimic.motion.loop import default_pose
 from echomimic.motion.portray import motion_from_performance
 from echomimic.motion.reenact import performance_from_motion
 from echomimic.motion.speak import speak
-from echomimic.motion.sync import sync_face
+from echomimic.motion.sync import made_for, sync_face, sync_motion
 from tests.motion.people import SIZE, handless, person, portrait, talker
 from tests.motion.sounds import silence, vowels
 from tests.parity import fixtures
@@ -194,3 +195,19 @@ def test_speaking_moves_the_portraits_own_face_and_hands():
     assert openings(motion.face).max() > 0.05
     np.testing.assert_allclose(motion.face.points[0, 168], portrait()[168], atol=20)
     assert speak(vowels(1.0), portrait(), SIZE, frames=7).body is None
+
+
+class TestWholeMotion:
+    def test_a_motion_made_for_the_portrait_is_kept(self):
+        spoken = speak(vowels(1.0), portrait(), SIZE, seed=2)
+        kept = sync_motion(spoken, portrait() * 2, (1024, 1024))
+        np.testing.assert_allclose(kept.face.points, spoken.face.points * 2, rtol=1e-5, atol=1e-2)
+        assert not made_for(spoken.face, portrait(70.0, (150, 300)), SIZE)
+        assert not made_for(spoken.face, portrait(), (512, 900))
+
+    def test_a_body_is_fitted_to_shoulders_guessed_from_the_face(self):
+        fitted = sync_motion(Motion(body=default_pose(5, 25.0)), portrait(80.0), SIZE, handless(SIZE))
+        assert fitted.body.size == SIZE
+        unseen = replace(person(SIZE), body_score=np.zeros((1, 18)))
+        guessed = sync_motion(Motion(body=default_pose(5, 25.0)), portrait(80.0), SIZE, unseen)
+        assert arms_of(guessed.body).width == pytest.approx(320, rel=0.02)
