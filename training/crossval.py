@@ -78,7 +78,7 @@ def score(clip: Clip, guess: Array) -> Score:
 def crossval(
     recipe: Recipe,
     recordings: Recordings,
-    beginnings: list[Start],
+    start: Start,
     groups: list[set[str]] | None = None,
     report: Callable[[list[Score]], None] | None = None,
 ) -> list[Score]:
@@ -87,7 +87,7 @@ def crossval(
     for group in groups or folds(recordings.clips):
         seen = [clip for clip in recordings.clips if clip.person not in group]
         basis = fit_basis(seen, recordings, recipe.coefficients)
-        nets = ensemble(recipe, seen, recordings, basis, beginnings)
+        nets = ensemble(recipe, seen, recordings, basis, start)
         for clip in recordings.clips:
             if clip.person in group:
                 scores.append(score(clip, _guess(clip, nets, basis)))

@@ -33,10 +33,10 @@ class Recipe:
     width: int = 112
     coefficients: int = 16
     dilations: tuple[int, ...] = (1, 2, 1, 2, 1)
-    drop: float = 0.15
+    drop: float = 0.25
     frames: int = 64
     batch: int = 16
-    steps: int = 600
+    steps: int = 250
     phone_steps: int = 700
     phone_batch: int = 6
     sentences: int = 800
@@ -51,9 +51,9 @@ class Recipe:
     speed: float = 10.0
     coefficient: float = 0.3
     measures: float = 6.0
-    together: float = 0.3
+    together: float = 0.6
     habit: float = 0.05
-    phone: float = 0.1
+    phone: float = 0.5
     seed: int = 0
 
 
@@ -233,18 +233,16 @@ class Start:
     weights: dict[str, Tensor]
 
 
-def starts(recipe: Recipe) -> list[Start]:
-    """One start per net of the ensemble."""
+def begin(recipe: Recipe) -> Start:
+    """Speak the sentences and learn their phones; all nets of an ensemble begin here and part by their data's order."""
     sentences = [s for s in spoken(recipe.sentences, recipe.seed) if len(s.phones) >= recipe.frames]
-    return [Start(sentences, learn_phones(recipe, sentences, recipe.seed + 100 * i)) for i in range(recipe.nets)]
+    return Start(sentences, learn_phones(recipe, sentences, recipe.seed))
 
 
-def ensemble(
-    recipe: Recipe, clips: list[Clip], recordings: Recordings, basis: Basis, beginnings: list[Start]
-) -> list[MouthNet]:
+def ensemble(recipe: Recipe, clips: list[Clip], recordings: Recordings, basis: Basis, start: Start) -> list[MouthNet]:
     """The nets that are averaged at use."""
-    seeds = [recipe.seed + 100 * i + 1 for i in range(len(beginnings))]
-    return [learn_motion(recipe, clips, recordings, basis, s, seed) for s, seed in zip(beginnings, seeds, strict=True)]
+    seeds = [recipe.seed + 100 * i + 1 for i in range(recipe.nets)]
+    return [learn_motion(recipe, clips, recordings, basis, start, seed) for seed in seeds]
 
 
 def opening_direction(basis: Basis, clips: list[Clip], recordings: Recordings) -> np.ndarray:
@@ -279,10 +277,10 @@ def main() -> None:
     if options.crossval:
         from training.crossval import crossval, table
 
-        print(table(crossval(recipe, recordings, starts(recipe))))
+        print(table(crossval(recipe, recordings, begin(recipe))))
         return
     basis = fit_basis(recordings.clips, recordings, recipe.coefficients)
-    nets = ensemble(recipe, recordings.clips, recordings, basis, starts(recipe))
+    nets = ensemble(recipe, recordings.clips, recordings, basis, begin(recipe))
     opening = opening_direction(basis, recordings.clips, recordings)
     export(nets, basis, opening, recipe, options.output / "mouth.safetensors")
 
