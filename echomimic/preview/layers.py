@@ -88,7 +88,7 @@ def _fill(picture: Pixels, cover: Array) -> Array:
 
 
 def push_pull(image: Array, known: Array) -> Array:
-    """Fills where `known` is 0 from ever coarser averages of what is known (Gortler 1996), made smooth on the way back."""
+    """Fills where `known` is 0 from ever coarser averages of what is known (Gortler 1996), smoothed on the way back."""
     levels = [(image * known[..., None], known)]
     while min(levels[-1][1].shape) > 4:
         colour, weight = levels[-1]

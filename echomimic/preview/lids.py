@@ -130,7 +130,7 @@ def make_lid(
         curve = smooth_curve(mesh.points[list(ids), :2]) - first
         along = curve @ across
         order = np.argsort(along)
-        return np.interp(stations, along[order], (curve @ vertical)[order]).astype(np.float32)
+        return np.asarray(np.interp(stations, along[order], (curve @ vertical)[order]), dtype=np.float32)
 
     top, bottom = heights(upper), heights(lower)
     gap = np.maximum(bottom - top, 0.0)

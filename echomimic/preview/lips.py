@@ -11,6 +11,7 @@ from echomimic.faces.geometry import (
     LOWER_LIP_INNER,
     LOWER_LIP_OUTER,
     MESH_POINTS,
+    MOUTH_CORNERS,
     UPPER_LIP_INNER,
     UPPER_LIP_OUTER,
 )
@@ -25,6 +26,9 @@ THINNEST = 0.70
 SQUEEZE = 0.45
 """Skin under the lower lip is compressed by at most this share; beyond, it moves along."""
 
+SHEAR = 0.7
+"""The same around the corners of the mouth."""
+
 
 @dataclass(frozen=True)
 class Lips:
@@ -37,15 +41,25 @@ class Lips:
     """(n,) mesh points of chin and cheeks"""
     slack: Array
     """(n, 9) how far each point of the lower lip may move before a point of `below` has to follow, pixels"""
+    corner_slack: Array
+    """(468, 2) the same for the corners of the mouth and every point"""
 
     def plausible(self, skin: Array) -> Array:
         """(468, 2) displacement in pixels, changed in place."""
+        self._hold_corners(skin)
         self._ease_opening(skin)
         self._keep_apart(skin, whole=True)
         self._keep_thickness(skin)
         self._take_chin_along(skin)
         self._keep_apart(skin, whole=False)
         return skin
+
+    def _hold_corners(self, skin: Array) -> None:
+        """The two points of a corner lie close together and hardly move apart."""
+        for inner, outer in ((LOWER_LIP_INNER[0], LOWER_LIP_OUTER[0]), (LOWER_LIP_INNER[-1], LOWER_LIP_OUTER[-1])):
+            middle = (skin[inner] + skin[outer]) / 2
+            skin[inner] += 0.7 * (middle - skin[inner])
+            skin[outer] += 0.5 * (middle - skin[outer])
 
     def _ease_opening(self, skin: Array) -> None:
         upper, lower = list(UPPER_LIP_INNER), list(LOWER_LIP_INNER)
@@ -68,10 +82,10 @@ class Lips:
             skin[edge] += (lack * sign)[:, None] * self.down
 
     def _take_chin_along(self, skin: Array) -> None:
-        lip = skin[list(LOWER_LIP_OUTER[1:-1])] @ self.down
-        least = (lip - self.slack).max(1)
-        behind = np.maximum(0.0, least - skin[self.below] @ self.down)
-        skin[self.below] += behind[:, None] * self.down
+        least = (skin[list(MOUTH_CORNERS)] @ self.down - self.corner_slack).max(1)
+        skin += np.maximum(0.0, least - skin @ self.down)[:, None] * self.down
+        least = (skin[list(LOWER_LIP_OUTER[1:-1])] @ self.down - self.slack).max(1)
+        skin[self.below] += np.maximum(0.0, least - skin[self.below] @ self.down)[:, None] * self.down
 
     def _keep_apart(self, skin: Array, *, whole: bool) -> None:
         """Lips do not pass each other further than the photo's points do. `whole` lips yield, or only their edges."""
@@ -97,4 +111,5 @@ def make_lips(mesh: Mesh) -> Lips:
     free[list(UPPER_LIP_INNER + UPPER_LIP_OUTER + LOWER_LIP_INNER + LOWER_LIP_OUTER)] = False
     below = np.flatnonzero(free & (depth > 0.02 * mesh.unit))
     slack = SQUEEZE * np.linalg.norm(points[below, None] - lip[None], axis=2)
-    return Lips(mesh, down, below, slack.astype(np.float32))
+    corner_slack = SHEAR * np.linalg.norm(points[:, None] - points[None, list(MOUTH_CORNERS)], axis=2)
+    return Lips(mesh, down, below, slack.astype(np.float32), corner_slack.astype(np.float32))

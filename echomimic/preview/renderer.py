@@ -11,6 +11,7 @@ from echomimic.motion.performance import Performance
 from echomimic.preview.acting import Acting, make_actor
 from echomimic.preview.eyes import make_eyes
 from echomimic.preview.field import frame_field
+from echomimic.preview.folds import make_folds
 from echomimic.preview.layers import resized_float, split
 from echomimic.preview.mesh import Array, build_mesh
 from echomimic.preview.mouth import make_mouth, prepared
@@ -42,6 +43,7 @@ class PreviewRenderer:
         self._texture = Texture(layers.person, texture.scale)
         self._matte, self._background = layers.matte, layers.background
         self._mouth = make_mouth(self._mesh, self._field, texture, width, height)
+        self._folds = make_folds(self._mesh, width, height)
         self._eyes = make_eyes(self._mesh, self._field, texture, small)
         self._lever = self._at_points(self._field.lever)
         self._body = self._at_points(self._field.body)
@@ -51,22 +53,27 @@ class PreviewRenderer:
         """Frame `i` of `performance`, (height, width, 3) uint8 RGB; the same inputs give the same bits."""
         acting = self._actor.act(performance, i)
         skin = self._mesh.with_rings(acting.skin)
-        frame = self._person(acting, skin)
+        source = self._source(acting, skin)
+        frame = self._person(source)
         for eye, blink in zip(self._eyes, acting.blink, strict=True):
             if eye is not None:
                 eye.paint(frame, self._texture, acting, skin, float(blink))
         self._mouth.paint(frame, self._texture, acting, self._settled(acting, skin), skin)
+        self._folds.paint(frame, source, skin)
         return frame
 
-    def _person(self, acting: Acting, skin: Array) -> Pixels:
-        """The person, warped, over the background."""
+    def _source(self, acting: Acting, skin: Array) -> Array:
+        """(height, width, 2) which place of the photo each pixel shows."""
         field, step = self._field, self._field.grid.step
         moved = (field.head(acting.stance) + field.skin(skin)) / step
         back = invert(moved, field.numbers, rounds=4) * step
         margin = -round((field.grid.x0 - (step - 1) / 2) / step)
         back = back[margin - 1 :, margin - 1 :]
         wide = cv2.resize(back, None, fx=step, fy=step, interpolation=cv2.INTER_LINEAR) if step > 1 else back
-        source = self._pixels + wide[step : step + self.height, step : step + self.width]
+        return np.asarray(self._pixels + wide[step : step + self.height, step : step + self.width])
+
+    def _person(self, source: Array) -> Pixels:
+        """The person, warped, over the background."""
         person = self._texture.sample(source)
         matte = remap(self._matte, source, "mirror")
         return np.asarray(cv2.blendLinear(person, self._background, matte, 1.0 - matte), dtype=np.uint8)
