@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from echomimic.errors import SettingsError
+from echomimic.errors import DriverError, SettingsError
 from echomimic.faces.geometry import mirror as mesh_mirror
 from echomimic.motion.anatomy import EYES, eye_weight, forehead_weight, speech_weight
 from echomimic.motion.body import BodyPose, Doubles
@@ -62,6 +62,56 @@ def loop(motion: M, frames: int) -> M:
     if frames < 1:
         raise SettingsError(f"a motion of {frames} frames cannot be made; give at least 1")
     return motion[there_and_back(len(motion), frames)]
+
+
+def edited(
+    motion: Motion,
+    *,
+    fps: float | None = None,
+    start: float = 0.0,
+    stop: float | None = None,
+    smooth: float = 0.0,
+    mirror: bool = False,
+    lips: Motion | None = None,
+    length: int | None = None,
+    mouth: float = 1.0,
+    brows: float = 1.0,
+    eyes: float = 1.0,
+    head: float = 1.0,
+    hands: float = 1.0,
+) -> Motion:
+    """Face and body with every edit that is asked for, in the order of the arguments.
+
+    lips: the motion whose mouth is taken, see `blend`. length: exactly so many frames. The last five are gains.
+    Raises SettingsError when a number is out of range, DriverError when `lips` are to move a face and one is missing.
+    """
+    face, body = motion.face, motion.body
+    if face is not None:
+        face = _recut(face, fps, start, stop, smooth, mirror)
+        face = face if lips is None else blend(face, _face_of(lips))
+        face = face if length is None else loop(face, length)
+        if (mouth, brows, eyes, head) != (1, 1, 1, 1):
+            face = gain(face, mouth=mouth, brows=brows, eyes=eyes, head=head)
+    elif lips is not None:
+        raise DriverError("the motion has no face to which other lips could be given")
+    if body is not None:
+        body = _recut(body, fps, start, stop, smooth, mirror)
+        body = body if length is None else loop(body, length)
+        body = body if hands == 1 else gain_hands(body, hands)
+    return Motion(face, body)
+
+
+def _recut(motion: M, fps: float | None, start: float, stop: float | None, seconds: float, mirrored: bool) -> M:
+    motion = motion if fps is None else resample(motion, fps)
+    motion = motion if start == 0 and stop is None else cut(motion, start, stop)
+    motion = motion if seconds == 0 else smooth(motion, seconds)
+    return mirror(motion) if mirrored else motion
+
+
+def _face_of(motion: Motion) -> FaceMotion:
+    if motion.face is None:
+        raise DriverError("the motion whose lips are wanted has no face")
+    return motion.face
 
 
 def fit(motion: Motion, frames: int, fps: float) -> Motion:

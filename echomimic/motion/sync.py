@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from echomimic.errors import NoFaceError
+from echomimic.faces.detect import find_faces
 from echomimic.faces.geometry import STABLE, head_pose
+from echomimic.motion.bodies import Picture, portrait_body
 from echomimic.motion.body import BodyPose
 from echomimic.motion.body_sync import body_from_face, shoulders_seen, sync_body
 from echomimic.motion.driver import Motion
@@ -25,22 +28,43 @@ __all__ = [
     "sync_body",
     "sync_face",
     "sync_motion",
+    "sync_to",
 ]
 
 _SAME = 0.12
 """Mean distance, in outer eye distances, within which two faces are taken for one."""
 
 
-def sync_motion(motion: Motion, points: Points, size: tuple[int, int], body: BodyPose | None = None) -> Motion:
+def sync_motion(motion: Motion, picture: Picture, *, align: bool = True) -> Motion:
+    """Face and body fitted to the person in a picture (H, W, 3) uint8; see `sync_to`.
+
+    Raises NoFaceError when a face moves and the picture shows none.
+    """
+    size = (picture.shape[1], picture.shape[0])
+    faces = find_faces(picture, most=1)
+    body = None if motion.body is None else portrait_body(picture)
+    if not faces and (motion.face is not None or body is None or not shoulders_seen(body)):
+        raise NoFaceError("no face was found in the portrait; use a picture that shows one clearly, from the front")
+    return sync_to(motion, faces[0].points if faces else None, size, body, align=align)
+
+
+def sync_to(
+    motion: Motion, points: Points | None, size: tuple[int, int], body: BodyPose | None = None, *, align: bool = True
+) -> Motion:
     """Face and body fitted to a portrait; a face that was made for the portrait is only brought to its size.
 
-    points: (478, 3) in pixels of `size`. body: the portrait's body and hands; guessed from the face when not given.
+    points: (478, 3) in pixels of `size`; needed unless only a body moves and the portrait's shoulders are in `body`.
+    body: the portrait's body and hands; its shoulders are guessed from the face when they are not in it.
     """
     face, pose = motion.face, motion.body
     if face is not None:
-        face = face.resized(*size) if made_for(face, points, size) else sync_face(face, points, size)
+        assert points is not None
+        face = face.resized(*size) if made_for(face, points, size) else sync_face(face, points, size, align=align)
     if pose is not None:
-        pose = sync_body(pose, body_from_face(points, size) if body is None or not shoulders_seen(body) else body)
+        if body is None or not shoulders_seen(body):
+            assert points is not None
+            body = body_from_face(points, size)
+        pose = sync_body(pose, body)
     return Motion(face, pose)
 
 

@@ -3,8 +3,21 @@
 import numpy as np
 import pytest
 
-from echomimic.errors import SettingsError
-from echomimic.motion.edit import blend, cut, gain, gain_hands, loop, mirror, resample, smooth, there_and_back
+from echomimic.errors import DriverError, SettingsError
+from echomimic.motion.driver import Motion
+from echomimic.motion.edit import (
+    blend,
+    cut,
+    edited,
+    fit,
+    gain,
+    gain_hands,
+    loop,
+    mirror,
+    resample,
+    smooth,
+    there_and_back,
+)
 from echomimic.motion.loop import default_pose
 from tests.motion.people import talker
 from tests.motion.test_sync import alike, angles, openings
@@ -103,3 +116,31 @@ def test_blending_takes_the_head_of_one_and_the_lips_of_the_other():
     assert (len(both), both.fps) == (60, 25.0)
     assert alike(angles(both)[:, 1], angles(head)[:, 1]) > 0.999
     assert alike(openings(both), openings(resample(lips, 25.0))) > 0.99
+
+
+class TestAllAtOnce:
+    def test_nothing_asked_for_changes_nothing(self):
+        motion = Motion(talker(10), default_pose(10, 25.0))
+        same = edited(motion)
+        np.testing.assert_array_equal(same.face.points, motion.face.points)
+        np.testing.assert_array_equal(same.body.hands, motion.body.hands)
+
+    def test_everything_together(self):
+        motion = Motion(talker(60), default_pose(60, 25.0))
+        done = edited(
+            motion, fps=30, start=0.5, stop=2, smooth=0.02, mirror=True, lips=motion, length=100, mouth=0.5, hands=0
+        )
+        assert (len(done.face), len(done.body), done.face.fps) == (100, 100, 30)
+        assert np.ptp(done.body.hands, axis=0).max() < 1e-6
+        assert np.ptp(openings(done.face)) < 0.8 * np.ptp(openings(motion.face))
+
+    def test_lips_need_two_faces(self):
+        body, face = Motion(body=default_pose(5, 25.0)), Motion(talker(5))
+        for motion, lips in ((body, face), (face, body)):
+            with pytest.raises(DriverError, match="no face"):
+                edited(motion, lips=lips)
+
+    def test_fitting_to_a_video(self):
+        fitted = fit(Motion(talker(10, 10.0), default_pose(24, 24.0)), 200, 25.0)
+        assert len(fitted.face) == len(fitted.body) == 200
+        assert fitted.face.fps == fitted.body.fps == 25.0

@@ -5,18 +5,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from echomimic.errors import DriverError
+from echomimic.errors import DriverError, NoFaceError
+from echomimic.faces.detect import find_faces
 from echomimic.faces.geometry import eye_opening, head_pose, mouth_opening
+from echomimic.media.image import read_picture
 from echomimic.motion.body import L_SHOULDER, R_SHOULDER
 from echomimic.motion.body_sync import ARMS, arms_of, body_from_face, sync_body
 from echomimic.motion.driver import Motion
 from echomimic.motion.face import FaceMotion
 from echomimic.motion.hands import hands_from_speech
 from echomimic.motion.loop import default_pose
+from echomimic.motion.portrait import average_face
 from echomimic.motion.portray import motion_from_performance
 from echomimic.motion.reenact import performance_from_motion
 from echomimic.motion.speak import speak
-from echomimic.motion.sync import made_for, sync_face, sync_motion
+from echomimic.motion.sync import made_for, sync_face, sync_motion, sync_to
 from tests.motion.people import SIZE, handless, person, portrait, talker
 from tests.motion.sounds import silence, vowels
 from tests.parity import fixtures
@@ -200,14 +203,33 @@ def test_speaking_moves_the_portraits_own_face_and_hands():
 class TestWholeMotion:
     def test_a_motion_made_for_the_portrait_is_kept(self):
         spoken = speak(vowels(1.0), portrait(), SIZE, seed=2)
-        kept = sync_motion(spoken, portrait() * 2, (1024, 1024))
+        kept = sync_to(spoken, portrait() * 2, (1024, 1024))
         np.testing.assert_allclose(kept.face.points, spoken.face.points * 2, rtol=1e-5, atol=1e-2)
         assert not made_for(spoken.face, portrait(70.0, (150, 300)), SIZE)
         assert not made_for(spoken.face, portrait(), (512, 900))
 
     def test_a_body_is_fitted_to_shoulders_guessed_from_the_face(self):
-        fitted = sync_motion(Motion(body=default_pose(5, 25.0)), portrait(80.0), SIZE, handless(SIZE))
+        fitted = sync_to(Motion(body=default_pose(5, 25.0)), portrait(80.0), SIZE, handless(SIZE))
         assert fitted.body.size == SIZE
         unseen = replace(person(SIZE), body_score=np.zeros((1, 18)))
-        guessed = sync_motion(Motion(body=default_pose(5, 25.0)), portrait(80.0), SIZE, unseen)
+        guessed = sync_to(Motion(body=default_pose(5, 25.0)), portrait(80.0), SIZE, unseen)
         assert arms_of(guessed.body).width == pytest.approx(320, rel=0.02)
+
+    def test_a_picture_without_a_face_is_refused(self):
+        with pytest.raises(NoFaceError, match="portrait"):
+            sync_motion(Motion(talker(2)), np.full((64, 64, 3), 90, np.uint8))
+
+    def test_the_shipped_portrait(self, portrait):
+        picture = read_picture(portrait)
+        moved = sync_motion(Motion(talker(3), default_pose(3, 25.0)), picture)
+        assert moved.face.size == moved.body.size == (picture.shape[1], picture.shape[0])
+        face = find_faces(picture)[0].points
+        assert np.linalg.norm(moved.face.points[0, 168, :2] - face[168, :2]) < 0.3 * head_pose(face).scale
+
+
+def test_an_average_face_can_speak():
+    face = average_face()
+    assert head_pose(face).angles == pytest.approx((0, 0, 0), abs=0.01)
+    assert face[:, :2].min() > 0
+    assert face[:, :2].max() < 512
+    assert len(speak(vowels(0.5), face, (512, 512)).face) == 13
