@@ -48,7 +48,7 @@ def perform(
     steps = int(np.ceil(frames * FRAME_RATE / fps)) + 2
     energy = frame_energy(speech, steps, level)
     shapes, cues = model(speech, steps, level)
-    mouth = mouth_track(model, shapes, cues, energy) * expressiveness
+    mouth = mouth_track(model, shapes, cues, energy, expressiveness)
     life = lively(energy, frames, fps, seed, head_motion, blink_rate, gaze)
     return Performance(
         fps=fps,
@@ -82,19 +82,18 @@ def frame_energy(speech: hearing.Sound, steps: int, level: hearing.Level) -> Arr
     return np.concatenate(parts)
 
 
-def mouth_track(model: MouthModel, shapes: Array, cues: Array, energy: Array) -> Double:
+def mouth_track(model: MouthModel, shapes: Array, cues: Array, energy: Array, strength: float = 1.0) -> Double:
     """(T, K) coefficients to show: as lively as real mouths, lips together on m, b and p, at rest in silence.
 
     A net trained on many people predicts their average, which moves less than any of them and never quite closes.
     """
     track = smooth(shapes.astype(np.float64), 0.5)
-    track = track + (_SWELL - 1) * (track - smooth(track, 2 * FRAME_RATE))
+    track = strength * (track + (_SWELL - 1) * (track - smooth(track, 2 * FRAME_RATE)))
     voiced = voicing(energy)
     gap = track @ model.gap
-    wanted = opening_track(gap, voiced)
-    pressed = _soft(cues[:, PRESSED], 0.25, 0.7)
+    pressed = _soft(cues[:, PRESSED], 0.2, 0.55)
     tucked = _soft(cues[:, TUCKED], 0.3, 0.8) * (1 - _TUCKED_GAP)
-    wanted = wanted * (1 - np.maximum(pressed, tucked))
+    wanted = opening_track(gap, voiced) * (1 - np.maximum(pressed, tucked))
     track = track + (wanted - gap)[:, None] * model.opening
     return np.asarray(track * voiced[:, None], dtype=np.float64)
 
@@ -104,7 +103,7 @@ def opening_track(gap: Double, voiced: Double) -> Double:
     speaking = gap[voiced > 0.5]
     closed = np.quantile(speaking, 0.08) if len(speaking) > 10 else 0.0
     wide = np.maximum(0.0, gap - 0.95 * closed) * _GAIN
-    return np.minimum(wide, _WIDE_OPEN + 0.35 * np.maximum(0.0, wide - _WIDE_OPEN))
+    return np.asarray(np.minimum(wide, _WIDE_OPEN + 0.35 * np.maximum(0.0, wide - _WIDE_OPEN)), dtype=np.float64)
 
 
 def voicing(energy: Array) -> Double:
