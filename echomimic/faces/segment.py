@@ -19,6 +19,7 @@ _SIDE = 256
 _WORK = 512
 _RADIUS = 6
 _SMOOTH = 1e-4
+_BAND = 128
 # A person smaller than this part of the picture is looked at again, closer.
 _SMALL = 0.6
 _MARGIN = 0.15
@@ -102,13 +103,25 @@ def _guided(guide: Array, mask: Array, picture: Picture) -> Array:
     variance = _blur(_products(guide)) - _products(mean)
     slope = _solve(variance, covariance)
     offset = _blur(mean_mask - (slope * mean).sum(-1))
-    slope = _blur(slope)
+    return _applied(np.dstack([_blur(slope), offset]).astype(np.float32), picture)
+
+
+def _applied(model: Array, picture: Picture) -> Array:
+    """For each pixel of the picture (H, W, 3) the mask that the small (h, w, 4) model makes of its colour."""
     height, width = picture.shape[:2]
-    result = _resized(offset, width, height)
-    for channel in range(3):
-        # one channel at a time: a picture of 8,000 pixels a side has 200 MB a channel
-        result += _resized(slope[..., channel], width, height) * (picture[..., channel] * np.float32(1 / 255))
-    return result
+    fx, fy = model.shape[1] / width, model.shape[0] / height
+    mask = np.empty((height, width), np.float32)
+    # in bands: a picture of 8,000 pixels a side would need a gigabyte at once
+    for top in range(0, height, _BAND):
+        colours = picture[top : top + _BAND]
+        place = np.array([[fx, 0, 0.5 * fx - 0.5], [0, fy, (top + 0.5) * fy - 0.5]])
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        size = (width, len(colours))
+        local = cv2.warpAffine(model, place, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        mask[top : top + _BAND] = local[..., 3]
+        for channel in range(3):
+            mask[top : top + _BAND] += local[..., channel] * (colours[..., channel] * np.float32(1 / 255))
+    return mask
 
 
 _PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
