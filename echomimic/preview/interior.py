@@ -17,7 +17,7 @@ from echomimic.preview.warp import Texture, remap
 _JAW = (152, 175, 199)
 _LIP_SKIN = (17, 84, 314, 85, 315, 0, 37, 267, 16)
 _CHEEK_SKIN = (50, 280, 205, 425, 118, 347, 101, 330)
-_SHADOW = np.array([0.82, 1.08, 1.08], np.float32)
+_SHADOW = np.array([0.72, 1.04, 1.12], np.float32)
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -168,8 +168,8 @@ def make_interior(
 
 def lip_shadow(opening: Opening, box: tuple[int, int, int, int], width: float) -> Array:
     """(h, w) the lips' shadow in the box: dark in thin openings and at the corners, darker under the upper lip."""
-    light = cv2.GaussianBlur(opening.mask, (0, 0), max(1.0, width * 0.06))
-    occlusion = 0.30 + 0.70 * smoothstep(light, 0.12, 0.85)
+    light = cv2.GaussianBlur(opening.mask, (0, 0), max(1.0, width * 0.05))
+    occlusion = 0.38 + 0.62 * smoothstep(light, 0.10, 0.80)
     top = np.interp(np.arange(box[0], box[2]), opening.upper[:, 0], opening.upper[:, 1])
     below = (np.arange(box[1], box[3])[:, None] - top) / (0.10 * width)
     return np.asarray(occlusion * (0.66 + 0.34 * smoothstep(below, -0.1, 0.9)), dtype=np.float32)

@@ -194,19 +194,19 @@ def prepared(points: Array, picture: Pixels) -> Array:
         points[inner] += 0.5 * (points[outer] - points[inner])
     gap = np.linalg.norm(points[list(UPPER_LIP_INNER), :2] - points[list(LOWER_LIP_INNER), :2], axis=1).max()
     if gap > 0.035 * unit:
-        _widen(points, 0.022 * width)
+        _widen(points, 0.022 * width + 0.2, 0.030 * width + 0.4)
     else:
         _snap(points, picture, width)
     return points
 
 
-def _widen(points: Array, by: float) -> None:
+def _widen(points: Array, above: float, below: float) -> None:
     """Pushes an open mouth's inner contour outwards, so that no tooth sticks to a lip."""
     for a, b in zip(UPPER_LIP_INNER[1:-1], LOWER_LIP_INNER[1:-1], strict=True):
         apart = points[b, :2] - points[a, :2]
-        apart = apart / (np.linalg.norm(apart) + 1e-6) * by
-        points[a, :2] -= apart
-        points[b, :2] += apart
+        apart = apart / (np.linalg.norm(apart) + 1e-6)
+        points[a, :2] -= above * apart
+        points[b, :2] += below * apart
 
 
 def _snap(points: Array, picture: Pixels, width: float) -> None:
