@@ -3,7 +3,7 @@
 import numpy as np
 
 from echomimic.errors import DriverError
-from echomimic.faces.geometry import HeadPose, canonical_face, rotation_matrix
+from echomimic.faces.geometry import HeadPose, canonical_face, head_pose, mouth_opening, rotation_matrix
 from echomimic.motion.body import BodyPose, empty
 from echomimic.motion.face import FaceMotion
 from echomimic.motion.loop import default_pose
@@ -75,3 +75,15 @@ def fault_of(call) -> str | None:
     except DriverError as fault:
         return str(fault)
     return None
+
+
+def openings(motion: FaceMotion) -> np.ndarray:
+    return np.array([mouth_opening(points) / head_pose(points).scale for points in motion.points])
+
+
+def angles(motion: FaceMotion) -> np.ndarray:
+    return np.array([head_pose(points).angles for points in motion.points])
+
+
+def alike(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.corrcoef(a, b)[0, 1])

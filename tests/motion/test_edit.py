@@ -19,8 +19,7 @@ from echomimic.motion.edit import (
     there_and_back,
 )
 from echomimic.motion.loop import default_pose
-from tests.motion.people import talker
-from tests.motion.test_sync import alike, angles, openings
+from tests.motion.people import alike, angles, openings, talker
 
 
 def test_resampling_keeps_the_length_and_the_path():

@@ -7,7 +7,7 @@ import pytest
 
 from echomimic.errors import DriverError, NoFaceError
 from echomimic.faces.detect import find_faces
-from echomimic.faces.geometry import eye_opening, head_pose, mouth_opening
+from echomimic.faces.geometry import eye_opening, head_pose
 from echomimic.media.image import read_picture
 from echomimic.motion.body import L_SHOULDER, R_SHOULDER
 from echomimic.motion.body_sync import ARMS, arms_of, body_from_face, sync_body
@@ -20,21 +20,9 @@ from echomimic.motion.portray import motion_from_performance
 from echomimic.motion.reenact import performance_from_motion
 from echomimic.motion.speak import speak
 from echomimic.motion.sync import made_for, sync_face, sync_motion, sync_to
-from tests.motion.people import SIZE, handless, person, portrait, talker
+from tests.motion.people import SIZE, alike, angles, handless, openings, person, portrait, talker
 from tests.motion.sounds import silence, vowels
 from tests.parity import fixtures
-
-
-def openings(motion: FaceMotion) -> np.ndarray:
-    return np.array([mouth_opening(points) / head_pose(points).scale for points in motion.points])
-
-
-def angles(motion: FaceMotion) -> np.ndarray:
-    return np.array([head_pose(points).angles for points in motion.points])
-
-
-def alike(a: np.ndarray, b: np.ndarray) -> float:
-    return float(np.corrcoef(a, b)[0, 1])
 
 
 class TestFace:
