@@ -178,7 +178,7 @@ def _clean_skin(
     filled = cv2.GaussianBlur(push_pull(image, weight), (0, 0), max(0.8, 0.05 * width))
     grain = (image - cv2.GaussianBlur(image, (0, 0), 1.5))[known] if known.any() else np.zeros((1, 3), np.float32)
     noise = np.random.default_rng(1).standard_normal(light.shape, dtype=np.float32)
-    filled += cv2.GaussianBlur(noise, (0, 0), 0.7)[..., None] * np.minimum(1.6 * grain.std(0), 5.0)
+    filled += cv2.GaussianBlur(noise, (0, 0), 0.7)[..., None] * np.minimum(2.2 * np.median(np.abs(grain), 0), 4.0)
     soft = cv2.GaussianBlur(removed, (0, 0), max(0.8, 0.03 * width))[..., None]
     rim = (_grown(hole, 0.05 * width, 0.01 * width) > 0.5) & (hole < 0.5)
     dark = image[rim][np.argsort(light[rim])[: max(1, int(rim.sum()) // 6)]] if rim.any() else image.reshape(-1, 3)

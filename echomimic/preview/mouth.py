@@ -194,7 +194,7 @@ def prepared(points: Array, picture: Pixels) -> Array:
         points[inner] += 0.5 * (points[outer] - points[inner])
     gap = np.linalg.norm(points[list(UPPER_LIP_INNER), :2] - points[list(LOWER_LIP_INNER), :2], axis=1).max()
     if gap > 0.035 * unit:
-        _widen(points, 0.022 * width + 0.2, 0.030 * width + 0.4)
+        _widen(points, 0.022 * width + 0.4, 0.030 * width + 0.4)
     else:
         _snap(points, picture, width)
     return points
