@@ -7,6 +7,7 @@ import click
 from echomimic.cli.animate import animate
 from echomimic.cli.demo import demo
 from echomimic.cli.doctor import doctor
+from echomimic.cli.motion import motion
 from echomimic.cli.weights import weights
 from echomimic.errors import EchoMimicError
 from echomimic.version import VERSION
@@ -31,6 +32,7 @@ def cli() -> None:
 cli.add_command(animate)
 cli.add_command(demo)
 cli.add_command(doctor)
+cli.add_command(motion)
 cli.add_command(weights)
 
 

@@ -18,8 +18,6 @@ SHORT = {"output": "-o", "model": "-m"}
 class Grouped(click.Command):
     """A command whose help lists its options under the headings that ``request.py`` gives them."""
 
-    groups: dict[str, str]
-
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes one section per heading."""
         sections: dict[str, list[tuple[str, str]]] = {}
@@ -36,11 +34,11 @@ _ENGINES: dict[tuple[str, ...], str] = {("preview",): "preview only", ("diffusio
 GROUPS = {o.name: o.group for o in (*options(Request), *options(Settings))}
 
 
-def add_options(*kinds: type, skip: Sequence[str] = ()) -> Callable[[Function], Function]:
-    """Decorates a command with every option of ``Request`` and/or ``Settings`` but those to ``skip``."""
+def add_options(*kinds: type, only: Sequence[str] = ()) -> Callable[[Function], Function]:
+    """Decorates a command with the options of ``Request`` and/or ``Settings``, or with ``only`` those named."""
 
     def decorate(function: Function) -> Function:
-        for option in reversed([o for kind in kinds for o in options(kind) if o.name not in skip]):
+        for option in reversed([o for kind in kinds for o in options(kind) if not only or o.name in only]):
             function = _parameter(option)(function)
         return function
 
@@ -72,7 +70,7 @@ def _help(option: Option) -> str:
         facts.append(f"{option.low:g} to {option.high:.10g}")
     if option.unit:
         facts.append(option.unit)
-    if option.default not in (None, False, "", dataclasses.MISSING) or option.default == 0 and option.type is not bool:
+    if option.default not in (None, False, "", dataclasses.MISSING) or (option.default == 0 and option.type is not bool):
         facts.append(f"default {option.default}")
     elif option.default is None:
         facts.append("default: the model's" if option.shown is not None else "default: none")

@@ -12,7 +12,9 @@ from echomimic.variants import VARIANTS
 
 MODELS = tuple(row.name for row in VARIANTS.values() if row.files)
 FOLDER = click.Path(path_type=Path)
-IN = click.option("--weights", type=FOLDER, help="Look in this folder (else ECHOMIMIC_HOME, else the Hugging Face cache).")
+IN = click.option(
+    "--weights", type=FOLDER, help="Look in this folder (else ECHOMIMIC_HOME, else the Hugging Face cache)."
+)
 QUIET = click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 
 
@@ -55,7 +57,9 @@ def get(model: str, output: Path | None, quiet: bool) -> None:
     with Bar(quiet) as report:
         files = hub.get(model, output, report)
     if not quiet:
-        click.echo(f"{model} is complete, {_size(files.bytes)}: {', '.join(sorted({str(p) for p in files.paths.values()}))}")
+        click.echo(
+            f"{model} is complete, {_size(files.bytes)}: {', '.join(sorted({str(p) for p in files.paths.values()}))}"
+        )
 
 
 @weights.command()

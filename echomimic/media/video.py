@@ -58,12 +58,17 @@ def check_output(path: Path, overwrite: bool) -> None:
     if path.suffix and path.suffix.lower() not in CONTAINERS:
         names = ", ".join(CONTAINERS)
         raise OutputError(f"{path}: {path.suffix} is not written; name it {names}, or a folder for an image sequence")
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path} exists; choose another name, or give --overwrite to replace it")
+    if not path.suffix and path.is_dir() and not _is_sequence(path):
+        raise OutputError(f"{path} is not an image sequence of this program; choose another folder")
     if path.suffix and path.is_dir():
         raise OutputError(f"{path} is a folder; give the name of a video file")
-    if not path.suffix and path.exists() and not _is_sequence(path):
-        raise OutputError(f"{path} is not an image sequence of this program; choose another folder")
+    check_file(path, overwrite)
+
+
+def check_file(path: Path, overwrite: bool) -> None:
+    """Raises :class:`OutputError` when ``path`` exists (and is not to be replaced) or its folder takes no files."""
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path} exists; choose another name, or give --overwrite to replace it")
     if not path.parent.is_dir():
         raise OutputError(f"{path.parent} does not exist; make the folder first, or choose another")
     _try_writing(path.parent)
