@@ -79,27 +79,30 @@ def content(path: Path, pieces: int = 32, length: int = 4096) -> str:
     return digest.hexdigest()
 
 
-def find(variant: str, weights: Path | None = None) -> WeightFiles:
+def find(variant: str, weights: Path | None = None, vae: Path | None = None) -> WeightFiles:
     """The files of ``variant``: in ``weights`` if given, else in ``ECHOMIMIC_HOME``, else in the Hugging Face cache.
 
-    The shared autoencoder and Whisper encoder are looked for beside them first, then in the other places.
+    The shared autoencoder and Whisper encoder are looked for beside them first, then in the other places. ``vae``
+    names an autoencoder to use instead: its file, or the folder of its ``diffusion_pytorch_model``.
     Raises :class:`WeightsError` that names what is missing, where it was looked for and what to do.
     """
     row = row_of(variant)
     if not row.files:
         raise WeightsError(f"the model {variant} needs no weights")
+    given = {} if vae is None else {"vae": _vae_file(vae)}
     roots = _roots(row, weights)
     for root in roots:
         for folder in _folders(root, row):
             card = read_card(folder)
             if variant in card.get("models", {}):
-                return _converted(row, folder, card)
+                paths = _converted(row, folder, card)
+                return WeightFiles(variant, {**paths, **given}, card.get("networks", {}))
             own = _own(row, folder)
             if len(own) == len(OWN):
-                shared = _shared(row, [folder, *_around(folder, root), *_elsewhere(row)])
-                if len(shared) == len(COMPONENTS) - len(OWN):
-                    return WeightFiles(variant, {**own, **shared}, card.get("networks", {}))
-    raise _missing(row, roots)
+                found = {**own, **_shared(row, [folder, *_around(folder, root), *_elsewhere(row)]), **given}
+                if len(found) == len(COMPONENTS):
+                    return WeightFiles(variant, found, card.get("networks", {}))
+    raise _missing(row, roots, given)
 
 
 def present(variant: str, weights: Path | None = None) -> dict[str, Path]:
@@ -258,15 +261,23 @@ def _whispers(row: Variant, folders: list[Path]) -> Iterator[Path]:
         yield found / "model.safetensors"
 
 
-def _converted(row: Variant, folder: Path, card: Mapping[str, Any]) -> WeightFiles:
+def _vae_file(path: Path) -> Path:
+    inside = [path / f"diffusion_pytorch_model{suffix}" for suffix in (".safetensors", ".bin")]
+    for file in (path, *inside):
+        if file.is_file():
+            return file
+    raise WeightsError(f"{path} is no autoencoder; give its file, or the folder of its diffusion_pytorch_model")
+
+
+def _converted(row: Variant, folder: Path, card: Mapping[str, Any]) -> dict[str, Path]:
     names = card["models"][row.name]
     paths = {name: folder / names[name] for name in COMPONENTS}
     if gone := [name for name in dict.fromkeys(names.values()) if not (folder / name).is_file()]:
         raise WeightsError(f"{folder} lacks {', '.join(gone)}; convert the weights again")
-    return WeightFiles(row.name, paths, card.get("networks", {}))
+    return paths
 
 
-def _missing(row: Variant, roots: list[Path]) -> WeightsError:
+def _missing(row: Variant, roots: list[Path], given: Mapping[str, Path]) -> WeightsError:
     remedy = f"run `echomimic weights get {row.name}` or point --weights at the folder that has them"
     if not roots:
         return WeightsError(f"no weights for {row.name}: ECHOMIMIC_HOME is not set and nothing is cached; {remedy}")
@@ -274,7 +285,7 @@ def _missing(row: Variant, roots: list[Path]) -> WeightsError:
     if mixed := _other_family(row, folders) or _not_converted(row, folders):
         return mixed
     best = max(folders, key=lambda folder: len(_own(row, folder)), default=roots[0])
-    have = {**_own(row, best), **_shared(row, [*folders, *_elsewhere(row)])}
+    have = {**_own(row, best), **_shared(row, [*folders, *_elsewhere(row)]), **given}
     gone = ", ".join(row.files[name] for name in COMPONENTS if name not in have)
     looked = ", ".join(dict.fromkeys(map(str, [best, *roots])))
     return WeightsError(f"weights for {row.name} are incomplete: {gone} not found (looked in {looked}); {remedy}")

@@ -64,6 +64,18 @@ def test_node_pack_folder(tmp_path: Path) -> None:
     assert layouts.find("v2", pack / "v2").paths["whisper"] == pack / "audio_processor/whisper_tiny.pt"
 
 
+def test_another_autoencoder(tmp_path: Path) -> None:
+    folder = touch(tmp_path / "w", *own("v1"), "audio_processor/whisper_tiny.pt")
+    touch(tmp_path / "vae", "a.safetensors", "b/diffusion_pytorch_model.bin")
+    with pytest.raises(WeightsError, match="sd-vae-ft-mse not found"):
+        layouts.find("v1", folder)
+    for given in ("a.safetensors", "b/diffusion_pytorch_model.bin"):
+        assert layouts.find("v1", folder, tmp_path / "vae" / given).paths["vae"] == tmp_path / "vae" / given
+    assert layouts.find("v1", folder, tmp_path / "vae" / "b").paths["vae"].parent == tmp_path / "vae" / "b"
+    with pytest.raises(WeightsError, match="is no autoencoder"):
+        layouts.find("v1", folder, tmp_path / "vae")
+
+
 def snapshot(tmp_path: Path, repo: str, *names: str) -> Path:
     folder = tmp_path / "hub" / f"models--{repo.replace('/', '--')}"
     touch(folder, "refs/main")
