@@ -20,7 +20,7 @@ ROOMS = (
     {"flow"},
     {"batch", "cli", "comfy", "studio"},
 )
-RANK = {room: rank for rank, rooms in enumerate(ROOMS) for room in rooms} | {"hub": 5, "__main__": 10}
+RANK = {room: rank for rank, rooms in enumerate(ROOMS) for room in rooms} | {"hub": 5.5, "__main__": 10}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

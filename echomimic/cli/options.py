@@ -70,7 +70,7 @@ def _help(option: Option) -> str:
         facts.append(f"{option.low:g} to {option.high:.10g}")
     if option.unit:
         facts.append(option.unit)
-    if option.default not in (None, False, "", dataclasses.MISSING) or (option.default == 0 and option.type is not bool):
+    if option.type is not bool and option.default not in (None, "", dataclasses.MISSING):
         facts.append(f"default {option.default}")
     elif option.default is None:
         facts.append("default: the model's" if option.shown is not None else "default: none")

@@ -26,6 +26,10 @@ NAMES = {
 }
 
 
+BYTES = {"download"}
+"""Stages that count bytes; shown in MiB."""
+
+
 class Bar:
     """A context manager whose :meth:`report` draws a bar on standard error; notes are kept above it."""
 
@@ -53,12 +57,14 @@ class Bar:
             return
         bar = self._bar or self._open()
         name = NAMES.get(progress.stage, progress.stage.capitalize())
+        unit = 2**20 if progress.stage in BYTES else 1
+        done, total = progress.done // unit, progress.total // unit or None
         if progress.stage != self._stage:
             self._stage = progress.stage
             if self._task is not None:
                 bar.remove_task(self._task)
-            self._task = bar.add_task(name, total=progress.total or None)
-        bar.update(self._task, completed=progress.done, total=progress.total or None, note=progress.note)
+            self._task = bar.add_task(name, total=total)
+        bar.update(self._task, completed=done, total=total, note=progress.note)
 
     def _say(self, text: str) -> None:
         if self._bar is not None:
