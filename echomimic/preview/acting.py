@@ -10,6 +10,7 @@ from echomimic.faces.geometry import (
     LOWER_LIP_INNER,
     LOWER_LIP_OUTER,
     MESH_POINTS,
+    MOUTH_CORNERS,
     UPPER_LIP_INNER,
     UPPER_LIP_OUTER,
     rotation_matrix,
@@ -25,6 +26,9 @@ SHIFT_LIMIT = 0.22
 """The same for shifts of the head, in units."""
 OPEN_PHOTO = 0.035
 """A gap between the lips, in units, from which on a photo counts as open-mouthed."""
+
+BROAD = 0.60
+"""A mouth wider than this, in units, is a broad smile."""
 
 _NOSE_BRIDGE = 168
 _LIPS = tuple(dict.fromkeys(UPPER_LIP_INNER + LOWER_LIP_INNER + UPPER_LIP_OUTER + LOWER_LIP_OUTER))
@@ -117,7 +121,23 @@ def _closing(mesh: Mesh) -> Array:
     for followers, leader in ((_FOLLOW_UPPER, UPPER_LIP_INNER[5]), (_FOLLOW_LOWER, LOWER_LIP_INNER[5])):
         for share, ids in followers:
             closing[list(ids)] = closing[leader] * share
-    return closing
+    return closing + _unsmiled(mesh)
+
+
+def _unsmiled(mesh: Mesh) -> Array:
+    """(468, 2) displacement that draws the corners of a broad smile in: nobody speaks with a grin that wide."""
+    points, unit = mesh.points[:MESH_POINTS, :2], mesh.unit
+    first, last = points[list(MOUTH_CORNERS)]
+    half = float(np.linalg.norm(last - first)) / 2
+    inwards = 0.55 * min(max(half / unit - BROAD / 2, 0.0), 0.16) * unit
+    across = (last - first) / max(2 * half, 1e-6)
+    down = np.array([-across[1], across[0]], np.float32)
+    x, y = ((points - (first + last) / 2) @ axis / unit for axis in (across, down))
+    outside = np.maximum(np.abs(x) - half / unit, 0.0)
+    near = np.exp(-np.square(outside / 0.20) - np.square(y / 0.30)) * inwards
+    share = np.clip(x * unit / half, -1, 1)
+    drawn: Array = (-share * near)[:, None] * across + (0.45 * share**2 * near)[:, None] * down
+    return drawn
 
 
 def _eased(value: Array, limit: float) -> Array:

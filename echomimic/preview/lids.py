@@ -175,9 +175,9 @@ def _clean_skin(
     weight = known * np.where(above, 1.0, 0.2).astype(np.float32)
     if weight.sum() < 12:
         weight = (removed < 0.05).astype(np.float32)
-    filled = cv2.GaussianBlur(push_pull(image, weight), (0, 0), max(0.8, 0.05 * width))
+    filled: Array = cv2.GaussianBlur(push_pull(image, weight), (0, 0), max(0.8, 0.05 * width))
     grain = (image - cv2.GaussianBlur(image, (0, 0), 1.5))[known] if known.any() else np.zeros((1, 3), np.float32)
-    noise = np.random.default_rng(1).standard_normal(light.shape, dtype=np.float32)
+    noise: Array = np.random.default_rng(1).standard_normal(light.shape, dtype=np.float32)
     filled += cv2.GaussianBlur(noise, (0, 0), 0.7)[..., None] * np.minimum(2.2 * np.median(np.abs(grain), 0), 4.0)
     soft = cv2.GaussianBlur(removed, (0, 0), max(0.8, 0.03 * width))[..., None]
     rim = (_grown(hole, 0.05 * width, 0.01 * width) > 0.5) & (hole < 0.5)

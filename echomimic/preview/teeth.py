@@ -84,7 +84,7 @@ def _row(sizes: tuple[tuple[float, float], ...], density: float, *, seed: int, s
             own = np.abs(across) <= 1.02
             shade = np.where(own[..., None], _enamel(across, y / height, rng), shade)
             inner += width
-    shade *= 1.0 - 0.72 * smoothstep(np.abs(x), 0.10, 0.46)[..., None]
+    shade *= 1.0 - 0.66 * smoothstep(np.abs(x), 0.12, 0.48)[..., None]
     return cover, shade
 
 
