@@ -77,7 +77,7 @@ class Checkpoint:
             if state is None or read > WINDOW:
                 state, read = None, 0
                 state = self._open()
-            view = state[name]
+            view = state[name].detach()
             copies = (dtype not in (None, spec.dtype)) or device.type != "cpu"
             read += spec.bytes if copies else 0
             tensor = view.to(device=device, dtype=dtype) if copies else view

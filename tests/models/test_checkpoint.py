@@ -54,6 +54,26 @@ def test_renewing_the_mapping_changes_nothing(tmp_path: Path, monkeypatch: pytes
     assert all(torch.equal(read[key], state[key].double()) for key in state)
 
 
+def test_parameters_lose_their_gradients(tmp_path: Path) -> None:
+    torch.save({"a": torch.nn.Parameter(STATE["a"])}, tmp_path / "x.pth")
+    for dtype in (None, torch.float16):
+        tensor = dict(Checkpoint(tmp_path / "x.pth").tensors(["a"], dtype))["a"]
+        assert tensor.is_leaf
+        assert not tensor.requires_grad
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="asks Linux what is mapped")
+@pytest.mark.parametrize("form", ["zip", "safetensors"])
+def test_what_needs_no_cast_stays_in_the_file(tmp_path: Path, form: str) -> None:
+    path = saved(tmp_path / ("x.safetensors" if form == "safetensors" else "x.pth"), form)
+    tensors = dict(Checkpoint(path).tensors(["a", "b"]))
+    mapped = [
+        line.split()[0].split("-") for line in Path("/proc/self/maps").read_text().splitlines() if str(path) in line
+    ]
+    spans = [(int(start, 16), int(stop, 16)) for start, stop in mapped]
+    assert all(any(start <= t.data_ptr() < stop for start, stop in spans) for t in tensors.values())
+
+
 def test_code_in_a_pickle_is_refused_and_does_not_run(tmp_path: Path) -> None:
     trace = tmp_path / "ran"
     torch.save({"a": torch.zeros(1), "b": Hostile(f"touch {trace}")}, tmp_path / "zip.pth")
