@@ -161,10 +161,9 @@ def test_running_out_of_memory_says_what_to_lower(
         raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 3 GiB")
 
     monkeypatch.setattr(engine("v1-acc").nets.denoiser, "forward", full)
-    with pytest.raises(
-        ResourceError, match=r"while denoising; lower context_frames \(now 12\) or width and height, or"
-    ):
-        rendered(make())
+    advice = r"while denoising; lower context_frames \(now 12\) or width and height, or set offload model"
+    with pytest.raises(ResourceError, match=advice):
+        rendered(make(context_frames=12))
 
 
 def test_decoding_goes_on_in_tiles_when_memory_is_short(

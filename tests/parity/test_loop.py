@@ -28,7 +28,6 @@ MODELS = {
     "v1_loop_audio_short": "v1",
     "v1_loop_audio_stride2": "v1",
 }
-SIX = list(MODELS)[:6]
 CONFIG = UNetConfig(channels=(32, 64, 128, 128))
 
 
@@ -134,23 +133,28 @@ def test_every_step_is_official(name: str) -> None:
         assert distance(shrunk, expected["video_s8"]) <= loop.case["video_atol"]
 
 
-@pytest.mark.parametrize("name", [n for n in SIX if "atol" in fixtures.case(n)["alternative"]])
+@pytest.mark.parametrize("name", ["v1_loop_audio", "v1_loop_audio_acc", "v1_loop_pose_acc", "v2_loop_acc"])
 def test_the_other_guidance_is_official_too(name: str) -> None:
-    """Among them V1 audio without guidance, which adds up overlapping windows: only when faithful."""
+    """Among them V1 audio without guidance, which adds up overlapping windows: only when faithful.
+
+    To save time, of two loops that differ from the others in nothing but their weights only the first step is made.
+    """
     other, expected = fixtures.case(name)["alternative"], fixtures.arrays(name)
     loop = Loop(name, cfg=other["guidance_scale"])
     if name == "v1_loop_audio":
         loop.rules = Rules.of(Settings(model="v1", cfg=1.0, faithful=True))
         assert not loop.rules.divide
-    found = {f"alt_latents_{m.step}_s2": half(m.latents).copy() for m in loop.run()}
-    assert distance(found["alt_latents_0_s2"], expected["alt_latents_0_s2"]) <= other["atol"]
-    assert distance(list(found.values())[-1], expected["alt_latents_final_s2"]) <= other["atol"]
+    steps = loop.run()
+    assert distance(half(next(steps).latents), expected["alt_latents_0_s2"]) <= other["atol"]
+    if name in ("v1_loop_audio", "v2_loop_acc"):
+        *_, last = steps
+        assert distance(half(last.latents), expected["alt_latents_final_s2"]) <= other["atol"]
 
 
-@pytest.mark.parametrize("name", ["v1_loop_audio_acc", "v2_loop_base"])
-def test_faithful_rounds_the_reference_features_as_official(name: str) -> None:
-    final = half(Loop(name, faithful=True).last().latents)
-    assert distance(final, fixtures.arrays(name)["latents_final_bank_fp16_s2"]) <= fixtures.case(name)["atol"]
+def test_faithful_rounds_the_reference_features_as_official() -> None:
+    loop = Loop("v1_loop_audio_acc", faithful=True)
+    final = half(loop.last().latents)
+    assert distance(final, fixtures.arrays(loop.case)["latents_final_bank_fp16_s2"]) <= loop.case["atol"]
 
 
 @pytest.mark.parametrize("rules", [Rules(rotation=3, clamp=1.5), Rules(rotation=2, clamp=None)])
