@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-SMALL = {"length": 24, "steps": 3, "width": 128, "height": 128}
+SMALL = {"length": 16, "steps": 2, "width": 128, "height": 128}
 WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "COMFY_DYNAMICCOMBO_V3")
 COLUMNS = ("workflow", "run", "status", "seconds", "first progress", "interrupt latency", "previews", "video")
 
@@ -244,26 +244,22 @@ def row(name: str, what: str, run: Run) -> tuple[str, ...]:
     )
 
 
-async def measure(server: Server, path: Path, info: dict[str, Any]) -> list[tuple[str, ...]]:
-    """First run, new seed, the same again, interrupted."""
+async def measure(server: Server, path: Path, info: dict[str, Any]) -> AsyncIterator[tuple[str, ...]]:
+    """First run, new seed, the same again, interrupted, and once more to see that all is well after it."""
     graph = changed(to_api(json.loads(path.read_text()), info), **(SMALL if server.options.tiny else {}))
     first = await server.run(graph)
-    rows = [row(path.stem, "first", first)]
+    yield row(path.stem, "first", first)
     if first.status == "ok":
-        rows.append(row(path.stem, "new seed", await server.run(changed(graph, seed=1))))
-        rows.append(row(path.stem, "same again", await server.run(changed(graph, seed=1))))
-        rows.append(row(path.stem, "interrupted", await server.run(changed(graph, seed=2), server.options.interrupt)))
-        after = await server.run(changed(graph, seed=3))
-        rows.append(row(path.stem, "after it", after))
-    return rows
+        for what, seed in (("new seed", 1), ("same again", 1)):
+            yield row(path.stem, what, await server.run(changed(graph, seed=seed)))
+        stopped = await server.run(changed(graph, seed=2), server.options.interrupt)
+        yield row(path.stem, "interrupted", stopped)
+        yield row(path.stem, "after it", await server.run(changed(graph, seed=3)))
 
 
-def table(rows: list[tuple[str, ...]]) -> str:
-    """Markdown."""
-    lines = [COLUMNS, ("---",) * len(COLUMNS), *rows]
-    return "\n".join(
-        "| " + " | ".join(cell.replace("|", "/").replace("\n", " ") for cell in line) + " |" for line in lines
-    )
+def line(cells: tuple[str, ...]) -> str:
+    """One line of a Markdown table."""
+    return "| " + " | ".join(cell.replace("|", "/").replace("\n", " ") for cell in cells) + " |"
 
 
 async def benchmark(options: argparse.Namespace) -> int:
@@ -278,13 +274,15 @@ async def benchmark(options: argparse.Namespace) -> int:
                 f"ComfyUI {system['comfyui_version']}, ready in {seconds:.1f} s, {system['pytorch_version']}",
                 flush=True,
             )
-            rows: list[tuple[str, ...]] = []
+            print(line(COLUMNS), line(("---",) * len(COLUMNS)), sep="\n", flush=True)
+            failed = False
             for path in sorted((ROOT / "example_workflows").glob(f"{options.only or ''}*.json")):
-                rows += await measure(server, path, info)
+                async for cells in measure(server, path, info):
+                    print(line(cells), flush=True)
+                    failed |= "ok" not in cells[2] and "interrupted" not in cells[2]
         if options.keep:
             shutil.copytree(Path(scratch, "output"), options.keep, dirs_exist_ok=True)
-    print(table(rows))
-    return int(any("ok" not in status and "interrupted" not in status for _, _, status, *_ in rows))
+    return int(failed)
 
 
 def parsed() -> argparse.Namespace:
@@ -310,4 +308,5 @@ if __name__ == "__main__":
     arguments = parsed()
     if Path(arguments.python).absolute() != Path(sys.executable).absolute():
         os.execv(arguments.python, [arguments.python, *sys.argv])
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server is stopped too
     sys.exit(asyncio.run(benchmark(arguments)))

@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -91,5 +90,5 @@ def said_plainly() -> Iterator[None]:
         what = f'-r "{wanted}"' if wanted.is_file() else missing.name
         raise ResourceError(
             f"the Python package {missing.name} is not installed; run: "
-            f'"{os.path.basename(sys.executable)}" -m pip install {what} and restart ComfyUI'
+            f'"{sys.executable}" -m pip install {what} and restart ComfyUI'
         ) from None
