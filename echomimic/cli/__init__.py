@@ -1,6 +1,8 @@
 """The terminal door. Parses, calls the package, shows progress; exit codes are in ``echomimic --help``."""
 
+import os
 import sys
+import traceback
 
 import click
 
@@ -54,3 +56,10 @@ def main(arguments: list[str] | None = None) -> None:
     except MemoryError:
         click.secho("error: out of memory; lower --size, or close other programs", fg="red", err=True)
         sys.exit(2)
+    except Exception as error:
+        if os.environ.get("ECHOMIMIC_DEBUG"):
+            raise
+        kind, place = type(error).__name__, traceback.extract_tb(error.__traceback__)[-1]
+        click.secho(f"fault in this program: {kind}: {error} ({place.filename}:{place.lineno})", fg="red", err=True)
+        click.echo("set ECHOMIMIC_DEBUG=1 and run again for the whole trace, and please report it", err=True)
+        sys.exit(1)
