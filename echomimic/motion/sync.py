@@ -6,6 +6,8 @@ performance (`reenact`) and back (`portray`).
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from echomimic.errors import NoFaceError
@@ -25,6 +27,7 @@ __all__ = [
     "made_for",
     "motion_from_performance",
     "performance_from_motion",
+    "retarget_face",
     "sync_body",
     "sync_face",
     "sync_motion",
@@ -66,6 +69,16 @@ def sync_to(
             body = body_from_face(points, size)
         pose = sync_body(pose, body)
     return Motion(face, pose)
+
+
+def retarget_face(motion: FaceMotion, points: Points, size: tuple[int, int]) -> FaceMotion:
+    """`motion` given by a portrait by way of a performance: another way to `sync_face`'s end.
+
+    The official arithmetic fits the driver's mean mouth to the portrait's, so that a driver who mostly speaks opens the
+    portrait's closed lips only half as far; here the lips open as far as the driver's. Arguments as in `sync_face`.
+    """
+    given = motion_from_performance(performance_from_motion(motion, points), points, size)
+    return replace(given, found=motion.seen)
 
 
 def made_for(motion: FaceMotion, points: Points, size: tuple[int, int]) -> bool:

@@ -19,7 +19,7 @@ from echomimic.motion.portrait import average_face
 from echomimic.motion.portray import motion_from_performance
 from echomimic.motion.reenact import performance_from_motion
 from echomimic.motion.speak import speak
-from echomimic.motion.sync import made_for, sync_face, sync_motion, sync_to
+from echomimic.motion.sync import made_for, retarget_face, sync_face, sync_motion, sync_to
 from tests.motion.people import SIZE, alike, angles, handless, openings, person, portrait, talker
 from tests.motion.sounds import silence, vowels
 from tests.parity import fixtures
@@ -44,6 +44,14 @@ class TestFace:
         moved = sync_face(driver, portrait(100.0, (300, 200)), SIZE)
         assert alike(openings(moved), openings(driver)) > 0.95
         assert alike(angles(moved)[:, 1], angles(driver)[:, 1]) > 0.95
+
+    def test_by_way_of_a_performance_the_mouth_opens_as_far_as_the_drivers(self):
+        driver, face = talker(), portrait(100.0, (300, 200))
+        lips = [13, 14, 82, 87, 312, 317, 81, 178, 311, 402]
+        face[lips, 1] = face[lips, 1].mean()
+        wide, official = (np.ptp(openings(way(driver, face, SIZE))) for way in (retarget_face, sync_face))
+        assert wide == pytest.approx(np.ptp(openings(driver)), rel=0.3)
+        assert official < 1.2 * wide
 
 
 class TestPerformance:
