@@ -10,9 +10,10 @@ import numpy as np
 from echomimic.faces import geometry as g
 from echomimic.preview.acting import Acting
 from echomimic.preview.curves import feather, polygon_mask, smooth_curve
-from echomimic.preview.field import Field, detail_field
-from echomimic.preview.lids import Lid, make_lid
-from echomimic.preview.mesh import Array, Grid, Mesh
+from echomimic.preview.field import Field
+from echomimic.preview.lids import Lid, grown, make_lid
+from echomimic.preview.mesh import Array, Mesh
+from echomimic.preview.patch import Patch, make_patch
 from echomimic.preview.warp import Pixels, Texture, invert, remap
 
 _STILL_GAZE = 0.04
@@ -21,12 +22,11 @@ _STILL_LID = 0.01
 
 @dataclass(frozen=True)
 class Eye:
-    field: Field
-    box: tuple[int, int, int, int]
+    patch: Patch
     pull: Array
     """(h, w, 1) how much a point follows the iris"""
-    aperture: Array
-    """(h, w) the open eye, soft"""
+    areas: Array
+    """(h, w, 2) the open eye, soft; and all that the lids ever change"""
     lid: Lid
     edge: Array
 
@@ -35,21 +35,21 @@ class Eye:
         looks = float(np.abs(acting.gaze).max()) > _STILL_GAZE
         if not looks and blink < _STILL_LID:
             return
-        x0, y0, x1, y1 = self.box
-        moved = self.field.head(acting.stance) + self.field.skin(skin)
-        back = invert(moved, self.field.numbers, rounds=3)
-        here = self.field.numbers + np.array([x0, y0], np.float32)
-        source = here + back
-        seen = remap(self.aperture, self.field.numbers + back, "zero")[..., None]
+        field, corner = self.patch.field, np.array(self.patch.box[:2], np.float32)
+        head, offset = self.patch.head(acting.stance)
+        moved = head + field.skin(skin)
+        back = invert(moved, field.numbers, rounds=3)
+        source = field.numbers + corner + back
+        areas = remap(self.areas, field.numbers + back, "zero")
+        seen, changed = areas[..., :1], areas[..., 1:]
         at = source
         if looks:
-            turned = invert(moved + self.pull * acting.gaze.astype(np.float32), self.field.numbers, rounds=3)
+            turned = invert(moved + self.pull * acting.gaze.astype(np.float32), field.numbers, rounds=3)
             at = source + (turned - back) * seen
         eye = texture.sample(at).astype(np.float32)
         if blink >= _STILL_LID:
-            eye = self.lid.close(eye, texture, source, here[0, 0], seen, blink)
-        part = frame[y0:y1, x0:x1]
-        part[:] = np.round(part + (eye - part) * self.edge)
+            eye = self.lid.close(eye, texture, source, corner, seen, blink)
+        self.patch.paste(frame, eye, self.edge * changed, offset)
 
 
 def make_eyes(mesh: Mesh, whole: Field, texture: Texture, picture: Pixels) -> tuple[Eye | None, Eye | None]:
@@ -76,14 +76,15 @@ def _make_eye(
     x1, y1 = (int(min(v, limit)) for v, limit in zip(high + margin, (width, height), strict=True))
     if x1 - x0 < 6 or y1 - y0 < 6:
         return None
-    grid = Grid(x0, y0, 1, x1 - x0, y1 - y0)
-    field = detail_field(mesh, whole, grid)
+    patch = make_patch(mesh, whole, (x0, y0, x1, y1))
     centre = mesh.points[iris[0], :2]
     radius = max(1.0, float(np.linalg.norm(mesh.points[list(iris[1:]), :2] - centre, axis=1).mean()))
-    away = np.linalg.norm(grid.nodes() - centre, axis=2) / radius
+    away = np.linalg.norm(patch.field.grid.nodes() - centre, axis=2) / radius
     pull = np.exp(-1.2 * np.maximum(0.0, away - 1.0) ** 2).astype(np.float32)
     outline = [smooth_curve(mesh.points[list(ids), :2]) for ids in (upper, lower)]
     aperture = polygon_mask(np.concatenate([outline[0], outline[1][::-1]]), x0, y0, x1 - x0, y1 - y0, fine=2)
+    changed = cv2.GaussianBlur(grown(aperture, 0.80 * radius * 2, 0.40 * radius * 2), (0, 0), max(0.8, 0.2 * radius))
     aperture = cv2.GaussianBlur(aperture, (0, 0), max(0.6, radius * 0.12))
     lid = make_lid(mesh, picture, (x0, y0, x1, y1), upper, lower, brow)
-    return Eye(field, (x0, y0, x1, y1), pull[..., None], aperture, lid, feather(x1 - x0, y1 - y0, 6))
+    edge = feather(x1 - x0, y1 - y0, 6)
+    return Eye(patch, pull[..., None], np.stack([aperture, changed], -1), lid, edge)

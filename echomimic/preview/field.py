@@ -124,17 +124,20 @@ def _head_weight(mesh: Mesh, nodes: Array, mask: Array) -> Array:
     weight *= 1.0 - smoothstep(np.abs(nodes[..., 0] - centre[0]), 2.1 * unit, 3.4 * unit)
     radius = np.linalg.norm((nodes - centre) / half, axis=2)
     weight = np.maximum(weight, 1.0 - smoothstep(radius, 0.98, 1.25))
-    return np.asarray(weight * _held_by_borders(nodes, mask, 0.12 * length), dtype=np.float32)
+    return np.asarray(weight * _held_by_borders(nodes, mask, 0.12 * length, int(chin[1])), dtype=np.float32)
 
 
-def _held_by_borders(nodes: Array, mask: Array, reach: float) -> Array:
-    """1 inside; 0.35 at the top and side borders that cut through the person."""
+def _held_by_borders(nodes: Array, mask: Array, reach: float, chin: int) -> Array:
+    """1 inside; 0.35 at the borders that cut through the person."""
     height, width = mask.shape
+    # Below the chin shoulders may leave the frame at the sides: they do not move with the head.
+    head = mask[: max(1, min(height, chin))]
     free = np.ones(nodes.shape[:2], np.float32)
     for cut, distance in (
         (mask[: max(2, height // 128)].mean(), nodes[..., 1]),
-        (mask[: height // 2, : max(2, width // 128)].mean(), nodes[..., 0]),
-        (mask[: height // 2, -max(2, width // 128) :].mean(), width - 1 - nodes[..., 0]),
+        (mask[-max(2, height // 128) :].mean(), height - 1 - nodes[..., 1]),
+        (head[:, : max(2, width // 128)].mean(), nodes[..., 0]),
+        (head[:, -max(2, width // 128) :].mean(), width - 1 - nodes[..., 0]),
     ):
         if cut > 0.02:
             free = np.minimum(free, 0.35 + 0.65 * smoothstep(distance, -1.0, reach))

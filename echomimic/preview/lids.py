@@ -164,8 +164,8 @@ def _clean_skin(
     image = picture[y0:y1, x0:x1].astype(np.float32)
     curves = [smooth_curve(mesh.points[list(ids), :2]) for ids in (upper, lower)]
     hole = polygon_mask(np.concatenate([curves[0], curves[1][::-1]]), x0, y0, x1 - x0, y1 - y0, fine=2)
-    removed = _grown(hole, 0.13 * width, 0.06 * width)
-    near = _grown(hole, 0.34 * width, 0.22 * width)
+    removed = grown(hole, 0.13 * width, 0.06 * width)
+    near = grown(hole, 0.34 * width, 0.22 * width)
     light = image @ _LUMA
     ring = (near > 0.5) & (removed < 0.05)
     level = float(np.median(light[ring])) if ring.any() else 128.0
@@ -180,13 +180,13 @@ def _clean_skin(
     noise: Array = np.random.default_rng(1).standard_normal(light.shape, dtype=np.float32)
     filled += cv2.GaussianBlur(noise, (0, 0), 0.7)[..., None] * np.minimum(2.2 * np.median(np.abs(grain), 0), 4.0)
     soft = cv2.GaussianBlur(removed, (0, 0), max(0.8, 0.03 * width))[..., None]
-    rim = (_grown(hole, 0.05 * width, 0.01 * width) > 0.5) & (hole < 0.5)
+    rim = (grown(hole, 0.05 * width, 0.01 * width) > 0.5) & (hole < 0.5)
     dark = image[rim][np.argsort(light[rim])[: max(1, int(rim.sum()) // 6)]] if rim.any() else image.reshape(-1, 3)
     lash = np.minimum(dark.mean(0), 0.45 * filled.reshape(-1, 3).mean(0))
     return np.concatenate([image + (filled - image) * soft, soft], 2).astype(np.float32), lash.astype(np.float32)
 
 
-def _grown(hole: Array, above: float, around: float) -> Array:
+def grown(hole: Array, above: float, around: float) -> Array:
     """The mask grown by `around` pixels on all sides and by `above` upwards."""
     wide, high = max(1, round(around)), max(1, round(above))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * wide + 1, 2 * wide + 1))

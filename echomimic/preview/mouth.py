@@ -10,9 +10,10 @@ import numpy as np
 from echomimic.faces.geometry import LOWER_LIP_INNER, LOWER_LIP_OUTER, MOUTH_CORNERS, UPPER_LIP_INNER, UPPER_LIP_OUTER
 from echomimic.preview.acting import Acting, is_open
 from echomimic.preview.curves import feather, polygon_mask, smooth_curve
-from echomimic.preview.field import Field, detail_field
+from echomimic.preview.field import Field
 from echomimic.preview.interior import Interior, Opening, make_interior
 from echomimic.preview.mesh import Array, Grid, Mesh, smoothstep
+from echomimic.preview.patch import Patch, make_patch
 from echomimic.preview.warp import Pixels, Texture, invert, remap
 
 _STILL = 0.02
@@ -39,9 +40,7 @@ class Side:
 @dataclass(frozen=True)
 class Mouth:
     mesh: Mesh
-    field: Field
-    box: tuple[int, int, int, int]
-    """x0, y0, x1, y1 in the frame."""
+    patch: Patch
     upper: Side
     lower: Side
     interior: Interior
@@ -56,38 +55,37 @@ class Mouth:
         ids = list(UPPER_LIP_INNER + LOWER_LIP_INNER)
         if np.abs(skin[ids]).max() < _STILL:
             return
-        x0, y0, x1, y1 = self.box
+        head, offset = self.patch.head(acting.stance)
+        settled = settled - offset
         upper, lower = smooth_curve(settled[list(UPPER_LIP_INNER)]), smooth_curve(settled[list(LOWER_LIP_INNER)])
-        lips = self._lips(texture, acting, skin, upper, lower)
+        lips = self._lips(texture, head, skin, upper, lower)
         opening = self._opening(upper, lower, skin[ids])
         if opening is not None:
             self.interior.paint(lips, opening, texture, settled, skin)
-        part = frame[y0:y1, x0:x1]
-        part[:] = np.round(part + (lips - part) * (self.edge * self._around(settled)))
+        self.patch.paste(frame, lips, self.edge * self._around(settled), offset)
 
-    def _lips(self, texture: Texture, acting: Acting, skin: Array, upper: Array, lower: Array) -> Array:
+    def _lips(self, texture: Texture, head: Array, skin: Array, upper: Array, lower: Array) -> Array:
         """(h, w, 3) float32: the upper side above the line between the lips, the lower side below it."""
-        head = self.field.head(acting.stance)
-        moved = self.field.skin(skin)
+        moved = self.patch.field.skin(skin)
         above = texture.sample(self._source(head, self.upper.field(moved, skin)))
         below = texture.sample(self._source(head, self.lower.field(moved, skin)))
         line = _extended((upper + lower) / 2, 2.0)
-        floor = self.box[3] + 999.0
+        floor = self.patch.box[3] + 999.0
         border = np.array([[line[-1, 0], floor], [line[0, 0], floor]], np.float32)
-        x0, y0, x1, y1 = self.box
+        x0, y0, x1, y1 = self.patch.box
         low = polygon_mask(np.concatenate([line, border]), x0, y0, x1 - x0, y1 - y0, fine=2, blur=0.6)[..., None]
         return above + (below.astype(np.float32) - above) * low
 
     def _source(self, head: Array, lip: Array) -> Array:
         """(h, w, 2) frame coordinates that each pixel of the box shows."""
-        grid = self.field.grid
+        grid, numbers = self.patch.field.grid, self.patch.field.numbers
         soft = cv2.GaussianBlur(lip, (0, 0), max(0.6, self.mesh.mouth * 0.012 / grid.step))
         # Wide openings shear the corners: there the rounds must be smaller and more.
         size = float(np.abs(lip).max()) / self.mesh.unit
         rounds = 5 + round(70 * min(max(size - 0.12, 0.0), 0.2))
-        back = invert((head + soft) / grid.step, self.field.numbers, rounds=rounds, damping=0.7 if size < 0.2 else 0.5)
+        back = invert((head + soft) / grid.step, numbers, rounds=rounds, damping=0.7 if size < 0.2 else 0.5)
         back = back * grid.step
-        x0, y0, x1, y1 = self.box
+        x0, y0, x1, y1 = self.patch.box
         if grid.step > 1:
             back = cv2.resize(back, None, fx=grid.step, fy=grid.step, interpolation=cv2.INTER_LINEAR)
         pixels = np.stack(np.meshgrid(np.arange(x0, x1), np.arange(y0, y1)), -1).astype(np.float32)
@@ -98,7 +96,7 @@ class Mouth:
         lips = settled[list(UPPER_LIP_OUTER + LOWER_LIP_OUTER)]
         low, high = lips.min(0), lips.max(0)
         reach = (high - low) / 2 + 0.30 * self.mesh.mouth
-        x0, y0, x1, y1 = self.box
+        x0, y0, x1, y1 = self.patch.box
         x = (np.arange(x0, x1, dtype=np.float32) - (low[0] + high[0]) / 2) / reach[0]
         y = (np.arange(y0, y1, dtype=np.float32) - (low[1] + high[1]) / 2) / reach[1]
         return 1.0 - smoothstep(np.square(x)[None] + np.square(y)[:, None], 0.62, 1.0)[..., None]
@@ -107,7 +105,7 @@ class Mouth:
         gap = float(np.linalg.norm(upper - lower, axis=1).max())
         if gap < 0.35:
             return None
-        x0, y0, x1, y1 = self.box
+        x0, y0, x1, y1 = self.patch.box
         outline = np.concatenate([upper, lower[::-1]])
         mask = polygon_mask(outline, x0, y0, x1 - x0, y1 - y0, blur=0.55)
         mask *= min(1.0, gap / 1.2) * min(1.0, float(np.abs(moved).max()) / 1.0)
@@ -117,14 +115,11 @@ class Mouth:
 def make_mouth(mesh: Mesh, whole: Field, texture: Texture, width: int, height: int) -> Mouth:
     """The mouth of the portrait in frames of width × height."""
     box = _box(mesh, width, height)
-    x0, y0, x1, y1 = box
-    step = 2 if mesh.mouth > 150 else 1
-    offset = (step - 1) / 2
-    grid = Grid(x0 + offset, y0 + offset, step, -(-(x1 - x0) // step), -(-(y1 - y0) // step))
-    field = detail_field(mesh, whole, grid)
-    upper, lower = _sides(mesh, grid)
+    patch = make_patch(mesh, whole, box, step=2 if mesh.mouth > 150 else 1)
+    upper, lower = _sides(mesh, patch.field.grid)
     interior = make_interior(mesh, texture, box, width, height, is_open(mesh))
-    return Mouth(mesh, field, box, upper, lower, interior, feather(x1 - x0, y1 - y0, max(3, round(0.1 * mesh.mouth))))
+    edge = feather(box[2] - box[0], box[3] - box[1], max(3, round(0.1 * mesh.mouth)))
+    return Mouth(mesh, patch, upper, lower, interior, edge)
 
 
 def _box(mesh: Mesh, width: int, height: int) -> tuple[int, int, int, int]:
