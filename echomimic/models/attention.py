@@ -1,15 +1,17 @@
 """Attention inside one image: to itself and the reference, then to the frame's audio.
 
-Shapes: N = images (clips × frames), L = tokens (height × width), C = channels, R = reference tokens, A = audio tokens.
+Shapes: n = images of a part, L = tokens (height × width), C = channels, R = reference tokens, A = audio tokens.
 Parameter names are those of the official checkpoints.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from echomimic.models.kernels import Linear, attend, portions
 
 AUDIO_GAIN = 3.0
 """Official weight of the audio attention's output, the same in V1 and V2."""
@@ -30,23 +32,16 @@ class ReferenceKV:
 
 
 @dataclass(frozen=True)
-class Context:
-    """What one forward is conditioned on besides the latents.
+class Conditions:
+    """What some images see. ``audio`` is (n, A, 384); ``silent`` stands for audio of zeros without computing with them.
 
-    ``plain`` leading images are unconditional: they see neither reference nor audio. ``audio`` is (N - plain, A, 384).
     ``taps`` collects the reference features by name when the net runs as a reference net.
     """
 
-    frames: int = 1
-    plain: int = 0
+    reference: ReferenceKV | None = None
     audio: Tensor | None = None
-    reference: Mapping[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    silent: bool = False
     taps: dict[str, Tensor] | None = None
-
-
-def split_heads(x: Tensor, heads: int) -> Tensor:
-    """(N, L, C) → (N, heads, L, C / heads)."""
-    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
 
 
 class Attention(nn.Module):
@@ -55,44 +50,22 @@ class Attention(nn.Module):
     def __init__(self, dim: int, heads: int, context_dim: int | None = None) -> None:
         super().__init__()
         self.heads = heads
-        self.to_q = nn.Linear(dim, dim, bias=False)
-        self.to_k = nn.Linear(context_dim or dim, dim, bias=False)
-        self.to_v = nn.Linear(context_dim or dim, dim, bias=False)
-        self.to_out = nn.ModuleList([nn.Linear(dim, dim)])
+        self.to_q = Linear(dim, dim, bias=False)
+        self.to_k = Linear(context_dim or dim, dim, bias=False)
+        self.to_v = Linear(context_dim or dim, dim, bias=False)
+        self.to_out = nn.ModuleList([Linear(dim, dim)])
 
-    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """(N, L, C) queries over (N, K, C) keys and values, before the output projection."""
-        q, k, v = (split_heads(t, self.heads) for t in (q, k, v))
-        return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
-
-    def out(self, x: Tensor) -> Tensor:
-        """The output projection."""
-        projected: Tensor = self.to_out[0](x)
-        return projected
-
-
-class SelfAttention(Attention):
-    """Attention of an image to itself and, behind ``plain`` images, also to the reference."""
-
-    def forward(self, x: Tensor, reference: tuple[Tensor, Tensor] | None, plain: int) -> Tensor:
-        q, k, v = self.to_q(x), self.to_k(x), self.to_v(x)
-        if reference is None:
-            return self.out(self.attend(q, k, v))
-        seen = len(x) - plain
-        joined = [torch.cat([own[plain:], ref.expand(seen, -1, -1)], 1) for own, ref in zip((k, v), reference, strict=True)]
-        parts = [self.attend(q[:plain], k[:plain], v[:plain])] if plain else []
-        return self.out(torch.cat([*parts, self.attend(q[plain:], *joined)]))
-
-
-class AudioAttention(Attention):
-    """Attention to the audio tokens of the same frame."""
-
-    def forward(self, x: Tensor, audio: Tensor) -> Tensor:
-        return self.out(self.attend(self.to_q(x), self.to_k(audio), self.to_v(audio)))
+    def forward(self, x: Tensor, context: Tensor, beyond: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """(n, L, C) → (n, L, C); ``beyond`` are keys and values (1, R, C) every image sees behind the context's."""
+        q, k, v = self.to_q(x), self.to_k(context), self.to_v(context)
+        if beyond is not None:
+            k, v = (torch.cat([own, far.expand(len(x), -1, -1)], 1) for own, far in zip((k, v), beyond, strict=True))
+        out: Tensor = self.to_out[0](attend(q, k, v, self.heads))
+        return out
 
     def silence(self) -> Tensor:
-        """What attention to all-zero audio gives for every token, (C,): zero values leave only the output bias."""
-        bias: Tensor = self.to_out[0].bias
+        """What a context of zeros gives at every token, (C,): zero values leave only the output bias."""
+        bias: Tensor = self.to_out[0].get_parameter("bias")
         return bias
 
 
@@ -101,11 +74,11 @@ class GatedLinear(nn.Module):
 
     def __init__(self, dim: int, hidden: int) -> None:
         super().__init__()
-        self.proj = nn.Linear(dim, 2 * hidden)
+        self.proj = Linear(dim, 2 * hidden)
 
     def forward(self, x: Tensor) -> Tensor:
         value, gate = self.proj(x).chunk(2, -1)
-        return value * F.gelu(gate)
+        return F.gelu(gate).mul_(value)
 
 
 class FeedForward(nn.Module):
@@ -113,11 +86,12 @@ class FeedForward(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.net = nn.Sequential(GatedLinear(dim, 4 * dim), nn.Identity(), nn.Linear(4 * dim, dim))
+        self.net = nn.Sequential(GatedLinear(dim, 4 * dim), nn.Identity(), Linear(4 * dim, dim))
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.net(x)
-        return out
+        rows = x.reshape(-1, x.shape[-1])
+        done = [self.net(rows[part]) for part in portions(x, len(rows), 2048)]
+        return (done[0] if len(done) == 1 else torch.cat(done)).view(x.shape)
 
 
 class SpatialBlock(nn.Module):
@@ -125,21 +99,22 @@ class SpatialBlock(nn.Module):
 
     def __init__(self, dim: int, heads: int, audio_dim: int | None) -> None:
         super().__init__()
-        self.norm1, self.attn1 = nn.LayerNorm(dim), SelfAttention(dim, heads)
-        self.norm2 = nn.LayerNorm(dim) if audio_dim else None
-        self.attn2 = AudioAttention(dim, heads, audio_dim) if audio_dim else None
+        self.norm1, self.attn1 = nn.LayerNorm(dim), Attention(dim, heads)
+        if audio_dim:
+            self.norm2, self.attn2 = nn.LayerNorm(dim), Attention(dim, heads, audio_dim)
         self.norm3, self.ff = nn.LayerNorm(dim), FeedForward(dim)
 
-    def forward(self, x: Tensor, name: str, context: Context) -> Tensor:
+    def forward(self, x: Tensor, name: str, conditions: Conditions) -> Tensor:
         h = self.norm1(x)
-        if context.taps is not None:
-            context.taps[name] = h
-        x = x + self.attn1(h, context.reference.get(name), context.plain)
-        if self.attn2 is not None and self.norm2 is not None and context.audio is not None:
-            silent, heard = x[: context.plain], x[context.plain :]
-            heard = heard + AUDIO_GAIN * self.attn2(self.norm2(heard), context.audio)
-            x = torch.cat([silent + AUDIO_GAIN * self.attn2.silence(), heard]) if context.plain else heard
-        return x + self.ff(self.norm3(x))
+        if conditions.taps is not None:
+            conditions.taps[name] = h
+        x = x + self.attn1(h, h, conditions.reference.pairs[name] if conditions.reference else None)
+        if conditions.audio is not None:
+            x = x + AUDIO_GAIN * self.attn2(self.norm2(x), conditions.audio)
+        elif conditions.silent:
+            x = x + AUDIO_GAIN * self.attn2.silence()
+        out: Tensor = x + self.ff(self.norm3(x))
+        return out
 
 
 class SpatialTransformer(nn.Module):
@@ -153,13 +128,14 @@ class SpatialTransformer(nn.Module):
         self.transformer_blocks = nn.ModuleList([SpatialBlock(dim, heads, audio_dim)])
         self.proj_out = nn.Conv2d(dim, dim, 1)
 
-    def forward(self, x: Tensor, context: Context) -> Tensor:
+    def forward(self, x: Tensor, conditions: Conditions) -> Tensor:
         tokens = self.proj_in(self.norm(x)).flatten(2).transpose(1, 2)
-        tokens = self.transformer_blocks[0](tokens, self.name, context)
-        h: Tensor = self.proj_out(tokens.transpose(1, 2).unflatten(2, x.shape[2:]))
+        tokens = self.transformer_blocks[0](tokens, self.name, conditions)
+        h: Tensor = self.proj_out(tokens.transpose(1, 2).reshape(x.shape))
         return x + h
 
     def reference_kv(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values of reference features (1, R, C), by this block's own projections."""
-        block = self.transformer_blocks[0]
-        return block.attn1.to_k(features), block.attn1.to_v(features)
+        attention = self.get_submodule("transformer_blocks.0.attn1")
+        assert isinstance(attention, Attention)
+        return attention.to_k(features), attention.to_v(features)

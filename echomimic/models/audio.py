@@ -121,7 +121,8 @@ class LogMel:
     def _log(self, start: int, stop: int) -> Tensor:
         windows = self._padded(start * HOP - WINDOW // 2, (stop - 1) * HOP + WINDOW // 2).unfold(0, WINDOW, HOP)
         power = torch.fft.rfft(windows * torch.hann_window(WINDOW)).abs().square()
-        return (mel_filters() @ power.T).clamp(min=1e-10).log10()
+        mel: Tensor = mel_filters() @ power.T
+        return mel.clamp(min=1e-10).log10()
 
     def _padded(self, start: int, stop: int) -> Tensor:
         """Samples start…stop of the recording reflected at both ends."""

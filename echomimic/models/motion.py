@@ -6,10 +6,10 @@ Shapes: B = clips, F = frames, N = B·F images, L = height × width, C = channel
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from echomimic.models.attention import Attention, FeedForward
+from echomimic.models.kernels import Linear, attend, portions
 
 
 def position_table(dim: int, frames: int, device: torch.device | str | None = None) -> Tensor:
@@ -36,11 +36,12 @@ class TemporalAttention(Attention):
         super().__init__(dim, heads)
         self.pos_encoder = PositionTable(dim, frames)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, F, L, C) → (B, F, L, C)."""
-        x = x + self.pos_encoder.pe[:, : x.shape[1], None]
-        q, k, v = (p(x).unflatten(-1, (self.heads, -1)).permute(0, 2, 3, 1, 4) for p in (self.to_q, self.to_k, self.to_v))
-        return self.out(F.scaled_dot_product_attention(q, k, v).permute(0, 3, 1, 2, 4).flatten(3))
+    def over_frames(self, x: Tensor) -> Tensor:
+        """(F, L, C) → (F, L, C)."""
+        x = x + self.pos_encoder.pe[0, : len(x), None]
+        q, k, v = (project(x).transpose(0, 1) for project in (self.to_q, self.to_k, self.to_v))
+        out: Tensor = self.to_out[0](attend(q, k, v, self.heads).transpose(0, 1))
+        return out
 
 
 class TemporalBlock(nn.Module):
@@ -53,9 +54,12 @@ class TemporalBlock(nn.Module):
         self.ff, self.ff_norm = FeedForward(dim), nn.LayerNorm(dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        for norm, attend in zip(self.norms, self.attention_blocks, strict=True):
-            x = x + attend(norm(x))
-        return x + self.ff(self.ff_norm(x))
+        """(F, L, C) → (F, L, C)."""
+        for norm, attention in zip(self.norms, self.attention_blocks, strict=True):
+            assert isinstance(attention, TemporalAttention)
+            x = x + attention.over_frames(norm(x))
+        out: Tensor = x + self.ff(self.ff_norm(x))
+        return out
 
 
 class TemporalTransformer(nn.Module):
@@ -64,15 +68,18 @@ class TemporalTransformer(nn.Module):
     def __init__(self, dim: int, heads: int, frames: int) -> None:
         super().__init__()
         self.norm = nn.GroupNorm(32, dim, eps=1e-6)
-        self.proj_in = nn.Linear(dim, dim)
+        self.proj_in = Linear(dim, dim)
         self.transformer_blocks = nn.ModuleList([TemporalBlock(dim, heads, frames)])
-        self.proj_out = nn.Linear(dim, dim)
+        self.proj_out = Linear(dim, dim)
 
-    def forward(self, x: Tensor, frames: int) -> Tensor:
-        tokens = self.proj_in(self.norm(x).flatten(2).transpose(1, 2))
-        tokens = self.transformer_blocks[0](tokens.unflatten(0, (-1, frames)))
-        h: Tensor = self.proj_out(tokens).flatten(0, 1)
-        return x + h.transpose(1, 2).unflatten(2, x.shape[2:])
+    def forward(self, x: Tensor) -> Tensor:
+        """(F, C, h, w), the frames of one clip; pixels do not see each other, so a CPU takes some at a time."""
+        tokens = self.norm(x).flatten(2).transpose(1, 2)
+        block = self.transformer_blocks[0]
+        pixels = portions(x, tokens.shape[1], 4096 // len(x))
+        done = [self.proj_out(block(self.proj_in(tokens[:, some]))) for some in pixels]
+        h = done[0] if len(done) == 1 else torch.cat(done, 1)
+        return x + h.transpose(1, 2).reshape(x.shape)
 
 
 class MotionModule(nn.Module):
@@ -83,6 +90,5 @@ class MotionModule(nn.Module):
         self.temporal_transformer = TemporalTransformer(dim, heads, frames)
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
-        """(N, C, h, w) → the same, images clip by clip."""
-        h: Tensor = self.temporal_transformer(x, frames)
-        return h
+        """(N, C, h, w) → the same, clip by clip."""
+        return torch.cat([self.temporal_transformer(clip) for clip in torch.split(x, frames)])

@@ -1,15 +1,16 @@
-"""Both U-Nets of EchoMimic as one class: the denoiser (audio, motion, output head) and the reference net (features only).
+"""Both U-Nets of EchoMimic as one class: the denoiser (audio, motion, output head) and the reference net (features).
 
-Shapes: B = clips, F = frames, N = B·F images, C = channels. Activations stay (N, C, h, w), clip by clip; only the motion
-modules see the frame axis. ``unconditional`` leading clips get no reference, no audio and no guide, so with guidance::
+Shapes: B = clips, F = frames, N = B·F images, C = channels. Activations stay (N, C, h, w), clip by clip; only the
+motion modules see the frame axis. ``unconditional`` leading clips get no reference, no audio and no guide, so with
+guidance::
 
     both = unet(torch.cat([window, window]), t, frames=F, audio=audio, guide=guide, reference=kv, unconditional=1)
     without, with_ = both.chunk(2)
 
-where ``window`` is (F, 4, h, w), ``audio`` (F, 50, 384) and ``guide`` (F or 1, 320, h, w) belong to the conditional clip
-only. The reference is a value: ``kv = unet.project_reference(reference_unet.taps(latent))``, once per video.
+where ``window`` is (F, 4, h, w), and ``audio`` (F, 50, 384) and ``guide`` (F or 1, 320, h, w) belong to the conditional
+clip only. The reference is a value: ``kv = unet.project_reference(reference_unet.taps(latent))``, once per video.
 
-Parameter names are the official ones: a state dict of the denoiser is ``denoising_unet.pth`` plus ``motion_module.pth``.
+Parameter names are the official ones: the denoiser is ``denoising_unet.pth`` and ``motion_module.pth`` together.
 """
 
 import math
@@ -20,7 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from echomimic.models.attention import Context, ReferenceKV, SpatialTransformer
+from echomimic.models.attention import Conditions, ReferenceKV, SpatialTransformer
+from echomimic.models.kernels import portions
 from echomimic.models.motion import MotionModule, PositionTable, position_table
 
 __all__ = ["ReferenceKV", "UNet", "UNetConfig"]
@@ -40,6 +42,27 @@ class UNetConfig:
     def as_reference(self) -> "UNetConfig":
         """The matching reference net: no audio, no motion, no output head."""
         return replace(self, audio_dim=None, motion_frames=None, head=False)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What one forward is conditioned on, image by image; ``plain`` leading images are unconditional."""
+
+    frames: int = 1
+    plain: int = 0
+    audio: Tensor | None = None
+    reference: ReferenceKV | None = None
+    taps: dict[str, Tensor] | None = None
+
+    def parts(self, x: Tensor, at_once: int = 4096) -> Iterator[tuple[slice, Conditions]]:
+        """Images that are worked on together, all conditional or all not, and what they see."""
+        silent = Conditions(silent=self.audio is not None)
+        for part in portions(x, self.plain, at_once // x[0, 0].numel()):
+            yield part, silent
+        for part in portions(x, len(x) - self.plain, at_once // x[0, 0].numel()):
+            audio = None if self.audio is None else self.audio[part]
+            images = slice(part.start + self.plain, part.stop + self.plain)
+            yield images, Conditions(self.reference, audio, taps=self.taps)
 
 
 class TimeEmbedding(nn.Module):
@@ -71,7 +94,8 @@ class ResBlock(nn.Module):
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         h = self.conv1(F.silu(self.norm1(x))) + self.time_emb_proj(F.silu(time))[:, :, None, None]
         h = self.conv2(F.silu(self.norm2(h)))
-        return h + (x if self.conv_shortcut is None else self.conv_shortcut(x))
+        out: Tensor = h + (x if self.conv_shortcut is None else self.conv_shortcut(x))
+        return out
 
 
 class Downsample(nn.Module):
@@ -113,14 +137,13 @@ class Stage(nn.Module):
         modules = [MotionModule(dim, heads, frames) for _ in widths] if frames else []
         self.motion_modules = nn.ModuleList(modules)
 
-    def layer(self, i: int, x: Tensor, time: Tensor, context: Context) -> Tensor:
-        """Layer ``i``: residual block, then attention and motion where the stage has them."""
-        x = self.resnets[i](x, time)
+    def layer(self, i: int, inputs: list[Tensor], time: Tensor, context: Context) -> Tensor:
+        """Layer ``i``: residual block over the joined inputs, then attention and motion where the stage has them."""
+        some = portions(inputs[0], len(inputs[0]), 8192 // inputs[0][0, 0].numel())
+        x = torch.cat([self.resnets[i](torch.cat([x[images] for x in inputs], 1), time) for images in some])
         if len(self.attentions):
-            x = self.attentions[i](x, context)
-        if len(self.motion_modules):
-            x = self.motion_modules[i](x, context.frames)
-        return x
+            x = torch.cat([self.attentions[i](x[images], seen) for images, seen in context.parts(x)])
+        return self.motion_modules[i](x, context.frames) if len(self.motion_modules) else x
 
 
 class DownStage(Stage):
@@ -133,7 +156,7 @@ class DownStage(Stage):
     def forward(self, x: Tensor, time: Tensor, context: Context) -> list[Tensor]:
         skips = []
         for i in range(len(self.resnets)):
-            skips.append(x := self.layer(i, x, time, context))
+            skips.append(x := self.layer(i, [x], time, context))
         for downsample in self.downsamplers:
             skips.append(downsample(x))
         return skips
@@ -147,7 +170,7 @@ class MidStage(Stage):
         self.resnets.append(ResBlock(dim, dim, 4 * config.channels[0]))
 
     def forward(self, x: Tensor, time: Tensor, context: Context) -> Tensor:
-        h: Tensor = self.resnets[1](self.layer(0, x, time, context), time)
+        h: Tensor = self.resnets[1](self.layer(0, [x], time, context), time)
         return h
 
 
@@ -160,7 +183,7 @@ class UpStage(Stage):
 
     def forward(self, x: Tensor, time: Tensor, context: Context, skips: list[Tensor]) -> Tensor:
         for i in range(len(self.resnets)):
-            x = self.layer(i, torch.cat([x, skips.pop()], 1), time, context)
+            x = self.layer(i, [x, skips.pop()], time, context)
         for upsample in self.upsamplers:
             x = upsample(x, skips[-1].shape[2:])
         return x
@@ -210,12 +233,13 @@ class UNet(nn.Module):
             unconditional: leading clips without any condition.
 
         Raises:
-            ValueError: sizes that do not fit together, or more frames than the position table has.
+            ValueError: sizes that do not fit together, more frames than the position table has, or a reference net.
         """
         plain = self._check(x, frames, audio, guide, unconditional)
-        context = Context(frames, plain, audio, reference.pairs if reference else {})
+        context = Context(frames, plain, audio, reference)
         x = self._features(x, t, guide, context)
-        assert self.conv_norm_out is not None and self.conv_out is not None, "a reference net has no output head"
+        if self.conv_norm_out is None or self.conv_out is None:
+            raise ValueError("a reference net has no output head: use taps()")
         h: Tensor = self.conv_out(F.silu(self.conv_norm_out(x)))
         return h
 
@@ -255,7 +279,7 @@ class UNet(nn.Module):
 
     def _features(self, x: Tensor, t: Tensor, guide: Tensor | None, context: Context) -> Tensor:
         time = self.time_embedding(t)
-        x = self.conv_in(x)
+        x = self.conv_in(x.contiguous(memory_format=torch.channels_last))
         if guide is not None:
             x = torch.cat([x[: context.plain], x[context.plain :] + guide])
         skips = [x]

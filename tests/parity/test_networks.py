@@ -83,7 +83,8 @@ def test_denoiser_and_every_block_inside(name: str) -> None:
 
 def keep(seen: dict[str, Tensor], name: str) -> Callable[[nn.Module, Any, Any], None]:
     def hook(_module: nn.Module, _given: Any, out: Any) -> None:
-        seen[name] = out if isinstance(out, Tensor) else out[-1]
+        out = out if isinstance(out, Tensor) else out[-1]
+        seen[name] = torch.cat([seen[name], out]) if name in seen else out
 
     return hook
 
