@@ -1,9 +1,12 @@
 """The node's progress bar: one bar for the whole job, preview pictures, and the place where an interruption lands."""
 
+import logging
 import time
 from typing import Any
 
 from echomimic.progress import Progress
+
+LOG = logging.getLogger(__name__)
 
 UNITS = 1000
 _ENDS = {"weights": 1.0, "denoising": 0.9, "decoding": 0.95, "rendering": 1.0}
@@ -15,7 +18,10 @@ _PREVIEW_SECONDS = 0.5
 
 
 class Bar:
-    """A :data:`~echomimic.progress.Report` that never runs backwards and raises where the user interrupted."""
+    """A :data:`~echomimic.progress.Report` that never runs backwards; notes go to the log.
+
+    It raises the server's own exception where the user interrupted.
+    """
 
     def __init__(self) -> None:
         import comfy.model_management
@@ -28,6 +34,9 @@ class Bar:
 
     def __call__(self, progress: Progress) -> None:
         self._check()
+        if progress.stage == "note":
+            LOG.info("%s", progress.note)
+            return
         done = max(self._shown, round(UNITS * self._part(progress)), 1)
         preview = self._preview(progress.preview)
         if done != self._shown or preview is not None:

@@ -75,18 +75,19 @@ def weights_stamp(choice: str, row: Variant) -> tuple[tuple[str, int, int], ...]
     return tuple(s for path in sorted(set(found.values())) for s in stamp(path))
 
 
-def check_installed(row: Variant, folder: Path | None) -> None:
+def check_installed(row: Variant, folder: Path | None, vae: Path | None = None) -> None:
     """Raises :class:`WeightsError` that lists what is missing, where it belongs, and the command that fetches it."""
     from echomimic.models import layouts
 
     try:
-        layouts.find(row.name, folder)
+        layouts.find(row.name, folder, vae)
     except WeightsError as fault:
-        found = layouts.present(row.name, folder)
+        found = {"vae": vae} if vae else {}
+        found |= layouts.present(row.name, folder)
         gone = [file for part, file in row.files.items() if part not in found]
         reason = f"{', '.join(gone)} not found in {folder or home()}" if gone else str(fault)
         clone = Path(__file__).parents[2]
-        fetch = f'"{sys.executable}" -m echomimic weights get {row.name}'
+        fetch = f'"{sys.executable}" -m echomimic weights get {row.name} -o "{home()}"'
         raise WeightsError(
             f'{row.title} is not installed: {reason}; run: cd "{clone}" && {fetch} (or put the files there by hand)'
         ) from None

@@ -11,30 +11,31 @@ from echomimic.progress import Progress, Report
 
 def pictures(job: Conditions, report: Report) -> Iterator[Picture]:
     """One (H, W, 3) uint8 drawing per frame."""
-    for done, picture in enumerate(_drawn(job), 1):
+    for done, picture in enumerate(_drawn(job, report), 1):
         report(Progress("rendering", done, job.frames, preview=picture))
         yield picture
 
 
-def _drawn(job: Conditions) -> Iterator[Picture]:
+def _drawn(job: Conditions, report: Report) -> Iterator[Picture]:
     if job.settings.variant.engine == "preview":
-        return _landmarks(job)
+        return _landmarks(job, report)
     from echomimic.diffusion.guides import guide_pictures
 
     return guide_pictures(job)
 
 
-def _landmarks(job: Conditions) -> Iterator[Picture]:
+def _landmarks(job: Conditions, report: Report) -> Iterator[Picture]:
     """The whole face's lines as the preview will move them, the lips included."""
     from echomimic.motion.draw import face_map
     from echomimic.motion.portray import motion_from_performance
-    from echomimic.preview.engine import moved, perform_for
+    from echomimic.preview.acts import performance_for
+    from echomimic.preview.engine import moved
 
     assert job.face is not None
     frame = job.frame
     size = (frame.right - frame.left, frame.bottom - frame.top)
     face = moved(job.face, -frame.left, -frame.top)
-    motion = motion_from_performance(perform_for(job), face.points, size)
+    motion = motion_from_performance(performance_for(job, report), face.points, size)
     stretch = np.array([frame.width / size[0], frame.height / size[1], frame.width / size[0]], np.float32)
     for points in motion.points[: job.frames]:
         yield face_map(points * stretch, (frame.width, frame.height), draw_mouth=True, draw_iris=True, draw_oval=True)

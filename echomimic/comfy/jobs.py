@@ -1,7 +1,6 @@
 """One run of a node: its inputs become conditions, its frames an IMAGE and, if wanted, a file."""
 
 import contextlib
-import logging
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -21,8 +20,6 @@ from echomimic.media.image import Picture
 from echomimic.media.video import open_writer
 from echomimic.progress import Report
 from echomimic.request import Settings
-
-LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,10 +43,7 @@ def prepare(
         raise SpeechError("audio is silent; load a recording in which speech can be heard")
     fps = settings.fps or settings.variant.fps
     driver = folders.driver_of(pose_dir) if driving is None else linked_driver(driving, fps)
-    job = conditions.gather(picture, speech, settings, driver=driver, name="image", report=report)
-    for note in job.notes:
-        LOG.info("%s", note)
-    return job
+    return conditions.gather(picture, speech, settings, driver=driver, name="image", report=report)
 
 
 def job_settings(base: Settings, widgets: Mapping[str, Any]) -> Settings:

@@ -1,8 +1,7 @@
 """The model that Echo_LoadModel hands on: kept between prompts, moved and evicted by the server's own management."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import comfy.model_management as management
@@ -10,7 +9,6 @@ import comfy.model_management as management
 from echomimic import engine
 from echomimic.comfy import folders
 from echomimic.engine import Engine
-from echomimic.errors import ResourceError
 from echomimic.progress import Report, silent
 from echomimic.request import Settings, options
 from echomimic.variants import variant
@@ -46,18 +44,10 @@ def recipe(name: str, dtype: str, offload: str, weights: str, vae: str) -> Recip
     """The recipe for the loader's widgets. Raises the package's errors."""
     if variant(name).engine == "preview":
         return Recipe(Settings(model=name))
-    folder, chosen_vae = folders.weights_folder(weights, variant(name)), folders.vae_file(vae)
-    folders.check_installed(variant(name), folder)
-    settings = Settings(model=name, dtype=_dtype(dtype), offload=offload, weights=folder, device=_device())
-    if chosen_vae is not None:
-        settings = _with_vae(settings, chosen_vae)
-    return Recipe(settings, (*folders.weights_stamp(weights, variant(name)), *folders.stamp(chosen_vae)))
-
-
-def _with_vae(settings: Settings, path: Path) -> Settings:
-    if "vae" not in {f.name for f in fields(Settings)}:
-        raise ResourceError(f"this version cannot use {path.name} as its VAE; choose {folders.AUTO}")
-    return replace(settings, **{"vae": path})  # type: ignore[arg-type]
+    folder, chosen = folders.weights_folder(weights, variant(name)), folders.vae_file(vae)
+    folders.check_installed(variant(name), folder, chosen)
+    settings = Settings(model=name, dtype=_dtype(dtype), offload=offload, weights=folder, vae=chosen, device=_device())
+    return Recipe(settings, (*folders.weights_stamp(weights, variant(name)), *folders.stamp(chosen)))
 
 
 def _device() -> str:

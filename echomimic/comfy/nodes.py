@@ -16,7 +16,7 @@ CLASSIC = (
     *("context_frames", "context_overlap", "length", "width", "height"),
 )
 """Options of the classic sampler, in its order: the editor saves widgets by position."""
-NEWER = ("expressiveness", "head_motion", "blink_rate", "gaze", "crop", "draw_mouth")
+NEWER = ("expressiveness", "head_motion", "blink_rate", "gaze", "crop", "lips", "draw_mouth")
 MOTION = ("seed", "fps", "facecrop_ratio", "length", "width", "height", "draw_mouth")
 
 _POSES = (
