@@ -152,7 +152,8 @@ def make_interior(
         own, light, row = look_inside(mesh, photo, box, light)
         own_shade = lip_shadow(_photo_opening(mesh, box), box, mesh.mouth)
     density = float(np.clip(1.5 * mesh.mouth, 24, 240))
-    blur = 0.8 * density / max(mesh.mouth, 8.0)
+    # Photos are softer, in pixels, the closer they show a mouth.
+    blur = (0.7 + 0.005 * mesh.mouth) * density / max(mesh.mouth, 8.0)
     return Interior(
         mesh,
         light,

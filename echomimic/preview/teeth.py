@@ -14,9 +14,12 @@ HALF = 0.75
 TALL = 0.5
 """… and this far down."""
 
-_UPPER = ((0.142, 0.215), (0.110, 0.196), (0.100, 0.206), (0.072, 0.186), (0.058, 0.172), (0.05, 0.155))
+_UPPER = ((0.132, 0.215), (0.104, 0.203), (0.096, 0.206), (0.074, 0.190), (0.060, 0.176), (0.05, 0.160))
 _LOWER = ((0.088, 0.150), (0.092, 0.148), (0.092, 0.152), (0.078, 0.142), (0.065, 0.132), (0.055, 0.122))
 """Width and height of the teeth from the middle outwards, in mouth widths, seen from the front."""
+
+_LOWER_TINT = np.array([0.95, 0.86, 0.82], np.float32)
+"""Lower teeth lie deeper, in light that lips and tongue have coloured."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ def draw_lower(light: Light, density: float, blur: float) -> Paint:
     cover, shade = _row(_LOWER, density, seed=8, soft=blur)
     x, y = _plane(density)
     cover = np.maximum(cover, (y < 0.12) * (np.abs(x) < 0.5))
-    return _finish(cover[::-1], shade[::-1] * 0.9, light.tooth, density, blur)
+    return _finish(cover[::-1], shade[::-1] * _LOWER_TINT, light.tooth, density, blur)
 
 
 def draw_tongue(light: Light, density: float, blur: float) -> Paint:
@@ -76,9 +79,9 @@ def _row(sizes: tuple[tuple[float, float], ...], density: float, *, seed: int, s
     for side in (-1, 1):
         inner = 0.0
         for number, (width, height) in enumerate(sizes):
-            width *= 1 + 0.035 * rng.standard_normal()
-            height *= 1 + 0.022 * rng.standard_normal()
-            tilt = 0.02 * rng.standard_normal()
+            width *= 1 + 0.03 * rng.standard_normal()
+            height *= 1 + 0.010 * rng.standard_normal()
+            tilt = 0.012 * rng.standard_normal()
             across = (side * x - inner - width / 2 + tilt * (y - height)) / (width / 2)
             cover = np.maximum(cover, _tooth(across, y, height, number, gap / width, density))
             own = np.abs(across) <= 1.02
@@ -92,7 +95,7 @@ def _tooth(across: Array, y: Array, height: float, number: int, gap: float, dens
     """Coverage of one tooth; `across` is −1…1 over its width, +1 away from the middle of the mouth."""
     corner = 0.020 * np.abs(across) ** 5 + 0.016 * np.clip(across, 0, None) ** 3
     if number == 2:
-        corner = 0.030 * np.abs(across - 0.05) ** 1.4
+        corner = 0.022 * np.abs(across - 0.05) ** 1.7
     edge = height - corner
     below = np.clip((edge - y) * density + 0.5, 0, 1)
     beside = np.clip((1.0 - gap - np.abs(across)) / max(gap, 1e-3) + 0.5, 0, 1)
