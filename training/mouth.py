@@ -29,7 +29,7 @@ CUES = (("m", "b", "p"), ("f", "v"), ("pau",))
 class Recipe:
     """Every number of the training."""
 
-    nets: int = 3
+    nets: int = 2
     width: int = 112
     coefficients: int = 16
     dilations: tuple[int, ...] = (1, 2, 1, 2, 1)

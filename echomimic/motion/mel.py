@@ -28,7 +28,8 @@ _SCALE = 3.0
 _FLOOR = 3.2
 _ACTIVE_RANGE = 6.0
 _VOLUME = 0.15
-_SILENCE = 1e-4
+_SILENCE = 1e-3
+_QUIETEST = -9.0
 
 
 class Sound(Protocol):
@@ -95,15 +96,18 @@ def loud(energy: npt.NDArray[np.float32]) -> float:
 
 
 def measure(sound: Sound) -> Level:
-    """Read the speech for its volume, its loudness per band and the mean spectrum of its active columns."""
+    """Read the speech for its volume, its loudness and the mean spectrum of its active columns.
+
+    What stays far below any voice even when turned up has no active columns: a hum in a silent recording says nothing.
+    """
     gain = _VOLUME / max(_volume(sound), _SILENCE)
     energy = np.concatenate([mel.mean(1) for mel in chunks(sound, gain)])
-    peak = loud(energy)
+    peak = max(loud(energy), _QUIETEST)
     total, count = np.zeros(BANDS, np.float64), 0
     for mel in chunks(sound, gain):
         active = mel[mel.mean(1) > peak - _ACTIVE_RANGE]
         total, count = total + active.sum(0, dtype=np.float64), count + len(active)
-    spectrum = total / max(count, 1)
+    spectrum = total / count if count else np.full(BANDS, peak)
     return Level(float(spectrum.mean()), (spectrum - spectrum.mean()).astype(np.float32), peak, gain)
 
 

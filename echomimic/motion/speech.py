@@ -20,7 +20,7 @@ Double = npt.NDArray[np.float64]
 STRONGEST = 2.0
 FASTEST, SLOWEST = 100.0, 5.0
 
-_GAIN = 1.55
+_GAIN = 1.25
 _SWELL = 1.3
 _WIDE_OPEN = 0.30
 _TUCKED_GAP = 0.35
@@ -91,7 +91,7 @@ def mouth_track(model: MouthModel, shapes: Array, cues: Array, energy: Array, st
     track = strength * (track + (_SWELL - 1) * (track - smooth(track, 2 * FRAME_RATE)))
     voiced = voicing(energy)
     gap = track @ model.gap
-    pressed = _soft(cues[:, PRESSED], 0.2, 0.55)
+    pressed = _spread(_soft(cues[:, PRESSED], 0.2, 0.55))
     tucked = _soft(cues[:, TUCKED], 0.3, 0.8) * (1 - _TUCKED_GAP)
     wanted = opening_track(gap, voiced) * (1 - np.maximum(pressed, tucked))
     track = track + (wanted - gap)[:, None] * model.opening
@@ -112,6 +112,12 @@ def voicing(energy: Array) -> Double:
     held = np.clip(1.6 * smooth(heard, 2.0), 0, 1)
     early = smooth(np.append(heard[2:], heard[-2:])[: len(heard)], 1.0)
     return np.maximum(held, early)
+
+
+def _spread(closed: Double) -> Double:
+    """Lips are half-way in the frame before and after they meet."""
+    near = np.pad(closed, 1)
+    return np.maximum(closed, 0.5 * np.maximum(near[:-2], near[2:]))
 
 
 def _soft(x: Array, low: float, high: float) -> Double:
