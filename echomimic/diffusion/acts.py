@@ -3,6 +3,8 @@
 All motions come out in pixels of the video and at its frame rate, so that frame i of a guide is entry i of the motion.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
@@ -10,11 +12,13 @@ from echomimic.conditions import Conditions
 from echomimic.diffusion.pictures import shown, target
 from echomimic.errors import DriverError, NoFaceError
 from echomimic.faces.crop import Rect, Size
+from echomimic.motion.bodies import portrait_body
 from echomimic.motion.body import BodyPose
-from echomimic.motion.body_sync import body_from_face, hands_seen, sync_body
+from echomimic.motion.body_sync import body_from_face, shoulders_seen, sync_body
 from echomimic.motion.edit import resample, there_and_back
 from echomimic.motion.face import FaceMotion
 from echomimic.motion.formats import OFFICIAL_FPS
+from echomimic.motion.hands import hands_from_speech
 from echomimic.motion.loop import default_pose
 from echomimic.motion.portray import motion_from_performance
 from echomimic.motion.source import GENERATED, motion_from
@@ -44,13 +48,16 @@ def face_motion(conditions: Conditions, report: Report = silent) -> FaceMotion:
 
 
 def hand_motion(conditions: Conditions, report: Report = silent) -> BodyPose:
-    """What V2's hands follow. Raises :class:`DriverError` when the driver shows no hands.
+    """What V2's hands follow. Raises :class:`DriverError` when the driver shows no body.
 
-    Without a driver this is the bundled pose. A driver's body is fitted to the portrait's shoulders and reach;
-    ``faithful`` takes it as it is.
+    ``auto``: the portrait's own hands, moved by the speech; ``none``: the bundled pose. A driver's body is fitted to
+    the portrait's shoulders and reach; ``faithful`` takes it as it is.
     """
+    size, frames, fps = target(conditions), conditions.frames, conditions.fps
+    if conditions.driver == "none":
+        return default_pose(frames, fps, size)
     if conditions.driver in GENERATED:
-        return default_pose(conditions.frames, conditions.fps, target(conditions))
+        return hands_from_speech(conditions.speech, _body(conditions), frames, fps, seed=conditions.settings.seed)
     motion = motion_from(conditions.driver, report, _rate(conditions)).body
     if motion is None:
         raise DriverError(
@@ -58,10 +65,22 @@ def hand_motion(conditions: Conditions, report: Report = silent) -> BodyPose:
         )
     if conditions.settings.faithful:
         return motion
-    motion = resample(motion, conditions.fps)
-    if conditions.face is None or not _shoulders_seen(motion) or not hands_seen(motion).any():
-        return motion.resized(*target(conditions))
-    return sync_body(motion, body_from_face(_points(conditions), target(conditions)))
+    motion, own = resample(motion, fps), _body(conditions)
+    if shoulders_seen(motion) and shoulders_seen(own):
+        return sync_body(motion, own)
+    report(Progress("note", note="no shoulders were seen, so the driver's hands were not fitted to the portrait"))
+    return motion.resized(*size)
+
+
+def _body(conditions: Conditions) -> BodyPose:
+    """The portrait's body in pixels of the video, its shoulders guessed from the face when they do not show."""
+    (x0, y0, x1, y1), size = shown(conditions), target(conditions)
+    scale = size[0] / (x1 - x0), size[1] / (y1 - y0)
+    seen = portrait_body(conditions.picture).moved(scale, (-x0 * scale[0], -y0 * scale[1]), size)
+    if shoulders_seen(seen) or conditions.face is None:
+        return seen
+    guessed = body_from_face(_points(conditions), size)
+    return replace(guessed, hands=seen.hands, hand_score=seen.hand_score)
 
 
 def order_of(motion: "FaceMotion | BodyPose", conditions: Conditions, report: Report = silent) -> Order:
@@ -89,7 +108,3 @@ def _points(conditions: Conditions) -> Points:
 def _rate(conditions: Conditions) -> float:
     """Frame rate of official folders, which do not name theirs; ``faithful``: one file per frame."""
     return conditions.fps if conditions.settings.faithful else OFFICIAL_FPS
-
-
-def _shoulders_seen(motion: BodyPose) -> bool:
-    return bool((motion.body_score[:, [2, 5]] > 0.3).all(1).any())

@@ -4,8 +4,7 @@ import functools
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -20,11 +19,9 @@ from echomimic.diffusion.loop import Moment, Rules, denoise, first_noise
 from echomimic.diffusion.placement import Placement, enough_memory, home, out_of_memory, pick_device, pick_dtype
 from echomimic.diffusion.schedule import Sampler, scheduler_class
 from echomimic.diffusion.windows import WINDOWS, Plan
-from echomimic.errors import WeightsError
 from echomimic.media.image import Picture
 from echomimic.models import layouts, vae, weights
 from echomimic.models.audio import LogMel, SpeechFeatures
-from echomimic.models.layouts import WeightFiles
 from echomimic.models.unet import ReferenceKV
 from echomimic.models.weights import Networks
 from echomimic.progress import Progress, Report, silent
@@ -40,21 +37,10 @@ def load_engine(settings: Settings, report: Report = silent) -> "DiffusionEngine
     scheduler_class(settings.scheduler)
     device = pick_device(settings.device)
     dtype = pick_dtype(settings.dtype, device)
-    files = _with_vae(layouts.find(settings.model, settings.weights), settings.vae)
+    files = layouts.find(settings.model, settings.weights, settings.vae)
     with enough_memory(settings, "loading the networks"):
         networks = weights.load(files, dtype, home(settings.offload, device), {"whisper": torch.float32}, report)
     return DiffusionEngine(networks, device, settings.offload, files.fingerprint())
-
-
-def _with_vae(files: WeightFiles, path: Path | None) -> WeightFiles:
-    """``files`` with the autoencoder at ``path`` (a file, or a folder in diffusers' layout) in place of their own."""
-    if path is None:
-        return files
-    inside = [path / f"diffusion_pytorch_model{suffix}" for suffix in (".safetensors", ".bin")]
-    found = next((p for p in (path, *inside) if p.is_file()), None)
-    if found is None:
-        raise WeightsError(f"{path} is no autoencoder; give its file, or the folder of diffusion_pytorch_model")
-    return replace(files, paths={**files.paths, "vae": found})
 
 
 class DiffusionEngine:

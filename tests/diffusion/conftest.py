@@ -4,7 +4,6 @@ import functools
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from echomimic.conditions import Conditions
@@ -13,7 +12,6 @@ from echomimic.faces.detect import Face, find_faces
 from echomimic.faces.frame import frame_for
 from echomimic.media.audio import Speech
 from echomimic.media.image import Picture, read_picture
-from echomimic.motion.body import BodyPose
 from echomimic.request import Settings
 from tests import tiny
 
@@ -46,7 +44,7 @@ def engine(weights: Callable[[str], Path]) -> Callable[[str], DiffusionEngine]:
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Make:
+def make() -> Make:
     """Conditions of a 6-frame, 128 × 128 pixel video in 2 steps of 2 windows, or as asked for."""
 
     def conditions(
@@ -55,16 +53,7 @@ def make(tmp_path: Path) -> Make:
         given = {"steps": 2, "width": 128, "height": 128, "context_frames": 4, "context_overlap": 1} | options
         settings = Settings(model=model, **given).resolved()  # type: ignore[arg-type]
         picture, face, speech = example()
-        if model.startswith("v2") and driver == "auto":
-            driver = str(tmp_path / "hands.npz")
-            hands().save(driver)
         frame, _ = frame_for(picture, face, settings)
         return Conditions(picture, face, frame, speech, frames, settings.fps or 24, settings, driver, output)
 
     return conditions
-
-
-def hands() -> BodyPose:
-    """Five frames of two hands."""
-    turn = np.random.default_rng(0).random((5, 2, 21, 2))
-    return BodyPose(np.zeros((5, 18, 2)), turn * 768, np.zeros((5, 18)), np.ones((5, 2, 21)), 24.0, (768, 768))
