@@ -48,11 +48,19 @@ def extract(source: Path, output: Path, face: int, hands: bool, overwrite: bool,
 @OUT
 @PORTRAIT
 @click.option("--hands", is_flag=True, help="Move the portrait's hands too (for V2).")
+@click.option("--gestures", type=float, default=1.0, help="How far the hands move: 0 keeps them still, 1 is natural.")
 @add_options(Settings, only=SPOKEN)
 @OVERWRITE
 @QUIET
 def speak(
-    speech: Path, output: Path, portrait: Path | None, hands: bool, overwrite: bool, quiet: bool, **values: Any
+    speech: Path,
+    output: Path,
+    portrait: Path | None,
+    hands: bool,
+    gestures: float,
+    overwrite: bool,
+    quiet: bool,
+    **values: Any,
 ) -> None:
     """Generate the motion of someone who says SPEECH."""
     from echomimic.media.audio import Speech
@@ -64,7 +72,7 @@ def speak(
     points, size, body = _subject(picture, hands)
     chosen = {name: getattr(settings, name) for name in SPOKEN}
     chosen["fps"] = chosen["fps"] or settings.variant.fps
-    _save(spoken(Speech.open(speech), points, size, body=body, **chosen), output, quiet)
+    _save(spoken(Speech.open(speech), points, size, body=body, gestures=gestures, **chosen), output, quiet)
 
 
 @motion.command()

@@ -107,7 +107,7 @@ class Speech:
 
 def _container(path: Path) -> "av.container.InputContainer":
     try:
-        return av.open(str(path), metadata_errors="ignore")
+        return av.open(str(path))
     except (av.FFmpegError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise SpeechError(f"{path} is not a sound file this program reads ({reason}); save it as WAV or MP3") from None

@@ -311,7 +311,7 @@ class VideoReader:
 
     def _open(self) -> "av.container.InputContainer":
         try:
-            container = av.open(str(self.path), metadata_errors="ignore")
+            container = av.open(str(self.path))
         except (av.FFmpegError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise DriverError(f"{self.path} is not a video this program reads ({reason}); convert it to mp4") from None

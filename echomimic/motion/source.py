@@ -11,10 +11,10 @@ GENERATED = ("auto", "none")
 """Drivers that name no file: the motion is made from the speech, or is the model's bundled one."""
 
 
-def motion_from(path: Path | str, report: Report = silent, fps: float = OFFICIAL_FPS) -> Motion:
-    """The motion in a ``.npz`` file, in an official folder of pose files (at ``fps``), or of the people in a video.
+def motion_from(path: Path | str, report: Report = silent, fps: float = OFFICIAL_FPS, *, hands: bool = False) -> Motion:
+    """The motion in a ``.npz`` file, in an official folder of pose files (at ``fps``), or of the person in a video.
 
-    Raises :class:`DriverError` naming the file.
+    ``hands``: follow body and hands in a video too, which takes longer. Raises :class:`DriverError` naming the file.
     """
     path = Path(path)
     if not path.exists():
@@ -23,4 +23,4 @@ def motion_from(path: Path | str, report: Report = silent, fps: float = OFFICIAL
         return read_motion(path, fps)
     from echomimic.motion.extract import extract
 
-    return extract(path, report)
+    return extract(path, report, hands=hands)
