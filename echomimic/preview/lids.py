@@ -62,7 +62,7 @@ class Lid:
             lid = lid + (self._drawn(source - corner, under, blink * travel) - lid) * taken
         softness = max(1.0, 0.018 * self.width)
         closed = lid + (eye - lid) * np.clip(under / softness + 0.5, 0, 1)[..., None]
-        return self._lashes(closed, along, under, line, np.clip(travel / (0.10 * self.width), 0, 1) * taken)
+        return self._lashes(closed, along, under, line, np.clip(0.3 + travel / (0.10 * self.width), 0, 1) * taken)
 
     def _covered(self, eye: Array, at: Array, aperture: Array, blink: float) -> Array:
         """What the lid's curve leaves of the eye at its corners is skin once it is shut."""
@@ -140,7 +140,9 @@ def make_lid(
     brows = (mesh.points[list(brow), :2] - first) @ vertical
     fold = float(np.clip(0.72 * (top.mean() - brows.max()), 0.10 * width, 0.30 * width))
     outwards = stations / width if not outer_first else 1 - stations / width
-    line = width * (0.014 + 0.020 * np.clip(outwards, 0, 1)) * _between(stations / width, 0.02, 0.10)
+    # The lashes reach beyond the outer corner, as a fine wing.
+    line = width * (0.014 + 0.020 * np.clip(outwards, 0, 1))
+    line *= smoothstep(outwards, -0.02, 0.10) * (1 - smoothstep(outwards, 0.80, 1.10))
     skin, lash = _clean_skin(mesh, picture, box, upper, lower, width)
     return Lid(first, across, width, stations, top - 0.012 * width, travel, fold, skin, lash, line.astype(np.float32))
 
