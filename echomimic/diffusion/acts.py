@@ -58,7 +58,7 @@ def hand_motion(conditions: Conditions, report: Report = silent) -> BodyPose:
         return default_pose(frames, fps, size)
     if conditions.driver in GENERATED:
         return hands_from_speech(conditions.speech, _body(conditions), frames, fps, seed=conditions.settings.seed)
-    motion = motion_from(conditions.driver, report, _rate(conditions)).body
+    motion = motion_from(conditions.driver, report, _rate(conditions), hands=True).body
     if motion is None:
         raise DriverError(
             f"{conditions.driver} shows no hands; {conditions.settings.model} needs a body pose to follow"
