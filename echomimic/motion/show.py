@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -60,7 +60,7 @@ def describe(motion: Motion) -> Info:
     )
 
 
-def shown(motion: Motion, portrait: Picture | None = None) -> Iterator[Picture]:
+def shown(motion: Motion, portrait: Picture | None = None) -> Generator[Picture, None, None]:
     """The motion frame by frame, (H, W, 3) uint8, at the rate of its face (of its body when it has no face).
 
     Drawn over `portrait`, dimmed, in the portrait's size (the motion is stretched to it); on black without one.
