@@ -39,7 +39,7 @@ class Frame:
         """``frame`` back in its place in ``picture``, with a soft edge where it does not touch the border."""
         width, height = self.right - self.left, self.bottom - self.top
         alpha = self._soft_edge(width, height, picture.shape)[..., None]
-        out = picture.copy()
+        out: Picture = picture.copy()
         under = out[self.top : self.bottom, self.left : self.right]
         mixed = resize(frame, width, height) * alpha + under * (1.0 - alpha)
         under[:] = (mixed + 0.5).astype(np.uint8)
