@@ -1,4 +1,4 @@
-"""Video out: whole or not at all, frames and sound aligned, tagged. Video in: every frame, upright, at a steady rate."""
+"""Video out: whole or not at all, frames and sound aligned, tagged. Video in: every frame, upright, steady rate."""
 
 import errno
 from pathlib import Path
