@@ -34,7 +34,7 @@ __all__ = [
     "sync_to",
 ]
 
-_SAME = 0.12
+_SAME = 0.03
 """Mean distance, in outer eye distances, within which two faces are taken for one."""
 
 
