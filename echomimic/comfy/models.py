@@ -92,9 +92,21 @@ def _load(settings: Settings, report: Report) -> Model:
     if settings.variant.engine != "preview":
         management.free_memory(_bytes(settings), management.get_torch_device())
     made = engine.load(settings, report)
-    networks = getattr(made, "networks", None)
-    managed = settings.offload == "none" and isinstance(networks, Mapping)
-    return Model(settings, made, _patcher(networks) if managed and networks else None)
+    networks = getattr(made, "networks", {})
+    _interruptible(networks)
+    return Model(settings, made, _patcher(networks) if networks and settings.offload == "none" else None)
+
+
+def _interruptible(networks: Mapping[str, Any]) -> None:
+    """Looks for an interruption before every block: one pass through a network can take a minute on a CPU."""
+
+    def look(*_: Any) -> None:
+        management.throw_exception_if_processing_interrupted()
+
+    for network in networks.values():
+        for block in network.modules():
+            if any(True for _ in block.children()):
+                block.register_forward_pre_hook(look)
 
 
 def _bytes(settings: Settings) -> int:

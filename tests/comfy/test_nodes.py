@@ -127,7 +127,7 @@ class Networked(FakeEngine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.networks = {"denoising_unet": torch.nn.Linear(2, 2)}
+        self.networks = {"denoising_unet": torch.nn.Sequential(torch.nn.Linear(2, 2))}
 
 
 @pytest.fixture
@@ -158,7 +158,19 @@ def test_the_server_manages_the_networks(
     assert (model.settings.model, model.settings.weights) == ("v1-acc", installed)
     sample(nodes, image, audio, model)
     ((patcher,),) = server.loaded
-    assert [type(n) for n in patcher.model.children()] == [torch.nn.Linear]
+    assert [type(n) for n in patcher.model.children()] == [torch.nn.Sequential]
+
+
+def test_an_interruption_lands_inside_a_network(
+    nodes: ModuleType, server: Server, installed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Networked()
+    monkeypatch.setattr("echomimic.engine.load", lambda *_: engine)
+    nodes.EchoLoadModel.execute(version="V1")
+    engine.networks["denoising_unet"](torch.zeros(1, 2))
+    server.interrupt_after = server.checks
+    with pytest.raises(Interrupted):
+        engine.networks["denoising_unet"](torch.zeros(1, 2))
 
 
 def test_offloading_is_left_to_the_engine(
