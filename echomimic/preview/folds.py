@@ -33,17 +33,26 @@ class Folds:
     """(2,) the way of each corner that makes a fold"""
     unit: float
 
-    def paint(self, frame: Pixels, source: Array, skin: Array) -> None:
-        """Shades `frame`. source: (H, W, 2) what each pixel shows of the photo; skin: (…, 2) displacement, pixels."""
+    def paint(self, frame: Pixels, source: Array, moved: Array, skin: Array) -> None:
+        """Shades `frame`.
+
+        source: (H, W, 2) what each pixel shows of the photo. moved: (478, 2) how far the mesh points moved in all,
+        skin: (…, 2) how far by the expression; pixels.
+        """
         depth = [
             float(smoothstep(skin[corner] @ way / self.unit, 0.008, _FULL))
             for corner, way in zip(MOUTH_CORNERS, self.outward, strict=True)
         ]
         if max(depth) < 0.02:
             return
-        x0, y0, x1, y1 = self.box
+        left, top = self.box[:2]
+        x, y = np.round(moved[list(_LEFT + _RIGHT)].mean(0)).astype(int)
+        x0, x1 = (int(np.clip(v + x, 0, frame.shape[1])) for v in self.box[::2])
+        y0, y1 = (int(np.clip(v + y, 0, frame.shape[0])) for v in self.box[1::2])
+        if x1 <= x0 or y1 <= y0:
+            return
         shade = self.shades[0] * np.float32(depth[0]) + self.shades[1] * np.float32(depth[1])
-        light = remap(shade, source[y0:y1, x0:x1] - np.array([x0, y0], np.float32), "zero")
+        light = remap(shade, source[y0:y1, x0:x1] - np.array([left, top], np.float32), "zero")
         part = frame[y0:y1, x0:x1]
         part[:] = np.round(np.minimum(part * (1.0 + light[..., None] * _TINT), 255.0))
 
@@ -51,7 +60,7 @@ class Folds:
 def make_folds(mesh: Mesh, width: int, height: int) -> Folds:
     points, unit = mesh.points[:, :2], mesh.unit
     around = points[list(_LEFT + _RIGHT)]
-    low, high = around.min(0) - 0.25 * unit, around.max(0) + 0.25 * unit
+    low, high = around.min(0) - 0.32 * unit, around.max(0) + 0.32 * unit
     x0, y0 = int(np.clip(low[0], 0, width - 2)), int(np.clip(low[1], 0, height - 2))
     x1, y1 = int(np.clip(high[0], x0 + 2, width)), int(np.clip(high[1], y0 + 2, height))
     corners = points[list(MOUTH_CORNERS)]

@@ -58,8 +58,9 @@ class PreviewRenderer:
         for eye, blink in zip(self._eyes, acting.blink, strict=True):
             if eye is not None:
                 eye.paint(frame, self._texture, acting, skin, float(blink))
-        self._mouth.paint(frame, self._texture, acting, self._settled(acting, skin), skin)
-        self._folds.paint(frame, source, skin)
+        settled = self._settled(acting, skin)
+        self._mouth.paint(frame, self._texture, acting, settled, skin)
+        self._folds.paint(frame, source, settled - self._mesh.points[:, :2], skin)
         return frame
 
     def _source(self, acting: Acting, skin: Array) -> Array:

@@ -77,6 +77,18 @@ def test_blink_hides_the_iris_and_touches_only_that_eye(portrait, renderer):
     assert not changed.any()
 
 
+def test_eyes_follow_a_head_that_moves_far(portrait, renderer):
+    far = {"translation": (0.18, 0.12), "rotation": (0.0, 0.1, 0.1)}
+    opened, shut = (
+        renderer.render(play(**far), 0).astype(int),
+        renderer.render(play(blink=(1.0, 1.0), **far), 0).astype(int),
+    )
+    eyes = box(portrait.face.points[list(g.LEFT_EYE_UPPER + g.RIGHT_EYE_LOWER), :2] + (9, 6), 8)
+    white = (opened[eyes].min(2) > 215).sum()
+    assert white > 20
+    assert (shut[eyes].min(2) > 215).sum() < white / 4
+
+
 def test_gaze_moves_the_iris_inside_still_lids(portrait, renderer):
     before, after = renderer.render(play(), 0), renderer.render(play(gaze=(0.05, 0.0)), 0)
     eye = box(portrait.face.points[list(g.LEFT_EYE_UPPER + g.LEFT_EYE_LOWER), :2], 0)
