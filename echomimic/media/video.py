@@ -167,7 +167,7 @@ class VideoWriter(_Atomic):
         self._container.metadata.update({"title": self.shape.title, "comment": self.shape.comment})
         self._rate = Fraction(self.shape.fps).limit_denominator(1001)
         stream = self._container.add_stream(video_codec, rate=self._rate, options=_VIDEO_OPTIONS[video_codec])
-        self._video = cast(av.VideoStream, stream)
+        self._video = cast("av.VideoStream", stream)
         self._video.width, self._video.height, self._video.pix_fmt = self.shape.width, self.shape.height, "yuv420p"
         context = self._video.codec_context
         context.colorspace, context.color_primaries, context.color_trc = BT709, BT709, BT709
@@ -210,7 +210,7 @@ class SoundTrack:
         rate = speech.rate if kept else 48000
         self._layout = "mono" if speech.channels == 1 else "stereo"
         self._container = container
-        self._stream = cast(av.AudioStream, container.add_stream(codec, rate=rate, layout=self._layout))
+        self._stream = cast("av.AudioStream", container.add_stream(codec, rate=rate, layout=self._layout))
         self._stream.bit_rate = 96_000 if self._layout == "mono" else 160_000
         self._resampler = av.AudioResampler(format="fltp", layout=self._layout, rate=rate)
         self._frames = speech.sound()
