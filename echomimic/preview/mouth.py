@@ -115,7 +115,7 @@ class Mouth:
 def make_mouth(mesh: Mesh, whole: Field, texture: Texture, width: int, height: int) -> Mouth:
     """The mouth of the portrait in frames of width × height."""
     box = _box(mesh, width, height)
-    patch = make_patch(mesh, whole, box, step=2 if mesh.mouth > 150 else 1)
+    patch = make_patch(mesh, whole, box, step=1 + (mesh.mouth > 72) + (mesh.mouth > 200))
     upper, lower = _sides(mesh, patch.field.grid)
     interior = make_interior(mesh, texture, box, width, height, is_open(mesh))
     edge = feather(box[2] - box[0], box[3] - box[1], max(3, round(0.1 * mesh.mouth)))
@@ -124,13 +124,13 @@ def make_mouth(mesh: Mesh, whole: Field, texture: Texture, width: int, height: i
 
 def _box(mesh: Mesh, width: int, height: int) -> tuple[int, int, int, int]:
     centre = mesh.points[[61, 291, 13, 14], :2].mean(0)
-    reach = max(mesh.mouth * 1.1, mesh.unit * 0.62)
-    x0, y0 = max(0, int(centre[0] - reach)), max(0, int(centre[1] - 0.75 * reach))
+    reach = max(mesh.mouth, mesh.unit * 0.52)
+    x0, y0 = max(0, int(centre[0] - reach)), max(0, int(centre[1] - 0.65 * reach))
     return (
         x0,
         y0,
         max(x0 + 4, min(width, int(centre[0] + reach))),
-        max(y0 + 4, min(height, int(centre[1] + 1.25 * reach))),
+        max(y0 + 4, min(height, int(centre[1] + 1.20 * reach))),
     )
 
 
