@@ -87,9 +87,10 @@ def check_installed(row: Variant, folder: Path | None, vae: Path | None = None) 
         gone = [file for part, file in row.files.items() if part not in found]
         reason = f"{', '.join(gone)} not found in {folder or home()}" if gone else str(fault)
         clone = Path(__file__).parents[2]
-        fetch = f'"{sys.executable}" -m echomimic weights get {row.name} -o "{home()}"'
+        program = f'"{clone}"' if (clone / "__main__.py").is_file() else "-m echomimic"
+        fetch = f'"{sys.executable}" {program} weights get {row.name} -o "{home()}"'
         raise WeightsError(
-            f'{row.title} is not installed: {reason}; run: cd "{clone}" && {fetch} (or put the files there by hand)'
+            f"{row.title} is not installed: {reason}; run: {fetch} (or put the files there by hand)"
         ) from None
 
 
