@@ -184,10 +184,13 @@ class Settings:
     size: int | None = _opt(
         None, "length of the video's shorter side; the picture's proportions are kept", unit="pixels", low=1, high=8192
     )
-    crop: str = _opt("none", "show the whole picture, or a square around the head", choices=("none", "head"))
-    paste_back: bool = _opt(
-        False, "with a head crop: put the moving head back into the whole picture, at its full size"
+    crop: str = _opt(
+        "none",
+        "show the whole picture, or a square around the head (V1 crops by facecrop_ratio instead)",
+        choices=("none", "head"),
+        used_by=_PREVIEW,
     )
+    paste_back: bool = _opt(False, "put the moving crop back into the whole picture, at its full size")
 
     cfg: float | None = _opt(
         None,
@@ -273,7 +276,7 @@ class Settings:
             )
         if self.size is not None and (self.width is not None or self.height is not None):
             raise SettingsError("give either size or width and height, not both")
-        if self.paste_back and self.crop != "head":
+        if self.paste_back and self.crop != "head" and self.variant.engine == "preview":
             raise SettingsError("paste_back needs crop head: without it the whole picture is shown anyway")
         self._check_sizes()
 

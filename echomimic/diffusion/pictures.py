@@ -6,7 +6,7 @@ from PIL import Image
 from torch import Tensor
 
 from echomimic.conditions import Conditions
-from echomimic.faces.crop import Rect, cut_out, shown_rect
+from echomimic.faces.crop import Rect, cut_out
 from echomimic.media.image import Picture
 
 # Least-squares fit of RGB in −1…1 to the latents of Stable Diffusion 1's autoencoder, published by its users.
@@ -17,8 +17,8 @@ _LATENT_TO_RGB = torch.tensor(
 
 def shown(conditions: Conditions) -> Rect:
     """The part of the portrait that the video shows."""
-    height, width = conditions.picture.shape[:2]
-    return shown_rect(conditions.face, conditions.settings, (width, height), target(conditions))
+    frame = conditions.frame
+    return frame.left, frame.top, frame.right, frame.bottom
 
 
 def target(conditions: Conditions) -> tuple[int, int]:

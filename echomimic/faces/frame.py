@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from echomimic.faces.crop import shown_rect
 from echomimic.faces.detect import Face
 from echomimic.media.image import Picture, resize
 from echomimic.request import Settings
@@ -63,12 +64,13 @@ def frame_for(picture: Picture, face: Face | None, settings: Settings) -> tuple[
 
     Proportions are kept: of a missing width or height the other follows; where both are given, the largest part
     of that shape around the face is shown. Without any, the shorter side is 512 pixels.
-    The diffusion models have a size of their own; what they show of the picture is up to their guide.
+    The diffusion models have a size of their own, and show what ``faces.crop`` says.
     """
     width, height, size = settings.width, settings.height, settings.size
     if settings.variant.engine == "diffusion":
         own = size or settings.variant.size
-        return Frame(0, 0, picture.shape[1], picture.shape[0], width or own, height or own), ""
+        target = (width or own, height or own)
+        return Frame(*shown_rect(face, settings, (picture.shape[1], picture.shape[0]), target), *target), ""
     shape = width / height if width and height else None
     centre, span = _extent(picture, face)
     if settings.crop == "head":
