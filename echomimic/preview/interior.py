@@ -83,7 +83,8 @@ class Interior:
         cover = remap(own, at - np.array(self.box[:2], np.float32), "zero")
         # The photo's own shadows are in it already: only what is darker now than then counts.
         then = remap(self.own_shade, at - np.array(self.box[:2], np.float32))
-        shade = shade + (np.minimum(1.0, shade / np.maximum(then, 0.2)) - shade) * cover
+        now = np.minimum(1.0, 0.35 + 0.65 * shade / np.maximum(then, 0.2))
+        shade = shade + (now - shade) * cover
         return inside + (photo - inside) * cover[..., None], shade
 
 

@@ -16,6 +16,8 @@ from echomimic.preview.mesh import Array, Mesh, smoothstep
 from echomimic.preview.warp import Pixels, Texture, remap
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+_LID_TINT = np.array([0.97, 0.945, 0.945], np.float32)
+"""A lid's thin skin is a little darker and redder than the skin around it."""
 _TAKEN_OVER = (0.15, 0.45)
 """Between these closures the drawn lid replaces the photo's."""
 
@@ -96,8 +98,10 @@ class Lid:
         phase = (along + 0.35 * under) / self.width * 2 * np.pi
         rough = float(smoothstep(np.float32(self.width), 30.0, 70.0))
         ragged = 0.6 + rough * (0.25 * np.cos(23 * phase) + 0.15 * np.cos(37 * phase + 1.7))
-        stroke = np.exp(-((under / np.maximum(line, 0.3)) ** 2))
-        hairs = 0.55 * ragged * np.exp(-np.maximum(under, 0) / np.maximum(2.0 * line, 0.3)) * (under > 0)
+        # A line thinner than a pixel is drawn a pixel wide and fainter, or it would break into dots.
+        thick = np.maximum(line, 0.9)
+        stroke = np.sqrt(line / thick) * np.exp(-((under / thick) ** 2))
+        hairs = 0.55 * ragged * np.exp(-np.maximum(under, 0) / (2.0 * thick)) * np.clip(under + 0.5, 0, 1)
         cover = np.clip(0.82 * stroke + hairs * (1 - stroke), 0, 1) * strength * (line > 0.05)
         return np.asarray(closed + (self.lash - closed) * cover[..., None])
 
@@ -180,6 +184,7 @@ def _clean_skin(
     filled: Array = cv2.GaussianBlur(push_pull(image, weight), (0, 0), max(0.8, 0.05 * width))
     grain = (image - cv2.GaussianBlur(image, (0, 0), 1.5))[known] if known.any() else np.zeros((1, 3), np.float32)
     noise: Array = np.random.default_rng(1).standard_normal(light.shape, dtype=np.float32)
+    filled *= _LID_TINT
     filled += cv2.GaussianBlur(noise, (0, 0), 0.7)[..., None] * np.minimum(2.2 * np.median(np.abs(grain), 0), 4.0)
     soft = cv2.GaussianBlur(removed, (0, 0), max(0.8, 0.03 * width))[..., None]
     rim = (grown(hole, 0.05 * width, 0.01 * width) > 0.5) & (hole < 0.5)
