@@ -103,7 +103,7 @@ def _guess(clip: Clip, nets: list, basis: Basis) -> Array:  # type: ignore[type-
 def mean_pose(recordings: Recordings) -> list[Score]:
     """The scores of a mouth that never moves from the mean of all recordings."""
     mean = np.concatenate([clip.shape for clip in recordings.clips]).mean(0)
-    return [score(clip, np.broadcast_to(mean, clip.shape)) for clip in recordings.clips]
+    return [score(clip, np.broadcast_to(mean, clip.shape.shape)) for clip in recordings.clips]
 
 
 def summary(scores: list[Score]) -> dict[str, float]:

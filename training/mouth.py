@@ -34,6 +34,7 @@ class Recipe:
     coefficients: int = 16
     dilations: tuple[int, ...] = (1, 2, 1, 2, 1)
     drop: float = 0.25
+    phone_drop: float = 0.15
     frames: int = 64
     batch: int = 16
     steps: int = 250
@@ -191,7 +192,7 @@ def phone_loss(net: MouthNet, lesson: Lesson, augment: Augment) -> Tensor:
 def learn_phones(recipe: Recipe, sentences: list[Spoken], seed: int) -> dict[str, Tensor]:
     """A net that names phones: where every motion net starts from."""
     torch.manual_seed(seed)
-    net, augment = new_net(recipe), Augment(seed)
+    net, augment = new_net(replace(recipe, drop=recipe.phone_drop)), Augment(seed)
     source = Source([(s.mel, s.phones) for s in sentences], recipe, [1.0] * len(sentences), seed)
     apprentice = Apprentice([net], recipe.phone_steps, 1.5 * recipe.rate, recipe)
     for _ in range(recipe.phone_steps):
@@ -267,17 +268,22 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="talking_motion.npz, its json beside it")
     parser.add_argument("-o", "--output", type=Path, default=Path("echomimic/motion/models"))
     parser.add_argument("--crossval", action="store_true", help="print the held-out table instead of writing weights")
+    parser.add_argument("--hold-out", metavar="PREFIX", help="with --crossval: hold out the people so named, at once")
     parser.add_argument("--nets", type=int, default=Recipe.nets)
     parser.add_argument("--steps", type=int, default=Recipe.steps)
     parser.add_argument("--seed", type=int, default=Recipe.seed)
     options = parser.parse_args()
     torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
     recipe = replace(Recipe(), nets=options.nets, steps=options.steps, seed=options.seed)
     recordings = load(options.data)
     if options.crossval:
-        from training.crossval import crossval, table
+        from training.crossval import crossval, mean_pose, summary, table
 
-        print(table(crossval(recipe, recordings, begin(recipe))))
+        people = {clip.person for clip in recordings.clips}
+        group = {person for person in people if options.hold_out and person.startswith(options.hold_out)}
+        print(table(crossval(recipe, recordings, begin(recipe), [group] if group else None)))
+        print(f"a mouth that never moves: lip error {summary(mean_pose(recordings))['error']:.4f}")
         return
     basis = fit_basis(recordings.clips, recordings, recipe.coefficients)
     nets = ensemble(recipe, recordings.clips, recordings, basis, begin(recipe))
