@@ -10,15 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from echomimic.cli import main
+from tests.cli.door import run
 from tests.conftest import FakeEngine
-
-
-def run(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as stopped:
-        main([str(a) for a in arguments])
-        raise SystemExit(0)
-    return int(stopped.value.code or 0)
 
 
 def test_json_result_names_everything(

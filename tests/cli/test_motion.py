@@ -6,16 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from echomimic.cli import main
 from echomimic.media.video import VideoReader
 from echomimic.motion.driver import read_motion
-
-
-def run(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as stopped:
-        main([str(a) for a in arguments])
-        raise SystemExit(0)
-    return int(stopped.value.code or 0)
+from tests.cli.door import run
 
 
 def test_from_speech_to_a_picture_of_it(

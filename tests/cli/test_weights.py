@@ -5,14 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from echomimic.cli import main
-
-
-def run(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as stopped:
-        main([str(a) for a in arguments])
-        raise SystemExit(0)
-    return int(stopped.value.code or 0)
+from tests.cli.door import run
 
 
 def test_list_names_every_file_and_what_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
