@@ -69,5 +69,5 @@ def decode(vae: Autoencoder, latents: Tensor) -> Tensor:
 
 
 def _decode_one(vae: Autoencoder, latent: Tensor) -> Tensor:
-    picture: Tensor = vae.decode(latent).sample
+    picture: Tensor = vae.decode(latent.contiguous(memory_format=torch.channels_last)).sample
     return (picture / 2 + 0.5).clamp(0, 1).float()

@@ -193,3 +193,26 @@ def test_full_size_nets_have_exactly_the_official_parameters() -> None:
     pairs = fixtures.manifest("full/bank_order")["pairs"]
     blocks = {f"{n}.transformer_blocks.0": m.proj_in.in_channels for n, m in denoiser.spatial_transformers()}
     assert blocks == {p["reader"]: p["width"] for p in pairs} == {p["writer"]: p["width"] for p in pairs}
+
+
+def test_bfloat16_stays_close_to_float32() -> None:
+    run = Denoise("v1_denoise_frames12")
+    exact = run.run()
+    run.denoiser.to(torch.bfloat16)
+    run.taps = {name: tap.bfloat16() for name, tap in run.taps.items()}
+    run.latents, run.audio, run.guide = (x.bfloat16() for x in (run.latents, run.audio, run.guide))
+    noise = (run.run().float() - exact).square().mean()
+    peak = exact.abs().max().square()
+    assert 10 * torch.log10(peak / noise) > 45
+
+
+def test_large_latents_in_parts_give_the_same_as_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Denoise("v1_denoise_cfg")
+    at_once = run.run()
+    for module in ("attention", "motion", "unet"):
+        monkeypatch.setattr(f"echomimic.models.{module}.portions", lambda x, count, step: small_portions(count))
+    assert torch.allclose(run.run(), at_once, atol=1e-5)
+
+
+def small_portions(count: int) -> list[slice]:
+    return [slice(i, min(i + 3, count)) for i in range(0, count, 3)]

@@ -1,0 +1,53 @@
+"""The CPU's own forms of linear layers and attention give what PyTorch's do."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from echomimic.models import kernels
+
+
+def error(got: Tensor, exact: Tensor) -> float:
+    """Root mean square of the difference, relative to the exact values."""
+    return float((got.float() - exact).square().mean().sqrt() / exact.square().mean().sqrt())
+
+
+@pytest.mark.parametrize("shape", [(64, 24), (2, 5, 64, 24), (3, 7, 24), (128, 24)])
+def test_linear(shape: tuple[int, ...]) -> None:
+    layer = kernels.Linear(24, 40).requires_grad_(False)
+    x = torch.randn(shape)
+    assert torch.allclose(layer(x), F.linear(x, layer.weight, layer.bias), atol=1e-5)
+    turned = x.transpose(0, -2)
+    assert torch.allclose(layer(turned), F.linear(turned, layer.weight, layer.bias), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("images", "queries", "keys", "width"), [(3, 70, 513, 5), (1, 700, 2048, 40), (2, 33, 700, 16)]
+)
+@pytest.mark.parametrize("scale", [1.0, 4.0])
+def test_blockwise_attention(images: int, queries: int, keys: int, width: int, scale: float) -> None:
+    torch.manual_seed(0)
+    q, k = scale * torch.randn(images, queries, 3 * width), scale * torch.randn(images, keys, 3 * width)
+    v = torch.randn(images, keys, 3 * width)
+    half = [t.bfloat16() for t in (q, k, v)]
+    exact = kernels.attend(*(t.float() for t in half), heads=3)
+    got = kernels.attend(*half, heads=3)
+    heads = [t.unflatten(-1, (3, -1)).transpose(1, 2) for t in half]
+    fused = F.scaled_dot_product_attention(*heads).transpose(1, 2).flatten(2)
+    assert got.shape == exact.shape
+    assert error(got, exact) < max(0.01, 4 * error(fused, exact))
+
+
+def test_logits_far_apart_do_not_overflow() -> None:
+    q = torch.full((1, 64, 8), 100.0, dtype=torch.bfloat16)
+    k = torch.randn(1, 600, 8).bfloat16() * 100
+    assert kernels.attend(q, k, k, heads=1).isfinite().all()
+
+
+def test_portions_cover_everything_once() -> None:
+    x = torch.zeros(1)
+    assert kernels.portions(x, 7, 3) == [slice(0, 3), slice(3, 6), slice(6, 7)]
+    assert kernels.portions(x, 2, 0) == [slice(0, 1), slice(1, 2)]
+    assert kernels.portions(x, 0, 4) == []
+    assert kernels.portions(torch.zeros(1, device="meta"), 7, 3) == [slice(0, 7)]
