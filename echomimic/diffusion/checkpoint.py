@@ -37,6 +37,12 @@ def forget(output: Path | None) -> None:
     """Removes the state once ``output`` is complete."""
     if output is not None:
         path_beside(output).unlink(missing_ok=True)
+        _part(path_beside(output)).unlink(missing_ok=True)
+
+
+def _part(path: Path) -> Path:
+    """Where a state is written before it takes its place."""
+    return path.with_name(f"{path.name}.part")
 
 
 def job_of(conditions: Conditions, guide: str, **further: str) -> dict[str, str]:
@@ -99,7 +105,7 @@ class ResumeFile:
         """Writes the state in place of the last one; False (and a remark) when it cannot be written."""
         tensors = {"latents": saved.latents}
         header = {"job": self.job, "done": saved.done, "scheduler": _packed(saved.scheduler, tensors, "scheduler")}
-        part = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")
+        part = _part(self.path)
         try:
             save_file(tensors, str(part), metadata={key: json.dumps(value) for key, value in header.items()})
             os.replace(part, self.path)

@@ -37,6 +37,8 @@ def load_engine(settings: Settings, report: Report = silent) -> "DiffusionEngine
     scheduler_class(settings.scheduler)
     device = pick_device(settings.device)
     dtype = pick_dtype(settings.dtype, device)
+    if dtype == torch.float16 and device.type == "cpu":
+        report(Progress("note", note="fp16 is many times slower than fp32 on a CPU; dtype auto picks what is fast"))
     files = layouts.find(settings.model, settings.weights, settings.vae)
     with enough_memory(settings, "loading the networks"):
         networks = weights.load(files, dtype, home(settings.offload, device), {"whisper": torch.float32}, report)

@@ -34,11 +34,9 @@ def pick_device(name: str) -> torch.device:
 
 
 def pick_dtype(name: str, device: torch.device) -> torch.dtype:
-    """``auto`` is fp16 on cuda, bf16 on CPUs that compute in it, fp32 elsewhere. fp16 on a CPU is refused."""
+    """``auto`` is fp16 on cuda, bf16 on CPUs that compute in it, fp32 elsewhere."""
     if name == "auto":
         name = {"cuda": "fp16", "cpu": "bf16" if cpu_has_bf16() else "fp32"}.get(device.type, "fp32")
-    if name == "fp16" and device.type == "cpu":
-        raise SettingsError("dtype fp16 is far too slow on a CPU; choose auto, bf16 or fp32")
     return DTYPES[name]
 
 
