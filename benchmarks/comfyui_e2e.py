@@ -202,6 +202,8 @@ def _ending(kind: str, data: dict[str, Any], prompt: str, run: Run) -> bool:
     endings = {"execution_success": "ok", "execution_interrupted": "interrupted", "execution_error": "error"}
     if kind in endings and data.get("prompt_id") == prompt:
         run.status, run.message = endings[kind], data.get("exception_message", "").strip()
+        if data.get("exception_type", "").endswith("WeightsError"):
+            run.status, run.message = "needs weights", run.message.partition(";")[0]
         return True
     return False
 
@@ -279,7 +281,7 @@ async def benchmark(options: argparse.Namespace) -> int:
             for path in sorted((ROOT / "example_workflows").glob(f"{options.only or ''}*.json")):
                 async for cells in measure(server, path, info):
                     print(line(cells), flush=True)
-                    failed |= "ok" not in cells[2] and "interrupted" not in cells[2]
+                    failed |= not cells[2].startswith(("ok", "interrupted", "needs weights"))
         if options.keep:
             shutil.copytree(Path(scratch, "output"), options.keep, dirs_exist_ok=True)
     return int(failed)

@@ -17,7 +17,7 @@ from echomimic.comfy.widgets import settings_options
 from echomimic.conditions import Conditions
 from echomimic.errors import ResourceError, SettingsError, SpeechError
 from echomimic.media.image import Picture
-from echomimic.media.video import open_writer
+from echomimic.media.video import Shape, open_writer
 from echomimic.progress import Report
 from echomimic.request import Settings
 
@@ -55,8 +55,9 @@ def job_settings(base: Settings, widgets: Mapping[str, Any]) -> Settings:
 
 def render(job: Conditions, model: Model, save: bool, report: Report) -> Rendered:
     """All frames of the job; with ``save`` they are written to the output folder as they come."""
-    model.ready()
     shape = flow.video_shape(job)
+    _check_room(shape)
+    model.ready()
     with contextlib.ExitStack() as stack:
         frames: Iterator[Picture] = stack.enter_context(contextlib.closing(flow.render(job, model.engine, report)))
         if not save:
@@ -64,6 +65,19 @@ def render(job: Conditions, model: Model, save: bool, report: Report) -> Rendere
         file, subfolder = folders.output_file(shape.width, shape.height)
         writer = stack.enter_context(open_writer(file, shape, job.speech))
         return Rendered(values.image_of(_written(frames, writer), shape.frames), file, subfolder)
+
+
+def _check_room(shape: Shape) -> None:
+    """Raises :class:`ResourceError` when the frames, as an IMAGE, will not fit into main memory."""
+    import comfy.model_management as management
+
+    wanted = shape.frames * shape.height * shape.width * 3 * 4
+    free = management.get_free_memory(torch.device("cpu"))
+    if wanted > free:
+        raise ResourceError(
+            f"{shape.frames} frames of {shape.width}x{shape.height} take {wanted / 1e9:.1f} GB of memory, but "
+            f"{free / 1e9:.1f} GB are free; lower length, width or height, or use the echomimic command, which streams"
+        )
 
 
 def _written(frames: Iterator[Picture], writer: Any) -> Iterator[Picture]:

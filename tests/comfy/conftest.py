@@ -30,6 +30,7 @@ class Server:
     freed: list[int] = field(default_factory=list)
     interrupt_after: int | None = None
     checks: int = 0
+    memory: float = 1e12
 
     def check(self) -> None:
         self.checks += 1
@@ -163,6 +164,7 @@ def comfy(server: Server) -> dict[str, ModuleType]:
         "should_use_fp16": lambda device: False,
         "should_use_bf16": lambda device: False,
         "load_models_gpu": lambda models, **_: server.loaded.append(models),
+        "get_free_memory": lambda device: server.memory,
         "free_memory": lambda size, device: server.freed.append(size),
     }.items():
         setattr(management, name, member)

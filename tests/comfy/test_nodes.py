@@ -161,6 +161,14 @@ def test_the_server_manages_the_networks(
     assert [type(n) for n in patcher.model.children()] == [torch.nn.Sequential]
 
 
+def test_more_frames_than_memory_are_refused(
+    nodes: ModuleType, image: Any, audio: Any, model: Any, server: Server
+) -> None:
+    server.memory = 1e6
+    with pytest.raises(ResourceError, match=r"10 frames of 128x128 take 0\.0 GB .* lower length"):
+        sample(nodes, image, audio, model)
+
+
 def test_an_interruption_lands_inside_a_network(
     nodes: ModuleType, server: Server, installed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
