@@ -18,7 +18,7 @@ from echomimic.faces.geometry import (
 from echomimic.motion.performance import Performance
 from echomimic.preview.field import PIVOT, Stance
 from echomimic.preview.lips import Lips, make_lips
-from echomimic.preview.mesh import Array, Mesh
+from echomimic.preview.mesh import LOWER_LIP_BETWEEN, UPPER_LIP_BETWEEN, Array, Mesh, smoothstep
 
 ROTATION_LIMIT = 0.32
 """Rotations are eased towards this many radians: beyond, one photo has nothing to show."""
@@ -32,11 +32,6 @@ BROAD = 0.60
 
 _NOSE_BRIDGE = 168
 _LIPS = tuple(dict.fromkeys(UPPER_LIP_INNER + LOWER_LIP_INNER + UPPER_LIP_OUTER + LOWER_LIP_OUTER))
-_FOLLOW_LOWER = (
-    (0.6, (18, 83, 313, 200, 201, 421, 199, 208, 428, 182, 406)),
-    (0.5, (152, 175, 148, 377, 171, 396, 176, 400)),
-)
-_FOLLOW_UPPER = ((0.2, (164, 167, 393, 165, 391, 2)),)
 
 
 @dataclass(frozen=True)
@@ -113,15 +108,42 @@ def _closing(mesh: Mesh) -> Array:
         middle = 0.55 * points[upper] + 0.45 * points[lower]
         closing[upper], closing[lower] = middle - points[upper], middle - points[lower]
     for outer, inner, share in (
-        (UPPER_LIP_OUTER, UPPER_LIP_INNER, 0.75),
-        (LOWER_LIP_OUTER, LOWER_LIP_INNER, 0.85),
+        (UPPER_LIP_OUTER, UPPER_LIP_INNER, 0.92),
+        (LOWER_LIP_OUTER, LOWER_LIP_INNER, 0.92),
     ):
         for a, b in zip(outer[1:-1], inner[1:-1], strict=True):
             closing[a] = closing[b] * share
-    for followers, leader in ((_FOLLOW_UPPER, UPPER_LIP_INNER[5]), (_FOLLOW_LOWER, LOWER_LIP_INNER[5])):
-        for share, ids in followers:
-            closing[list(ids)] = closing[leader] * share
+    for outer, inner, rows in (
+        (UPPER_LIP_OUTER, UPPER_LIP_INNER, UPPER_LIP_BETWEEN),
+        (LOWER_LIP_OUTER, LOWER_LIP_INNER, LOWER_LIP_BETWEEN),
+    ):
+        for share, row in zip((1 / 3, 2 / 3), rows, strict=True):
+            closing[list(row)] = (1 - share) * closing[list(outer)] + share * closing[list(inner)]
+    down = _below_corners(mesh)
+    _drag_skin(mesh, closing, UPPER_LIP_OUTER, down < 0, 0.17)
+    _drag_skin(mesh, closing, LOWER_LIP_OUTER, down > 0, 0.34)
     return closing + _unsmiled(mesh)
+
+
+def _below_corners(mesh: Mesh) -> Array:
+    """(468,) how far each point lies below the line through the corners of the mouth, pixels; lips count as on it."""
+    first, last = mesh.points[list(MOUTH_CORNERS), :2]
+    across = (last - first) / max(float(np.linalg.norm(last - first)), 1e-6)
+    below: Array = (mesh.points[:MESH_POINTS, :2] - (first + last) / 2) @ np.array([-across[1], across[0]])
+    below[list(_LIPS)] = 0
+    for row in UPPER_LIP_BETWEEN + LOWER_LIP_BETWEEN:
+        below[list(row)] = 0
+    return below
+
+
+def _drag_skin(mesh: Mesh, closing: Array, lip: tuple[int, ...], side: Array, reach: float) -> None:
+    """The skin beside a lip goes with it, less and less up to `reach` units away: no edge of a lip may smear."""
+    points, ids = mesh.points[:, :2], np.flatnonzero(side)
+    apart = np.linalg.norm(points[ids, None] - points[None, list(lip)], axis=2) / mesh.unit
+    near = apart.min(1, keepdims=True)
+    weight = np.exp(-(apart**2 - near**2) / (2 * 0.06**2))
+    moved = (weight @ closing[list(lip)]) / weight.sum(1, keepdims=True)
+    closing[ids] = moved * (1 - smoothstep(near, 0.0, reach))
 
 
 def _unsmiled(mesh: Mesh) -> Array:

@@ -15,7 +15,7 @@ from echomimic.faces.geometry import (
     UPPER_LIP_INNER,
     UPPER_LIP_OUTER,
 )
-from echomimic.preview.mesh import Array, Mesh
+from echomimic.preview.mesh import LOWER_LIP_BETWEEN, UPPER_LIP_BETWEEN, Array, Mesh
 
 WIDE_OPEN = 0.30
 """From this gap on, in units, opening is eased …"""
@@ -74,12 +74,17 @@ class Lips:
 
     def _keep_thickness(self, skin: Array) -> None:
         points = self.mesh.points[:, :2]
-        for outer, inner, sign in ((UPPER_LIP_OUTER, UPPER_LIP_INNER, 1.0), (LOWER_LIP_OUTER, LOWER_LIP_INNER, -1.0)):
+        for outer, inner, rows, sign in (
+            (UPPER_LIP_OUTER, UPPER_LIP_INNER, UPPER_LIP_BETWEEN, 1.0),
+            (LOWER_LIP_OUTER, LOWER_LIP_INNER, LOWER_LIP_BETWEEN, -1.0),
+        ):
             rim, edge = list(outer[1:-1]), list(inner[1:-1])
             own = (points[edge] - points[rim]) @ self.down * sign
             now = own + (skin[edge] - skin[rim]) @ self.down * sign
             lack = np.maximum(0.0, np.minimum(THINNEST * own, own) - now)
             skin[edge] += (lack * sign)[:, None] * self.down
+            for share, row in zip((1 / 3, 2 / 3), rows, strict=True):
+                skin[list(row[1:-1])] += (share * lack * sign)[:, None] * self.down
 
     def _take_chin_along(self, skin: Array) -> None:
         least = (skin[list(MOUTH_CORNERS)] @ self.down - self.corner_slack).max(1)
@@ -96,8 +101,10 @@ class Lips:
         skin[upper] -= back
         skin[lower] += back
         if whole:
-            skin[list(UPPER_LIP_OUTER[1:-1])] -= back[1:-1]
-            skin[list(LOWER_LIP_OUTER[1:-1])] += back[1:-1]
+            for row in (UPPER_LIP_OUTER, *UPPER_LIP_BETWEEN):
+                skin[list(row[1:-1])] -= back[1:-1]
+            for row in (LOWER_LIP_OUTER, *LOWER_LIP_BETWEEN):
+                skin[list(row[1:-1])] += back[1:-1]
 
 
 def make_lips(mesh: Mesh) -> Lips:
@@ -108,7 +115,10 @@ def make_lips(mesh: Mesh) -> Lips:
     lip = points[list(LOWER_LIP_OUTER[1:-1])]
     depth = (points - points[[61, 291]].mean(0)) @ down
     free = np.ones(MESH_POINTS, bool)
-    free[list(UPPER_LIP_INNER + UPPER_LIP_OUTER + LOWER_LIP_INNER + LOWER_LIP_OUTER)] = False
+    for row in (UPPER_LIP_INNER, UPPER_LIP_OUTER, *UPPER_LIP_BETWEEN, LOWER_LIP_INNER, LOWER_LIP_OUTER):
+        free[list(row)] = False
+    for row in LOWER_LIP_BETWEEN:
+        free[list(row)] = False
     below = np.flatnonzero(free & (depth > 0.02 * mesh.unit))
     slack = SQUEEZE * np.linalg.norm(points[below, None] - lip[None], axis=2)
     corner_slack = SHEAR * np.linalg.norm(points[:, None] - points[None, list(MOUTH_CORNERS)], axis=2)

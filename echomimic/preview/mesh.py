@@ -35,6 +35,16 @@ Array: TypeAlias = NDArray[Any]
 """float32 unless said otherwise."""
 Indices: TypeAlias = NDArray[np.int32]
 
+UPPER_LIP_BETWEEN = (
+    (76, 184, 74, 73, 72, 11, 302, 303, 304, 408, 306),
+    (62, 183, 42, 41, 38, 12, 268, 271, 272, 407, 292),
+)
+LOWER_LIP_BETWEEN = (
+    (76, 77, 90, 180, 85, 16, 315, 404, 320, 307, 306),
+    (62, 96, 89, 179, 86, 15, 316, 403, 319, 325, 292),
+)
+"""The rows of points between a lip's outer and inner contour, at a third and two thirds of its height."""
+
 _RINGS = (0.08, 0.20, 0.36, 0.58)
 """How far the rings of skin outside the face outline lie from it, in units."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from echomimic.faces.geometry import LOWER_LIP_INNER, LOWER_LIP_OUTER, MOUTH_CORNERS, UPPER_LIP_INNER, UPPER_LIP_OUTER
+from echomimic.faces.geometry import LOWER_LIP_INNER, LOWER_LIP_OUTER, UPPER_LIP_INNER, UPPER_LIP_OUTER
 from echomimic.preview.acting import Acting, is_open
 from echomimic.preview.curves import feather, polygon_mask, smooth_curve
 from echomimic.preview.field import Field
@@ -177,48 +177,3 @@ def _extended(line: Array, reach: float) -> Array:
     """A lip line continued straight beyond its ends by `reach` of its length."""
     ahead = (line[-1] - line[0]) * reach
     return np.concatenate([line[:1] - ahead, line, line[-1:] + ahead]).astype(np.float32)
-
-
-def prepared(points: Array, picture: Pixels) -> Array:
-    """(478, 3) the points with the lip line laid where the photo shows it. picture: (H, W, 3) at the frame's size."""
-    points = points.copy()
-    width = float(np.linalg.norm(points[MOUTH_CORNERS[0], :2] - points[MOUTH_CORNERS[1], :2]))
-    unit = float(np.linalg.norm(points[33, :2] - points[263, :2]))
-    for inner, outer in ((UPPER_LIP_INNER[0], MOUTH_CORNERS[0]), (UPPER_LIP_INNER[-1], MOUTH_CORNERS[1])):
-        # The lips part almost up to the corner, further than the mesh has it.
-        points[inner] += 0.5 * (points[outer] - points[inner])
-    gap = np.linalg.norm(points[list(UPPER_LIP_INNER), :2] - points[list(LOWER_LIP_INNER), :2], axis=1).max()
-    if gap > 0.035 * unit:
-        _widen(points, 0.022 * width + 0.4, 0.030 * width + 0.4)
-    else:
-        _snap(points, picture, width)
-    return points
-
-
-def _widen(points: Array, above: float, below: float) -> None:
-    """Pushes an open mouth's inner contour outwards, so that no tooth sticks to a lip."""
-    for a, b in zip(UPPER_LIP_INNER[1:-1], LOWER_LIP_INNER[1:-1], strict=True):
-        apart = points[b, :2] - points[a, :2]
-        apart = apart / (np.linalg.norm(apart) + 1e-6)
-        points[a, :2] -= above * apart
-        points[b, :2] += below * apart
-
-
-def _snap(points: Array, picture: Pixels, width: float) -> None:
-    """Moves the line of closed lips onto the dark line between them, by a smooth curve through the darkest places."""
-    grey: Array = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    grey = cv2.GaussianBlur(grey, (0, 0), max(0.6, width * 0.008))
-    line = 0.5 * (points[list(UPPER_LIP_INNER), :2] + points[list(LOWER_LIP_INNER), :2])
-    across = (line[-1] - line[0]) / max(float(np.linalg.norm(line[-1] - line[0])), 1e-6)
-    down = np.array([-across[1], across[0]], np.float32)
-    reach = np.linspace(-0.055, 0.055, 45, dtype=np.float32) * width
-    probes = (line[1:-1, None] + reach[None, :, None] * down).astype(np.float32)
-    seen = remap(grey, probes)
-    cost = seen + 0.315 * (reach / (0.055 * width)) ** 2 * np.ptp(seen, axis=1, keepdims=True)
-    best = cost.argmin(1)
-    depth = np.maximum(1e-3, np.median(seen, 1) - seen[np.arange(len(best)), best])
-    x = np.linspace(-1, 1, len(best))
-    shift = np.polyval(np.polyfit(x, reach[best], 2, w=np.sqrt(depth)), x)
-    for a, b, by in zip(UPPER_LIP_INNER[1:-1], LOWER_LIP_INNER[1:-1], shift, strict=True):
-        points[a, :2] += down * by
-        points[b, :2] += down * by

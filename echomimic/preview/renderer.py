@@ -13,8 +13,9 @@ from echomimic.preview.eyes import make_eyes
 from echomimic.preview.field import frame_field
 from echomimic.preview.folds import make_folds
 from echomimic.preview.layers import resized_float, split
+from echomimic.preview.lip_line import prepared
 from echomimic.preview.mesh import Array, build_mesh
-from echomimic.preview.mouth import make_mouth, prepared
+from echomimic.preview.mouth import make_mouth
 from echomimic.preview.warp import Pixels, Texture, invert, make_texture, remap, resized
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from echomimic.faces import geometry as g
 from echomimic.faces.detect import Face
 from echomimic.motion.performance import Performance, still
+from echomimic.preview.mesh import LOWER_LIP_BETWEEN
 from echomimic.preview.renderer import PreviewRenderer
 
 Array = NDArray[np.float32]
@@ -75,7 +76,8 @@ def jaw_drop() -> Array:
     """(1, 468, 3) a basis of one: the mouth opens by 0.2 units at coefficient 1."""
     face = g.canonical_face()
     basis = np.zeros((1, 468, 3), np.float32)
-    lower = list(g.LOWER_LIP_INNER[1:-1] + g.LOWER_LIP_OUTER[1:-1])
+    rows = (g.LOWER_LIP_INNER, g.LOWER_LIP_OUTER, *LOWER_LIP_BETWEEN)
+    lower = [point for row in rows for point in row[1:-1]]
     middle = 1 - (np.abs(face[lower, 0]) / 0.3) ** 2
     basis[0, lower, 1] = -0.2 * np.clip(middle, 0, 1)
     chin = face[:, 1] < face[17, 1] - 0.02

@@ -7,7 +7,7 @@ from echomimic.faces import geometry as g
 from echomimic.preview.acting import make_actor
 from echomimic.preview.layers import split
 from echomimic.preview.lips import THINNEST
-from echomimic.preview.mesh import Grid, build_mesh, hold
+from echomimic.preview.mesh import LOWER_LIP_BETWEEN, UPPER_LIP_BETWEEN, Grid, build_mesh, hold
 from echomimic.preview.warp import invert, node_numbers, remap
 from tests.preview.portrait import draw, play
 
@@ -77,3 +77,17 @@ def test_an_open_photo_closes_to_speak_and_relaxes_in_silence():
     assert nearly.talking > 0.5
     assert nearly.skin[14, 1] < -1, "the lips come together between the openings"
     assert actor.act(speaking, 40).talking == 0
+
+
+def test_a_closing_lip_moves_as_a_whole():
+    actor = make_actor(build_mesh(draw(smile=True).face.points))
+    for outer, inner, rows in (
+        (g.UPPER_LIP_OUTER, g.UPPER_LIP_INNER, UPPER_LIP_BETWEEN),
+        (g.LOWER_LIP_OUTER, g.LOWER_LIP_INNER, LOWER_LIP_BETWEEN),
+    ):
+        rim, edge = (np.abs(actor.closing[list(ids[3:-3]), 1]) for ids in (outer, inner))
+        assert edge.min() > 0.5
+        for row in rows:
+            between = np.abs(actor.closing[list(row[3:-3]), 1])
+            assert (between >= np.minimum(rim, edge) - 1e-3).all()
+            assert (between <= np.maximum(rim, edge) + 1e-3).all()
