@@ -4,6 +4,7 @@ from collections.abc import Generator
 from typing import Protocol
 
 from echomimic.conditions import Conditions
+from echomimic.errors import ResourceError
 from echomimic.media.image import Picture
 from echomimic.progress import Report, silent
 from echomimic.request import Settings
@@ -25,11 +26,14 @@ class Engine(Protocol):
 
 
 def load(settings: Settings, report: Report = silent) -> Engine:
-    """The engine for ``settings.model``; raises :class:`WeightsError` when its files are missing."""
+    """The engine for ``settings.model``; raises :class:`WeightsError` or :class:`ResourceError` when it is not here."""
     if settings.variant.engine == "preview":
         from echomimic.preview.engine import PreviewEngine
 
         return PreviewEngine()
-    from echomimic.diffusion.engine import load_engine
-
+    try:
+        from echomimic.diffusion.engine import load_engine
+    except ImportError as error:
+        remedy = 'run: pip install "echomimic-studio[diffusion]"'
+        raise ResourceError(f"{settings.model} needs packages that are missing ({error.name}); {remedy}") from None
     return load_engine(settings, report)

@@ -105,9 +105,18 @@ class Speech:
             yield from _decode(container, _sound_stream(container, self._source))
 
 
-def _container(path: Path) -> "av.container.InputContainer":
+def open_media(path: Path) -> "av.container.InputContainer":
+    """The file opened by FFmpeg, whatever the encoding of its tags."""
     try:
         return av.open(str(path))
+    except UnicodeDecodeError:
+        # PyAV before 19 stops at tags that are not UTF-8 unless told otherwise; from 19 on it has no such option
+        return av.open(str(path), metadata_errors="ignore")  # type: ignore[call-overload, no-any-return, unused-ignore]
+
+
+def _container(path: Path) -> "av.container.InputContainer":
+    try:
+        return open_media(path)
     except (av.FFmpegError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise SpeechError(f"{path} is not a sound file this program reads ({reason}); save it as WAV or MP3") from None

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from echomimic.errors import DriverError, OutputError
-from echomimic.media.audio import Speech
+from echomimic.media.audio import Speech, open_media
 from echomimic.media.image import Picture
 
 BT709 = 1
@@ -311,7 +311,7 @@ class VideoReader:
 
     def _open(self) -> "av.container.InputContainer":
         try:
-            container = av.open(str(self.path))
+            container = open_media(self.path)
         except (av.FFmpegError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise DriverError(f"{self.path} is not a video this program reads ({reason}); convert it to mp4") from None

@@ -103,3 +103,12 @@ def test_picture_without_sound_track(tmp_path: Path) -> None:
         container.mux(stream.encode(None))
     with pytest.raises(SpeechError, match="no sound track"):
         Speech.open(tmp_path / "mute.mp4")
+
+
+def test_tags_in_an_old_encoding_do_not_matter(tmp_path: Path) -> None:
+    path = write_sound(tmp_path / "s.wav", "pcm_s16le", 16000, 1)
+    tag = b"INAM" + (6).to_bytes(4, "little") + b"M\xfcller"
+    info = b"LIST" + (4 + len(tag)).to_bytes(4, "little") + b"INFO" + tag
+    data = path.read_bytes() + info
+    path.write_bytes(data[:4] + (len(data) - 8).to_bytes(4, "little") + data[8:])
+    assert Speech.open(path).samples == 16000
