@@ -9,16 +9,19 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from echomimic.conditions import Conditions
 from echomimic.errors import NoFaceError
 from echomimic.faces.detect import Face
+from echomimic.media.image import resize
 from echomimic.motion.performance import Performance
 from echomimic.preview.acts import performance_for
 from echomimic.preview.renderer import PreviewRenderer
 from echomimic.preview.warp import Pixels
 from echomimic.progress import Progress, Report, silent
 
+MASK_SIDE = 2048
 THREADS = 2
 AHEAD = 4
 """Frames in flight: enough to keep the threads busy, few enough to keep memory flat."""
@@ -42,14 +45,23 @@ class PreviewEngine:
 
 def renderer_for(conditions: Conditions) -> PreviewRenderer:
     """The portrait of ``conditions``, ready to render."""
-    from echomimic.faces.segment import person_mask
-
     if conditions.face is None:
         raise NoFaceError("the preview needs a face; use a picture that shows one clearly, from the front")
-    frame = conditions.frame
-    mask = person_mask(conditions.picture, conditions.face.points)[frame.top : frame.bottom, frame.left : frame.right]
-    face = moved(conditions.face, -frame.left, -frame.top)
+    frame, face = conditions.frame, moved(conditions.face, -conditions.frame.left, -conditions.frame.top)
+    mask = mask_for(conditions, conditions.face)
     return PreviewRenderer(frame.cut(conditions.picture), face, mask, frame.width, frame.height)
+
+
+def mask_for(conditions: Conditions, face: Face) -> NDArray[np.float32]:
+    """Where the person is in the shown part, (h, w) 0…1; finer than ``MASK_SIDE`` a large picture is not looked at."""
+    from echomimic.faces.segment import person_mask
+
+    picture, frame = conditions.picture, conditions.frame
+    scale = min(1.0, MASK_SIDE / max(picture.shape[:2]))
+    small = resize(picture, round(picture.shape[1] * scale), round(picture.shape[0] * scale))
+    mask = person_mask(small, face.points * np.float32(scale))
+    top, bottom, left, right = (round(edge * scale) for edge in (frame.top, frame.bottom, frame.left, frame.right))
+    return mask[top:bottom, left:right]
 
 
 def moved(face: Face, x: float, y: float) -> Face:
