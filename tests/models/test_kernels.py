@@ -44,7 +44,7 @@ def test_logits_far_apart_do_not_overflow(winner: int) -> None:
     q, v = torch.full((1, 64, 8), 10.0, dtype=torch.bfloat16), torch.randn(1, 600, 8).bfloat16()
     k = torch.zeros(1, 600, 8, dtype=torch.bfloat16)
     k[:, winner] = 10.0
-    assert torch.equal(kernels.attend(q, k, v, heads=1), v[:, winner : winner + 1].expand(1, 64, 8))
+    assert torch.allclose(kernels.attend(q, k, v, heads=1), v[:, winner : winner + 1], rtol=0.01)
 
 
 def test_portions_cover_everything_once() -> None:
