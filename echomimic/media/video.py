@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -58,6 +59,8 @@ def check_output(path: Path, overwrite: bool) -> None:
     if path.suffix and path.suffix.lower() not in CONTAINERS:
         names = ", ".join(CONTAINERS)
         raise OutputError(f"{path}: {path.suffix} is not written; name it {names}, or a folder for an image sequence")
+    if not path.suffix and path.is_file():
+        raise OutputError(f"{path} is a file without a suffix; name a video .mp4 or .webm, or a folder for images")
     if not path.suffix and path.is_dir() and not _is_sequence(path):
         raise OutputError(f"{path} is not an image sequence of this program; choose another folder")
     if path.suffix and path.is_dir():
@@ -67,6 +70,8 @@ def check_output(path: Path, overwrite: bool) -> None:
 
 def check_file(path: Path, overwrite: bool) -> None:
     """Raises :class:`OutputError` when ``path`` exists (and is not to be replaced) or its folder takes no files."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OutputError(f"{path} is a device, not a file; choose another name")
     if path.exists() and not overwrite:
         raise OutputError(f"{path} exists; choose another name, or give --overwrite to replace it")
     if not path.parent.is_dir():
@@ -83,7 +88,7 @@ def _try_writing(folder: Path) -> None:
 
 
 def _is_sequence(folder: Path) -> bool:
-    return folder.is_dir() and all(p.suffix == ".png" or p.name == "sound.wav" for p in folder.iterdir())
+    return folder.is_dir() and all(re.fullmatch(r"\d{6}\.png|sound\.wav", p.name) for p in folder.iterdir())
 
 
 def open_writer(path: Path, shape: Shape, sound: Speech | None, overwrite: bool = False) -> Writer:

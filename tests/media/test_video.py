@@ -1,6 +1,7 @@
 """Video out: whole or not at all, frames and sound aligned, tagged. Video in: every frame, upright, steady rate."""
 
 import errno
+import os
 from pathlib import Path
 
 import av
@@ -115,8 +116,15 @@ def test_outputs_that_cannot_be_written(tmp_path: Path) -> None:
             check_output(tmp_path / name, overwrite=False)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
-    with pytest.raises(OutputError, match="not an image sequence"):
-        check_output(tmp_path / "mine", overwrite=True)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "holiday.png").write_text("sun")
+    (tmp_path / "plain").write_text("mine")
+    for name, says in {"mine": "not an image sequence", "photos": "not an image sequence", "plain": "a file"}.items():
+        with pytest.raises(OutputError, match=says):
+            check_output(tmp_path / name, overwrite=True)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OutputError, match="device"):
+        check_output(tmp_path / "pipe", overwrite=True)
 
 
 def test_not_a_video(tmp_path: Path) -> None:
