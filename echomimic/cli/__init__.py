@@ -50,8 +50,9 @@ def main(arguments: list[str] | None = None) -> None:
     except EchoMimicError as error:
         click.secho(f"error: {error}", fg="red", err=True)
         sys.exit(2)
-    except (KeyboardInterrupt, click.Abort):
-        click.secho("interrupted; nothing half-written was left behind", fg="yellow", err=True)
+    except (KeyboardInterrupt, click.Abort) as stop:
+        told = str(stop.__cause__ or stop) or "nothing half-written was left behind"
+        click.secho(f"interrupted; {told}", fg="yellow", err=True)
         sys.exit(130)
     except MemoryError:
         click.secho("error: out of memory; lower --size, or close other programs", fg="red", err=True)
