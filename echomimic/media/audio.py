@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from echomimic.errors import SpeechError
+from echomimic.media.files import check_readable
 
 RATE = 16000
 """Samples per second that every engine listens to."""
@@ -44,14 +45,17 @@ class Speech:
     def open(cls, path: Path | str) -> "Speech":
         """Decodes a sound file, or the sound of a video, once. Raises :class:`SpeechError`."""
         path = Path(path)
-        if not path.exists():
-            raise SpeechError(f"{path}: no such file; give the path of a sound file (wav, mp3, m4a, flac, ogg, …)")
-        if path.is_dir():
-            raise SpeechError(f"{path} is a folder; give the path of a sound file")
+        check_readable(path, SpeechError, "a sound file (wav, mp3, m4a, flac, ogg, …)")
+        if not path.is_file():
+            raise SpeechError(f"{path} is a pipe or a device, but the sound is read twice; save it to a file first")
         with _container(path) as container:
             stream = _sound_stream(container, path)
             rate, channels = stream.codec_context.sample_rate, stream.codec_context.channels
-            mono = _spool(_decode(container, stream))
+            try:
+                mono = _spool(_decode(container, stream))
+            except av.FFmpegError as error:
+                reason = f"{channels} channels at {rate} Hz: {error.strerror}"
+                raise SpeechError(f"{path} cannot be converted ({reason}); save it as a stereo WAV") from None
         return cls._checked(str(path), rate or RATE, channels or 1, mono, path)
 
     @classmethod
@@ -106,12 +110,13 @@ class Speech:
 
 
 def open_media(path: Path) -> "av.container.InputContainer":
-    """The file opened by FFmpeg, whatever the encoding of its tags."""
+    """The file opened by FFmpeg, whatever the encoding of its tags and whatever is in its name."""
+    name = str(path.absolute())  # a relative ``a:b.wav`` would be taken for the protocol ``a``
     try:
-        return av.open(str(path))
+        return av.open(name)
     except UnicodeDecodeError:
         # PyAV before 19 stops at tags that are not UTF-8 unless told otherwise; from 19 on it has no such option
-        return av.open(str(path), metadata_errors="ignore")  # type: ignore[call-overload, no-any-return, unused-ignore]
+        return av.open(name, metadata_errors="ignore")  # type: ignore[call-overload, no-any-return, unused-ignore]
 
 
 def _container(path: Path) -> "av.container.InputContainer":
@@ -145,6 +150,26 @@ def _decode(container: "av.container.InputContainer", stream: "av.audio.AudioStr
             yield frame
 
 
+class Resampler:
+    """An ``av.AudioResampler`` for sound whose rate or channels may change midway, as in joined mp3 files."""
+
+    def __init__(self, format: str, layout: str, rate: int) -> None:
+        self._to = (format, layout, rate)
+        self._from: tuple[str, str, int] | None = None
+        self._inner = av.AudioResampler(*self._to)
+
+    def resample(self, frame: av.AudioFrame | None) -> list[av.AudioFrame]:
+        """What is ready after ``frame``; None asks for the rest."""
+        done: list[av.AudioFrame] = []
+        if frame is not None:
+            kind = (frame.format.name, frame.layout.name, frame.sample_rate)
+            if self._from not in (None, kind):
+                done = self._inner.resample(None)
+                self._inner = av.AudioResampler(*self._to)
+            self._from = kind
+        return done + self._inner.resample(frame)
+
+
 def _frames_of(wave: npt.NDArray[np.float32], rate: int) -> Iterator[av.AudioFrame]:
     layout = "mono" if wave.shape[0] == 1 else "stereo"
     for start in range(0, wave.shape[1], rate):
@@ -156,7 +181,7 @@ def _frames_of(wave: npt.NDArray[np.float32], rate: int) -> Iterator[av.AudioFra
 
 def _spool(frames: Iterator[av.AudioFrame]) -> npt.NDArray[np.int16]:
     """16 kHz mono 16-bit samples in an unnamed temporary file, seen as one array."""
-    resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
+    resampler = Resampler("s16", "mono", RATE)
     with tempfile.TemporaryFile() as file:
         for frame in frames:
             for piece in resampler.resample(frame):

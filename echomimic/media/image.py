@@ -8,6 +8,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from echomimic.errors import PictureError
+from echomimic.media.files import check_readable
 
 Picture = npt.NDArray[np.uint8]
 SMALLEST, LARGEST = 64, 8000
@@ -40,10 +41,7 @@ def _check_size(width: int, height: int, name: str) -> None:
 
 
 def _read_file(path: Path) -> Picture:
-    if not path.exists():
-        raise PictureError(f"{path}: no such file; give the path of a picture ({FORMATS})")
-    if path.is_dir():
-        raise PictureError(f"{path} is a folder; give the path of a picture ({FORMATS})")
+    check_readable(path, PictureError, f"a picture ({FORMATS})")
     try:
         with Image.open(path) as image:
             _check_size(image.width, image.height, str(path))

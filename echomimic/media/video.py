@@ -20,7 +20,8 @@ import numpy as np
 from PIL import Image
 
 from echomimic.errors import DriverError, OutputError
-from echomimic.media.audio import Speech, open_media
+from echomimic.media.audio import Resampler, Speech, open_media
+from echomimic.media.files import check_readable
 from echomimic.media.image import Picture
 
 BT709 = 1
@@ -217,7 +218,7 @@ class SoundTrack:
         self._container = container
         self._stream = cast("av.AudioStream", container.add_stream(codec, rate=rate, layout=self._layout))
         self._stream.bit_rate = 96_000 if self._layout == "mono" else 160_000
-        self._resampler = av.AudioResampler(format="fltp", layout=self._layout, rate=rate)
+        self._resampler = Resampler("fltp", self._layout, rate)
         self._frames = speech.sound()
         self._rate, self._sent = rate, 0
         differs = abs(speech.seconds - shape.seconds) > 0.5 / shape.fps + 1e-6
@@ -244,6 +245,9 @@ class SoundTrack:
                 frame = self._cut(frame, self._limit - self._sent)
             if frame.samples == 0:
                 return
+            wave = frame.to_ndarray()
+            if not np.isfinite(wave).all():
+                frame = self._frame(np.nan_to_num(wave, posinf=0.0, neginf=0.0))
             frame.pts, frame.time_base = self._sent, Fraction(1, self._rate)
             self._sent += frame.samples
             self._container.mux(self._stream.encode(frame))
@@ -302,8 +306,7 @@ class VideoReader:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        if not self.path.is_file():
-            raise DriverError(f"{path}: no such file; give the path of a video")
+        check_readable(self.path, DriverError, "a video")
         with self._open() as container:
             stream = container.streams.video[0]
             self.fps = float(stream.average_rate or stream.guessed_rate or 25)

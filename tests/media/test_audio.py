@@ -1,5 +1,6 @@
 """Speech: any container and rate is heard the same; what cannot be heard is refused."""
 
+import os
 import wave
 from fractions import Fraction
 from pathlib import Path
@@ -112,3 +113,34 @@ def test_tags_in_an_old_encoding_do_not_matter(tmp_path: Path) -> None:
     data = path.read_bytes() + info
     path.write_bytes(data[:4] + (len(data) - 8).to_bytes(4, "little") + data[8:])
     assert Speech.open(path).samples == 16000
+
+
+@pytest.mark.parametrize("name", ["a:b.wav", "100%d.wav", "-i.wav", "a b ü 口.wav"])
+def test_any_file_name_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    write_sound(tmp_path / "s.wav", "pcm_s16le", 16000, 1).rename(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    assert Speech.open(name).samples == 16000
+
+
+def test_joined_files_of_different_rates_are_heard_to_the_end(tmp_path: Path) -> None:
+    first = write_sound(tmp_path / "a.mp3", "libmp3lame", 44100, 2).read_bytes()
+    (tmp_path / "ab.mp3").write_bytes(first + write_sound(tmp_path / "b.mp3", "libmp3lame", 16000, 1).read_bytes())
+    speech = Speech.open(tmp_path / "ab.mp3")
+    assert 1.9 < speech.seconds < 2.3
+    assert np.abs(speech.read(speech.samples - 4000, speech.samples)).max() > 0.2
+
+
+def test_too_many_channels_are_refused_by_name(tmp_path: Path) -> None:
+    with wave.open(str(tmp_path / "many.wav"), "wb") as file:
+        file.setnchannels(17)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes(bytes(17 * 2 * RATE))
+    with pytest.raises(SpeechError, match=r"many\.wav cannot be converted .17 channels.*stereo WAV"):
+        Speech.open(tmp_path / "many.wav")
+
+
+def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.wav")
+    with pytest.raises(SpeechError, match=r"pipe.*save it to a file"):
+        Speech.open(tmp_path / "pipe.wav")

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import struct
 from pathlib import Path
 
 import av
@@ -133,3 +134,15 @@ def test_not_a_video(tmp_path: Path) -> None:
         VideoReader(tmp_path / "v.mp4")
     with pytest.raises(DriverError, match="no such file"):
         VideoReader(tmp_path / "w.mp4")
+
+
+def test_samples_that_are_no_numbers_become_silence(tmp_path: Path) -> None:
+    wave = np.full(16000, 0.2, np.float32)
+    wave[[100, 200]] = np.nan, np.inf
+    data = wave.astype("<f4").tobytes()
+    head = struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + len(data), b"WAVE", b"fmt ", 16, 3, 1, 48000, 192000, 4, 32, b"data", len(data))  # fmt: skip # noqa: E501
+    (tmp_path / "s.wav").write_bytes(head + data)
+    path = write(tmp_path / "v.mp4", Speech.open(tmp_path / "s.wav"), 8)
+    with av.open(str(path)) as container:
+        sounds = [frame.to_ndarray() for frame in container.decode(audio=0)]
+    assert all(np.isfinite(sound).all() for sound in sounds)
