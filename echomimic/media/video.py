@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import re
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import av
 import av.audio
@@ -23,6 +24,9 @@ from echomimic.errors import DriverError, OutputError
 from echomimic.media.audio import Resampler, Speech, open_media
 from echomimic.media.files import check_readable
 from echomimic.media.image import Picture
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 BT709 = 1
 CONTAINERS = {".mp4": ("libx264", "aac"), ".webm": ("libvpx-vp9", "libopus")}
@@ -57,6 +61,14 @@ class Writer(Protocol):
 
 def check_output(path: Path, overwrite: bool) -> None:
     """Raises :class:`OutputError` now rather than after the rendering, when ``path`` could not be written."""
+    if path.name.lower() in (*CONTAINERS, "-", "", ".."):
+        raise OutputError(f"{str(path)!r} is not a name for a video; give one such as talk.mp4")
+    with _disk_errors(path):
+        _check_kind(path)
+    check_file(path, overwrite)
+
+
+def _check_kind(path: Path) -> None:
     if path.suffix and path.suffix.lower() not in CONTAINERS:
         names = ", ".join(CONTAINERS)
         raise OutputError(f"{path}: {path.suffix} is not written; name it {names}, or a folder for an image sequence")
@@ -66,18 +78,20 @@ def check_output(path: Path, overwrite: bool) -> None:
         raise OutputError(f"{path} is not an image sequence of this program; choose another folder")
     if path.suffix and path.is_dir():
         raise OutputError(f"{path} is a folder; give the name of a video file")
-    check_file(path, overwrite)
 
 
 def check_file(path: Path, overwrite: bool) -> None:
     """Raises :class:`OutputError` when ``path`` exists (and is not to be replaced) or its folder takes no files."""
-    if path.exists() and not (path.is_file() or path.is_dir()):
-        raise OutputError(f"{path} is a device, not a file; choose another name")
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path} exists; choose another name, or give --overwrite to replace it")
-    if not path.parent.is_dir():
-        raise OutputError(f"{path.parent} does not exist; make the folder first, or choose another")
-    _try_writing(path.parent)
+    with _disk_errors(path):
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise OutputError(f"{path} is a device, not a file; choose another name")
+        if path.exists() and not overwrite:
+            raise OutputError(f"{path} exists; choose another name, or give --overwrite to replace it")
+        if path.parent.exists() and not path.parent.is_dir():
+            raise OutputError(f"{path.parent} is a file, not a folder; choose another folder")
+        if not path.parent.is_dir():
+            raise OutputError(f"{path.parent} does not exist; make the folder first, or choose another")
+        _try_writing(path.parent)
 
 
 def _try_writing(folder: Path) -> None:
@@ -104,7 +118,19 @@ class _Atomic:
 
     def __init__(self, path: Path, overwrite: bool) -> None:
         self.path, self._overwrite = path, overwrite
-        self._part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+        self._part = path.with_name(f".{path.stem[:40]}.{secrets.token_hex(4)}.part{path.suffix}")
+
+    def __enter__(self) -> "Self":
+        try:
+            with _disk_errors(self.path):
+                self._start()
+        except BaseException:
+            self._clean()
+            raise
+        return self
+
+    def _start(self) -> None:
+        raise NotImplementedError
 
     def _finish(self) -> None:
         raise NotImplementedError
@@ -122,15 +148,21 @@ class _Atomic:
                     self._rename()
                 return
         finally:
+            self._clean()
+
+    def _clean(self) -> None:
+        try:
             with contextlib.suppress(Exception):
                 self._abandon()
+        finally:
             _remove(self._part)
 
     def _rename(self) -> None:
         if self.path.exists():
             if not self._overwrite:
                 raise OutputError(f"{self.path} appeared while rendering; it was left as it is")
-            _remove(self.path)
+            if self._part.is_dir():
+                _remove(self.path)
         os.replace(self._part, self.path)
 
 
@@ -150,7 +182,7 @@ def _disk_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise OutputError(f"{path}: the disk is full; free some room or choose another folder") from None
-        raise OutputError(f"{path} cannot be written ({error.strerror or error}); choose another folder") from None
+        raise OutputError(f"{path} cannot be written ({error.strerror or error}); choose another path") from None
 
 
 class VideoWriter(_Atomic):
@@ -165,11 +197,11 @@ class VideoWriter(_Atomic):
         self.shape, self._speech = shape, sound
         self._count = 0
 
-    def __enter__(self) -> "VideoWriter":
+    def _start(self) -> None:
         video_codec, audio_codec = CONTAINERS[self.path.suffix.lower()]
         fast = {"movflags": "+faststart"} if self.path.suffix.lower() == ".mp4" else {}
-        with _disk_errors(self.path):
-            self._container = av.open(str(self._part), "w", container_options=fast)
+        name = str(self._part.absolute())  # a relative ``a:b.mp4`` would be taken for the protocol ``a``
+        self._container = av.open(name, "w", container_options=fast)
         self._container.metadata.update({"title": self.shape.title, "comment": self.shape.comment})
         self._rate = Fraction(self.shape.fps).limit_denominator(1001)
         stream = self._container.add_stream(video_codec, rate=self._rate, options=_VIDEO_OPTIONS[video_codec])
@@ -179,7 +211,6 @@ class VideoWriter(_Atomic):
         context.colorspace, context.color_primaries, context.color_trc = BT709, BT709, BT709
         self._video.time_base = context.time_base = 1 / self._rate
         self._track = SoundTrack(self._container, audio_codec, self._speech, self.shape) if self._speech else None
-        return self
 
     def add(self, frame: Picture) -> None:
         """Encodes one (height, width, 3) uint8 RGB frame and the sound up to its end."""
@@ -276,10 +307,8 @@ class SequenceWriter(_Atomic):
         self.shape, self._speech = shape, sound
         self._count = 0
 
-    def __enter__(self) -> "SequenceWriter":
-        with _disk_errors(self.path):
-            self._part.mkdir()
-        return self
+    def _start(self) -> None:
+        self._part.mkdir()
 
     def add(self, frame: Picture) -> None:
         """Writes one (height, width, 3) uint8 RGB frame."""
@@ -290,7 +319,7 @@ class SequenceWriter(_Atomic):
     def _finish(self) -> None:
         if not self._speech:
             return
-        with av.open(str(self._part / "sound.wav"), "w") as container:
+        with av.open(str(self._part.absolute() / "sound.wav"), "w") as container:
             track = SoundTrack(container, "pcm_s16le", self._speech, self.shape)
             track.finish()
 

@@ -136,6 +136,51 @@ def test_not_a_video(tmp_path: Path) -> None:
         VideoReader(tmp_path / "w.mp4")
 
 
+@pytest.mark.parametrize("name", ["a:b.mp4", "100%d.mp4", "-v.MP4", "a b ü 口.webm", "n" * 250 + ".mp4", "a:b"])
+def test_any_file_name_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    check_output(Path(name), overwrite=False)
+    write(Path(name), tone(0.2), 5)
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        (".mp4", "not a name for a video"),
+        ("-", "not a name for a video"),
+        (".", "not a name for a video"),
+        ("n" * 300 + ".mp4", "File name too long"),
+        ("plain.txt/v.mp4", "plain.txt is a file, not a folder"),
+    ],
+)
+def test_names_that_cannot_be_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, says: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("plain.txt").write_text("mine")
+    with pytest.raises(OutputError, match=says):
+        check_output(Path(name), overwrite=True)
+
+
+def test_a_writer_that_cannot_start_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("echomimic.media.video.SoundTrack", interrupted)
+    with pytest.raises(KeyboardInterrupt), open_writer(tmp_path / "v.mp4", Shape(96, 64, 25, 9), tone(1)):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_jobs_of_one_process_do_not_share_a_temporary_file(tmp_path: Path) -> None:
+    path = tmp_path / "v.mp4"
+    with open_writer(path, Shape(96, 64, 25, 2), None, True) as first:
+        first.add(picture(0))
+        write(path, None, 5)
+        first.add(picture(1))
+    assert len(list(VideoReader(path))) == 2
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_samples_that_are_no_numbers_become_silence(tmp_path: Path) -> None:
     wave = np.full(16000, 0.2, np.float32)
     wave[[100, 200]] = np.nan, np.inf
