@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from echomimic.models import vae
@@ -115,6 +116,23 @@ def timed(run: Callable[[], Tensor]) -> tuple[float, float]:
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
+def machine(dtype: torch.dtype) -> str:
+    """What this machine gives now, in TFLOP/s: the yardstick for the table below."""
+    x = torch.randn(2, 640, 32, 32).to(dtype).contiguous(memory_format=torch.channels_last)
+    kernel, rows, wide = (torch.randn(shape).to(dtype) for shape in ((640, 640, 3, 3), (2048, 640), (5120, 640)))
+    heads = torch.randn(1, 8, 2048, 40).to(dtype)
+    rates = {
+        "convolution": (lambda: F.conv2d(x, kernel, padding=1), 2 * 2048 * 640 * 640 * 9),
+        "linear": (lambda: F.linear(rows, wide), 2 * 2048 * 640 * 5120),
+        "attention": (lambda: F.scaled_dot_product_attention(heads, heads, heads), 4 * 8 * 2048 * 2048 * 40),
+    }
+    found = []
+    for name, (run, work) in rates.items():
+        run()
+        found.append(f"{name} {work / min(timed(run)[0] for _ in range(5)) / 1e12:.2f}")
+    return f"{str(dtype).removeprefix('torch.')}: {', '.join(found)} TFLOP/s"
+
+
 def rows(options: argparse.Namespace) -> list[dict[str, Any]]:
     """What to measure, in the order of the table."""
     common = {"size": options.size, "frames": options.frames, "repeats": options.repeats, "against": options.against}
@@ -162,11 +180,13 @@ def main() -> None:
         print(json.dumps(measure(json.loads(options.row))))
         return
     print(f"{options.size} × {options.size}, {options.frames} frames, {torch.get_num_threads()} threads")
+    for dtype in options.dtypes:
+        print(machine(getattr(torch, dtype)))
     print("| what       | dtype    | guidance | mode     | weights       |  seconds | CPU sec. | peak GiB |")
     print("| ---------- | -------- | -------- | -------- | ------------- | -------: | -------: | -------: |")
     for row in rows(options):
         command = [sys.executable, __file__, "--row", json.dumps(row)]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         print(show(json.loads(done.stdout)), flush=True)
 
 
