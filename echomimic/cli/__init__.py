@@ -1,6 +1,7 @@
 """The terminal door. Parses, calls the package, shows progress; exit codes are in ``echomimic --help``."""
 
 import os
+import signal
 import sys
 import traceback
 
@@ -10,13 +11,14 @@ from echomimic.cli.animate import animate
 from echomimic.cli.demo import demo
 from echomimic.cli.doctor import doctor
 from echomimic.cli.motion import motion
+from echomimic.cli.signals import stoppable
 from echomimic.cli.weights import weights
 from echomimic.errors import EchoMimicError
 from echomimic.version import VERSION
 
 EPILOG = (
     "Exit codes: 0 done; 1 a check found something wrong, or a fault in this program; 2 the input, an option, the "
-    "output or the model files cannot be used (one line says why and what to do); 130 interrupted."
+    "output or the model files cannot be used (one line says why and what to do); 130 interrupted, 143 terminated."
 )
 
 
@@ -40,27 +42,37 @@ cli.add_command(weights)
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command line and exits; input errors are one line on standard error and exit code 2."""
-    try:
-        cli.main(arguments, prog_name="echomimic", standalone_mode=False)
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
-    except click.ClickException as error:
+    with stoppable() as signals:
+        try:
+            cli.main(arguments, prog_name="echomimic", standalone_mode=False)
+        except click.exceptions.Exit as stop:
+            sys.exit(stop.exit_code)
+        except (Exception, KeyboardInterrupt) as error:
+            sys.exit(_interrupted(error, signals[0]) if signals else _failed(error))
+
+
+def _interrupted(error: BaseException, number: int) -> int:
+    told = str(error.__cause__ or error) if isinstance(error, (KeyboardInterrupt, click.Abort)) else ""
+    click.secho(f"interrupted; {told or 'nothing half-written was left behind'}", fg="yellow", err=True)
+    return 128 + number
+
+
+def _failed(error: BaseException) -> int:
+    """Says what went wrong, in one line; the exit code."""
+    if isinstance(error, (KeyboardInterrupt, click.Abort)):
+        return _interrupted(error, signal.SIGINT)
+    if isinstance(error, click.ClickException):
         error.show()
-        sys.exit(2)
-    except EchoMimicError as error:
+        return 2
+    if isinstance(error, EchoMimicError):
         click.secho(f"error: {error}", fg="red", err=True)
-        sys.exit(2)
-    except (KeyboardInterrupt, click.Abort) as stop:
-        told = str(stop.__cause__ or stop) or "nothing half-written was left behind"
-        click.secho(f"interrupted; {told}", fg="yellow", err=True)
-        sys.exit(130)
-    except MemoryError:
+        return 2
+    if isinstance(error, MemoryError):
         click.secho("error: out of memory; lower --size, or close other programs", fg="red", err=True)
-        sys.exit(2)
-    except Exception as error:
-        if os.environ.get("ECHOMIMIC_DEBUG"):
-            raise
-        kind, place = type(error).__name__, traceback.extract_tb(error.__traceback__)[-1]
-        click.secho(f"fault in this program: {kind}: {error} ({place.filename}:{place.lineno})", fg="red", err=True)
-        click.echo("set ECHOMIMIC_DEBUG=1 and run again for the whole trace, and please report it", err=True)
-        sys.exit(1)
+        return 2
+    if os.environ.get("ECHOMIMIC_DEBUG"):
+        raise error
+    kind, place = type(error).__name__, traceback.extract_tb(error.__traceback__)[-1]
+    click.secho(f"fault in this program: {kind}: {error} ({place.filename}:{place.lineno})", fg="red", err=True)
+    click.echo("set ECHOMIMIC_DEBUG=1 and run again for the whole trace, and please report it", err=True)
+    return 1

@@ -85,7 +85,8 @@ def build(kind: type, values: dict[str, Any]) -> Any:
     try:
         return kind(**{name: value for name, value in values.items() if name in names})
     except SettingsError as error:
-        raise SettingsError(f"--{_dashed(str(error), names)}") from None
+        message = _dashed(str(error), names)
+        raise SettingsError(f"--{message}" if str(error).split(maxsplit=1)[0] in names else message) from None
 
 
 def _dashed(message: str, names: set[str]) -> str:

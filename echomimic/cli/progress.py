@@ -1,6 +1,8 @@
 """Progress in the terminal: what it does, how far it is, how fast, how long it will take."""
 
 import json
+import sys
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
@@ -30,14 +32,22 @@ BYTES = {"download"}
 """Stages that count bytes; shown in MiB."""
 
 
+LOG_EVERY = 30.0
+"""Seconds between two lines of progress where standard error is not a terminal."""
+
+
 class Bar:
-    """A context manager whose :meth:`report` draws a bar on standard error; notes are kept above it."""
+    """A context manager whose :meth:`report` draws a bar on standard error; notes are kept above it.
+
+    Where standard error is a file or a pipe, a plain line now and then takes the bar's place.
+    """
 
     def __init__(self, quiet: bool = False) -> None:
         self._quiet = quiet
         self._stage = ""
         self._bar: Any = None
         self._task: Any = None
+        self._logged = time.monotonic()
 
     def __enter__(self) -> Report:
         return self.report
@@ -55,16 +65,26 @@ class Bar:
         if progress.stage == "note":
             self._say(f"note: {progress.note}")
             return
-        bar = self._bar or self._open()
         name = NAMES.get(progress.stage, progress.stage.capitalize())
         unit = 2**20 if progress.stage in BYTES else 1
         done, total = progress.done // unit, progress.total // unit or None
+        if not sys.stderr.isatty():
+            self._log(name, done, total)
+            return
+        bar = self._bar or self._open()
         if progress.stage != self._stage:
             self._stage = progress.stage
             if self._task is not None:
                 bar.remove_task(self._task)
             self._task = bar.add_task(name, total=total)
         bar.update(self._task, completed=done, total=total, note=progress.note)
+
+    def _log(self, name: str, done: int, total: int | None) -> None:
+        """One plain line now and then, for the log of a long job."""
+        now = time.monotonic()
+        if now - self._logged >= LOG_EVERY:
+            self._logged = now
+            click.echo(f"{name}: {done}" + (f" of {total}" if total else ""), err=True)
 
     def _say(self, text: str) -> None:
         if self._bar is not None:
@@ -83,8 +103,9 @@ class Bar:
             MofNCompleteColumn(),
             _rate_column(),
             TimeElapsedColumn(),
-            TextColumn("left"),
+            TextColumn("gone,"),
             TimeRemainingColumn(compact=True),
+            TextColumn("left"),
             TextColumn("{task.fields[note]}"),
         )
         self._bar = _with_note(RichProgress(*columns, console=Console(stderr=True), transient=True))
