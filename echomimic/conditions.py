@@ -82,6 +82,9 @@ def gather(
     fps = settings.fps or settings.variant.fps
     frames = settings.length or max(1, round(speech.seconds * fps))
     notes = [note] if note else []
+    height, width = picture.shape[:2]
+    if settings.paste_back and (width % 2 or height % 2):
+        notes.append(f"{width}x{height} rounded to even pixels: {width - width % 2}x{height - height % 2}")
     notes += [f"{option} does not change what {settings.model} renders" for option in unused]
     return Conditions(picture, chosen, frame, speech, frames, fps, settings, driver, output, tuple(notes))
 

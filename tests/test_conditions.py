@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from echomimic.conditions import gather
-from echomimic.errors import NoFaceError, SpeechError
+from echomimic.errors import NoFaceError, SettingsError, SpeechError
 from echomimic.media.audio import Speech
 from echomimic.media.image import read_picture, resize
 from echomimic.request import Settings
@@ -78,6 +78,22 @@ def test_a_wide_picture_keeps_its_proportions(picture: np.ndarray) -> None:
     frame = gather(wide, TONE, Settings()).frame
     assert frame.height == 512
     assert frame.width / frame.height == pytest.approx(wide.shape[1] / wide.shape[0], rel=0.01)
+
+
+@pytest.mark.parametrize(("settings", "size"), [(Settings(size=512), "10240x512"), (Settings(width=128), "128x6")])
+def test_a_panorama_makes_no_video_that_nothing_plays(picture: np.ndarray, settings: Settings, size: str) -> None:
+    wide = np.full((100, 2000, 3), 128, np.uint8)
+    wide[:, :100] = resize(picture, 100, 100)
+    with pytest.raises(SettingsError, match=f"would be {size} pixels; 16 to 8192"):
+        gather(wide, TONE, settings)
+    assert gather(wide, TONE, Settings()).frame.width == 1920
+
+
+def test_an_odd_picture_pasted_back_into_is_said(picture: np.ndarray) -> None:
+    job = gather(picture[:575, :573], TONE, Settings(crop="head", paste_back=True))
+    assert job.canvas is not None
+    assert job.canvas.shape == (574, 572, 3)
+    assert job.notes == ("573x575 rounded to even pixels: 572x574",)
 
 
 def test_paste_back_is_seamless(picture: np.ndarray) -> None:

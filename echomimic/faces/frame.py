@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from echomimic.errors import SettingsError
 from echomimic.faces.crop import shown_rect
 from echomimic.faces.detect import Face
 from echomimic.media.image import Picture, resize
@@ -16,6 +17,9 @@ Ramp = npt.NDArray[np.float32]
 
 DEFAULT_SIZE = 512
 LONGEST = 1920
+SMALLEST, LARGEST = 16, 8192
+"""Pixels a side of the videos that encoders and players take."""
+
 HEAD_SPAN = 2.1
 """Side of the head crop, in heights of the face mesh (brow to chin)."""
 
@@ -79,6 +83,11 @@ def frame_for(picture: Picture, face: Face | None, settings: Settings) -> tuple[
         left, top, right, bottom = _whole(picture, centre, shape)
     wanted = _pixels(right - left, bottom - top, width, height, size)
     even = (_even(wanted[0]), _even(wanted[1]))
+    if max(even) > LARGEST or min(even) < SMALLEST:
+        raise SettingsError(
+            f"the video would be {even[0]}x{even[1]} pixels; {SMALLEST} to {LARGEST} a side can be made: "
+            "give another size, both width and height, or crop head"
+        )
     asked_odd = any(given and given % 2 for given in (width, height, size))
     note = f"{wanted[0]}x{wanted[1]} rounded to even pixels: {even[0]}x{even[1]}" if asked_odd else ""
     return Frame(left, top, right, bottom, *even), note
