@@ -11,7 +11,7 @@ import av.audio
 import numpy as np
 import numpy.typing as npt
 
-from echomimic.errors import SpeechError
+from echomimic.errors import ResourceError, SpeechError
 from echomimic.media.files import check_readable
 
 RATE = 16000
@@ -56,6 +56,9 @@ class Speech:
             except av.FFmpegError as error:
                 reason = f"{channels} channels at {rate} Hz: {error.strerror}"
                 raise SpeechError(f"{path} cannot be converted ({reason}); save it as a stereo WAV") from None
+            except OSError as error:
+                place = f"{path} cannot be decoded into {tempfile.gettempdir()}"
+                raise ResourceError(f"{place} ({error.strerror}); free some room there, or set TMPDIR") from None
         return cls._checked(str(path), rate or RATE, channels or 1, mono, path)
 
     @classmethod

@@ -1,5 +1,6 @@
 """Speech: any container and rate is heard the same; what cannot be heard is refused."""
 
+import errno
 import os
 import wave
 from fractions import Fraction
@@ -9,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from echomimic.errors import SpeechError
+from echomimic.errors import ResourceError, SpeechError
 from echomimic.media.audio import RATE, Speech
 
 TONE = 0.5 * np.sin(2 * np.pi * 440 * np.arange(48000) / 48000)
@@ -144,3 +145,13 @@ def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.wav")
     with pytest.raises(SpeechError, match=r"pipe.*save it to a file"):
         Speech.open(tmp_path / "pipe.wav")
+
+
+def test_no_room_for_temporary_files_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    write_sound(tmp_path / "s.wav", "pcm_s16le", 16000, 1)
+    monkeypatch.setattr("echomimic.media.audio._spool", full)
+    with pytest.raises(ResourceError, match=r"s\.wav cannot be decoded into .*No space left.*TMPDIR"):
+        Speech.open(tmp_path / "s.wav")
