@@ -57,12 +57,22 @@ def _interrupted(error: BaseException, number: int) -> int:
     return 128 + number
 
 
+def _misused(error: click.ClickException) -> None:
+    """One line, as for every other error; a command that was called with nothing at all shows its help."""
+    context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError" or context is None:
+        error.show()
+        return
+    told = error.format_message().rstrip(".").replace("\n", " ")
+    click.secho(f"error: {told}; see {context.command_path} --help", fg="red", err=True)
+
+
 def _failed(error: BaseException) -> int:
     """Says what went wrong, in one line; the exit code."""
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         return _interrupted(error, signal.SIGINT)
     if isinstance(error, click.ClickException):
-        error.show()
+        _misused(error)
         return 2
     if isinstance(error, EchoMimicError):
         click.secho(f"error: {error}", fg="red", err=True)

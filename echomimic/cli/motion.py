@@ -8,7 +8,7 @@ import click
 
 from echomimic.cli.options import Grouped, add_options, build
 from echomimic.cli.progress import Bar
-from echomimic.errors import DriverError
+from echomimic.errors import DriverError, OutputError
 from echomimic.request import Settings
 
 FOLDER = click.Path(path_type=Path)
@@ -134,13 +134,15 @@ def show(
     source: Path, output: Path | None, png: Path | None, portrait: Path | None, overwrite: bool, quiet: bool
 ) -> None:
     """Draw the motion SOURCE over a portrait or on black, as a video or a contact sheet."""
+    from echomimic.media.video import check_output
     from echomimic.motion.show import contact_sheet
     from echomimic.motion.source import motion_from
 
     if output is None and png is None:
         raise click.UsageError("give -o VIDEO or --png PICTURE, or both")
-    for path in (output, png):
-        _free(path, overwrite)
+    if output:
+        check_output(output, overwrite)
+    _free(png, overwrite, ".png")
     picture = _picture(portrait)
     with Bar(quiet) as report:
         motion = motion_from(source, report)
@@ -174,10 +176,12 @@ def info(source: Path, quiet: bool) -> None:
         click.secho(f"  warning: jumps at frames {listed}; try `echomimic motion edit --smooth 0.05`", fg="yellow")
 
 
-def _free(path: Path | None, overwrite: bool) -> None:
+def _free(path: Path | None, overwrite: bool, suffix: str = ".npz") -> None:
     """Raises OutputError now rather than after the work."""
     from echomimic.media.video import check_file
 
+    if path is not None and path.suffix.lower() != suffix:
+        raise OutputError(f"{path} ought to end in {suffix}; give it such a name")
     if path is not None:
         check_file(path, overwrite)
 

@@ -47,7 +47,7 @@ def add_options(*kinds: type, only: Sequence[str] = ()) -> Callable[[Function], 
 
 def _parameter(option: Option) -> Callable[[Function], Function]:
     if option.name in ARGUMENTS:
-        return click.argument(option.name, type=click.Path(path_type=Path))
+        return click.argument(option.name, type=click.Path(path_type=Path, readable=False))
     dashed = option.name.replace("_", "-")
     names = [*([SHORT[option.name]] if option.name in SHORT else []), f"--{dashed}"]
     if option.type is bool:

@@ -101,6 +101,8 @@ def test_bad_input_is_one_line_and_leaves_nothing(
         error = capsys.readouterr().err
         assert says in error
         assert "Traceback" not in error
+        assert error.strip().count("\n") == 0, error
+        assert error.startswith("error: "), error
     assert sorted(work.iterdir()) == kept
     assert (work / "there.mp4").read_text() == "mine"
 

@@ -54,7 +54,10 @@ def test_bad_input_is_one_line(
         (("info", short_speech), "no pictures"),
         (("speak", short_speech, "-o", there), "--overwrite"),
         (("speak", tmp_path / "none.wav", "-o", out), "no such file"),
+        (("speak", short_speech, "-o", tmp_path / "out.txt"), "ought to end in .npz"),
         (("show", there), "--png"),
+        (("show", there, "-o", tmp_path / "v.avi"), ".avi is not written"),
+        (("show", there, "--png", tmp_path / "v.gif"), "ought to end in .png"),
         (("sync", there, "--portrait", portrait, "-o", out), "there.npz"),
     ):
         assert run("motion", *arguments) == 2, arguments
