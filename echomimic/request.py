@@ -5,6 +5,7 @@ checked when they are built. The command line, the nodes and the page are genera
 """
 
 import dataclasses
+import numbers
 import types
 import typing
 from dataclasses import dataclass, field, fields
@@ -79,14 +80,15 @@ def _check(value: Any, option: Option) -> Any:
 
 
 def _number(value: Any, option: Option) -> Any:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
+    real: type[Any] = numbers.Real  # numpy's numbers too
+    if isinstance(value, bool) or not isinstance(value, real) or value != value:
         raise SettingsError(f"{option.name} takes {_kind(option.type)}, not {value!r}")
-    if option.type is int and value != int(value):
-        raise SettingsError(f"{option.name} takes a whole number, not {value!r}")
     low, high = option.low, option.high
     if (low is not None and value < low) or (high is not None and value > high):
         unit = f" {option.unit}" if option.unit else ""
         raise SettingsError(f"{option.name} {value} is out of range; choose {_range(low, high)}{unit}")
+    if option.type is int and value != int(value):
+        raise SettingsError(f"{option.name} takes a whole number, not {value!r}")
     return option.type(value)
 
 

@@ -1,5 +1,6 @@
 """Options: the classic names, defaults and ranges, and messages that say what to do."""
 
+import numpy as np
 import pytest
 
 from echomimic.errors import SettingsError
@@ -37,6 +38,7 @@ def test_classic_option(name: str) -> None:
         ({"cfg": 10.5}, "0 to 10"),
         ({"seed": -1}, f"0 to {MAX_SEED}"),
         ({"steps": 2.5}, "whole number"),
+        ({"seed": float("inf")}, f"0 to {MAX_SEED}"),
         ({"steps": float("nan")}, "number"),
         ({"model": "v9"}, "v2-acc"),
         ({"context_frames": 40}, "32 positions"),
@@ -52,6 +54,12 @@ def test_classic_option(name: str) -> None:
 def test_unusable_settings_say_what_to_do(change: dict[str, object], says: str) -> None:
     with pytest.raises(SettingsError, match=says):
         Settings(**change)  # type: ignore[arg-type]
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    settings = Settings(seed=np.int64(3), fps=np.float32(20))  # type: ignore[arg-type]
+    assert (settings.seed, settings.fps) == (3, 20.0)
+    assert (type(settings.seed), type(settings.fps)) == (int, float)
 
 
 @pytest.mark.parametrize(
