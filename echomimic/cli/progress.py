@@ -68,7 +68,7 @@ class Bar:
         name = NAMES.get(progress.stage, progress.stage.capitalize())
         unit = 2**20 if progress.stage in BYTES else 1
         done, total = progress.done // unit, progress.total // unit or None
-        if not sys.stderr.isatty():
+        if sys.stderr is None or not sys.stderr.isatty():  # None where the process has no such stream
             self._log(name, done, total)
             return
         bar = self._bar or self._open()

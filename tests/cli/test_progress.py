@@ -1,5 +1,7 @@
 """Progress where standard error is not a terminal: nothing for a short job, plain lines for a long one."""
 
+import sys
+
 import pytest
 
 from echomimic.cli import progress
@@ -19,3 +21,9 @@ def test_a_long_job_leaves_plain_lines(monkeypatch: pytest.MonkeyPatch, capsys: 
         report(Progress("rendering", 2, 3))
         report(Progress("note", note="the driver is short"))
     assert capsys.readouterr() == ("", "Rendering: 2 of 3\nnote: the driver is short\n")
+
+
+def test_a_process_without_standard_error_still_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    with progress.Bar() as report:
+        report(Progress("rendering", 2, 3))
