@@ -11,7 +11,7 @@ from echomimic.media.image import Picture
 from echomimic.progress import Progress, Report, silent
 from echomimic.request import Settings
 
-SMALLEST_FACE = 24
+SMALLEST_FACE = 18
 """Width in pixels of the smallest face whose mesh can be trusted."""
 
 CHANCE = 10

@@ -178,13 +178,13 @@ class Settings:
         0, "number of frames; 0 is as long as the speech", unit="frames", low=0, high=10_000_000, widget=(0, 5000, 1)
     )
     width: int | None = _opt(
-        None, "width of the video", unit="pixels", low=1, high=8192, widget=(128, 1024, 64), shown=512
+        None, "width of the video", unit="pixels", low=64, high=2160, widget=(128, 1024, 64), shown=512
     )
     height: int | None = _opt(
-        None, "height of the video", unit="pixels", low=1, high=8192, widget=(128, 1024, 64), shown=512
+        None, "height of the video", unit="pixels", low=64, high=2160, widget=(128, 1024, 64), shown=512
     )
     size: int | None = _opt(
-        None, "length of the video's shorter side; the picture's proportions are kept", unit="pixels", low=1, high=8192
+        None, "length of the video's shorter side; the picture's proportions are kept", unit="pixels", low=64, high=2160
     )
     crop: str = _opt(
         "none",

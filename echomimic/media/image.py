@@ -47,7 +47,7 @@ def _read_file(path: Path) -> Picture:
             _check_size(image.width, image.height, str(path))
             return _flatten(image)
     except UnidentifiedImageError:
-        raise PictureError(f"{path} is not a picture this program reads; save it as {FORMATS}") from None
+        raise PictureError(f"{path} is not a picture this program reads; save it anew as PNG or JPEG") from None
     except Image.DecompressionBombError:
         raise PictureError(f"{path} is too large; scale it down to at most {LARGEST} pixels a side") from None
     except (OSError, SyntaxError, ValueError) as error:
