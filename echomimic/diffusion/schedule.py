@@ -27,7 +27,6 @@ SCHEDULERS: dict[str, str] = {
     "kdpm2": "KDPM2DiscreteScheduler",
     "kdpm2-a": "KDPM2AncestralDiscreteScheduler",
     "lcm": "LCMScheduler",
-    "lms": "LMSDiscreteScheduler",
     "pndm": "PNDMScheduler",
     "sa": "SASolverScheduler",
     "tcd": "TCDScheduler",
