@@ -7,8 +7,7 @@ when a frame needs them and only the newest few are kept.
 
 import functools
 import math
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -36,17 +35,6 @@ CONFIG = WhisperConfig(
 )
 """Whisper tiny, as far as the encoder needs it."""
 
-_LAYERS = {
-    "attn.query": "self_attn.q_proj",
-    "attn.key": "self_attn.k_proj",
-    "attn.value": "self_attn.v_proj",
-    "attn.out": "self_attn.out_proj",
-    "attn_ln": "self_attn_layer_norm",
-    "mlp.0": "fc1",
-    "mlp.2": "fc2",
-    "mlp_ln": "final_layer_norm",
-}
-
 
 def build_encoder() -> WhisperEncoder:
     """The encoder with unset weights and without its last norm, because the states before it are the features."""
@@ -56,27 +44,6 @@ def build_encoder() -> WhisperEncoder:
     encoder.requires_grad_(False)
     assert isinstance(encoder, WhisperEncoder)
     return encoder
-
-
-def encoder_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The encoder's weights under transformers' names, from an official ``.pt`` state or a Hugging Face one.
-
-    The decoder and the last norm are left out: neither is ever used.
-    """
-    found = {_encoder_name(key.removeprefix("model.")): value for key, value in state.items()}
-    return {key: value for key, value in found.items() if key and not key.startswith("layer_norm.")}
-
-
-def _encoder_name(key: str) -> str:
-    if not key.startswith("encoder.") or key.startswith("encoder.ln_post."):
-        return ""
-    key = key.removeprefix("encoder.")
-    if key == "positional_embedding":
-        return "embed_positions.weight"
-    if not (block := re.fullmatch(r"blocks\.(\d+)\.(.+)\.(weight|bias)", key)):
-        return key
-    number, layer, kind = block.groups()
-    return f"layers.{number}.{_LAYERS.get(layer, layer)}.{kind}"
 
 
 def position_table(steps: int = 1500, dim: int = 384) -> Tensor:

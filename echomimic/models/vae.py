@@ -30,29 +30,12 @@ CONFIG: dict[str, Any] = {
 }
 """Settings of the official autoencoder."""
 
-_RENAMED = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
-
 
 def build_vae(config: Mapping[str, Any] = CONFIG) -> Autoencoder:
     """The autoencoder with unset weights; build it under ``torch.device("meta")`` to allocate nothing."""
     cls: Any = AutoencoderKL
     vae: Autoencoder = cls.from_config(dict(config))
     return vae.eval().requires_grad_(False)
-
-
-def current_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict in today's spelling, whichever of the two published spellings it has.
-
-    Old files call the attention's layers ``query``, ``key``, ``value``, ``proj_attn``, sometimes as 1×1 convolutions.
-    """
-    named = {_current_name(key): value for key, value in state.items()}
-    return {k: v.flatten(1) if ".attentions." in k and v.ndim == 4 else v for k, v in named.items()}
-
-
-def _current_name(key: str) -> str:
-    stem, _, kind = key.rpartition(".")
-    parent, _, layer = stem.rpartition(".")
-    return f"{parent}.{_RENAMED[layer]}.{kind}" if layer in _RENAMED else key
 
 
 @torch.no_grad()

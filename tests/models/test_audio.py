@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from echomimic.errors import SpeechError
-from echomimic.models import audio
+from echomimic.models import audio, keymaps
 from tests.parity import nets
 
 
@@ -46,4 +46,4 @@ def test_weights_load_from_both_published_files() -> None:
     state = encoder.state_dict()
     huggingface = {f"model.encoder.{k}": v for k, v in state.items()}
     extra = {"model.encoder.layer_norm.weight": torch.ones(1), "model.decoder.layers.0.fc1.bias": torch.ones(1)}
-    assert audio.encoder_state(huggingface | extra).keys() == state.keys()
+    assert keymaps.whisper_names(huggingface | extra).keys() == state.keys()

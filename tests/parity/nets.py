@@ -1,11 +1,13 @@
 """The package's nets with the seeded weights of a case, and layouts between the official one and ours."""
 
+from collections.abc import Mapping
+
 import torch
 from diffusers import AutoencoderKL
-from torch import Tensor
+from torch import Tensor, nn
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-from echomimic.models import audio, vae
+from echomimic.models import audio, keymaps, vae
 from echomimic.models.guider import Guider
 from echomimic.models.unet import UNet, UNetConfig
 from tests.parity import fixtures
@@ -34,7 +36,8 @@ def autoencoder(case: str | fixtures.Case) -> AutoencoderKL:
     """The small VAE of a case."""
     with torch.device("meta"):
         net = vae.build_vae(fixtures.config(case, "vae"))
-    net.load_state_dict(vae.current_names(fixtures.state(case, "vae")), strict=True, assign=True)
+    state = fixtures.state(case, "vae")
+    net.load_state_dict(renamed(keymaps.vae_names(state), state, net), strict=True, assign=True)
     return net
 
 
@@ -43,8 +46,14 @@ def whisper() -> WhisperEncoder:
     with torch.device("meta"):
         net = audio.build_encoder()
     state = fixtures.state("whisper_short", "whisper") | {"encoder.positional_embedding": audio.position_table()}
-    net.load_state_dict(audio.encoder_state(state), strict=True, assign=True)
+    net.load_state_dict(renamed(keymaps.whisper_names(state), state, net), strict=True, assign=True)
     return net
+
+
+def renamed(names: Mapping[str, str], state: Mapping[str, Tensor], net: nn.Module) -> dict[str, Tensor]:
+    """``state`` under our names (ours → theirs), linear layers that are stored as 1×1 convolutions flattened."""
+    shapes = {name: tensor.shape for name, tensor in net.state_dict().items()}
+    return {ours: state[theirs].reshape(shapes.get(ours, state[theirs].shape)) for ours, theirs in names.items()}
 
 
 def fold(x: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from echomimic.models import vae
+from echomimic.models import keymaps, vae
 from tests.parity import fixtures, nets
 
 
@@ -26,4 +26,4 @@ def test_both_published_spellings_load_strictly(spelling: str, convolutions: boo
         state = {key: torch.empty(shape) for key, shape in fixtures.shapes(f"full/{spelling}").items()}
     if convolutions:
         state = {k: v[..., None, None] if ".attentions." in k and v.ndim == 2 else v for k, v in state.items()}
-    net.load_state_dict(vae.current_names(state), strict=True, assign=True)
+    net.load_state_dict(nets.renamed(keymaps.vae_names(state), state, net), strict=True, assign=True)
