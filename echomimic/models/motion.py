@@ -76,7 +76,7 @@ class TemporalTransformer(nn.Module):
         """(F, C, h, w), the frames of one clip; pixels do not see each other, so a CPU takes some at a time."""
         tokens = self.norm(x).flatten(2).transpose(1, 2)
         block = self.transformer_blocks[0]
-        pixels = portions(x, tokens.shape[1], 4096 // len(x))
+        pixels = portions(x, tokens.shape[1], max(1, 64 // len(x)) * 64)
         done = [self.proj_out(block(self.proj_in(tokens[:, some]))) for some in pixels]
         h = done[0] if len(done) == 1 else torch.cat(done, 1)
         return x + h.transpose(1, 2).reshape(x.shape)

@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from echomimic.models.attention import Conditions, ReferenceKV, SpatialTransformer
-from echomimic.models.kernels import portions
+from echomimic.models.kernels import Conv3x3, portions
 from echomimic.models.motion import MotionModule, PositionTable, position_table
 
 __all__ = ["ReferenceKV", "UNet", "UNetConfig"]
@@ -86,9 +86,9 @@ class ResBlock(nn.Module):
 
     def __init__(self, before: int, after: int, time: int) -> None:
         super().__init__()
-        self.norm1, self.conv1 = nn.GroupNorm(32, before), nn.Conv2d(before, after, 3, padding=1)
+        self.norm1, self.conv1 = nn.GroupNorm(32, before), Conv3x3(before, after)
         self.time_emb_proj = nn.Linear(time, after)
-        self.norm2, self.conv2 = nn.GroupNorm(32, after), nn.Conv2d(after, after, 3, padding=1)
+        self.norm2, self.conv2 = nn.GroupNorm(32, after), Conv3x3(after, after)
         self.conv_shortcut = nn.Conv2d(before, after, 1) if before != after else None
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
@@ -115,7 +115,7 @@ class Upsample(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(dim, dim, 3, padding=1)
+        self.conv = Conv3x3(dim, dim)
 
     def forward(self, x: Tensor, size: torch.Size) -> Tensor:
         h: Tensor = self.conv(F.interpolate(x, size=size, mode="nearest"))

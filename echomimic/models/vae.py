@@ -8,7 +8,9 @@ from typing import Any, TypeAlias
 
 import torch
 from diffusers import AutoencoderKL
-from torch import Tensor
+from torch import Tensor, nn
+
+from echomimic.models.kernels import Conv3x3
 
 Autoencoder: TypeAlias = Any
 """diffusers' ``AutoencoderKL``, whose methods have no usable types."""
@@ -31,10 +33,18 @@ CONFIG: dict[str, Any] = {
 """Settings of the official autoencoder."""
 
 
+WINOGRAD_PAYS = 256
+"""Channels from which on Winograd's convolution is faster than the direct one."""
+
+
 def build_vae(config: Mapping[str, Any] = CONFIG) -> Autoencoder:
     """The autoencoder with unset weights; build it under ``torch.device("meta")`` to allocate nothing."""
     cls: Any = AutoencoderKL
     vae: Autoencoder = cls.from_config(dict(config))
+    for module in list(vae.modules()):
+        for name, part in module.named_children():
+            if isinstance(part, nn.Conv2d) and part.padding == (1, 1) and min(part.weight.shape[:2]) >= WINOGRAD_PAYS:
+                setattr(module, name, Conv3x3(part.in_channels, part.out_channels))
     return vae.eval().requires_grad_(False)
 
 

@@ -1,9 +1,9 @@
-"""The CPU's own forms of linear layers and attention give what PyTorch's do."""
+"""The CPU's own forms of convolutions, linear layers and attention give what PyTorch's do."""
 
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from echomimic.models import kernels
 
@@ -20,6 +20,30 @@ def test_linear(shape: tuple[int, ...]) -> None:
     assert torch.allclose(layer(x), F.linear(x, layer.weight, layer.bias), atol=1e-5)
     turned = x.transpose(0, -2)
     assert torch.allclose(layer(turned), F.linear(turned, layer.weight, layer.bias), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("images", "before", "after", "height", "width"),
+    [(1, 8, 8, 1, 1), (3, 32, 48, 7, 10), (2, 16, 8, 2, 1200), (5, 24, 16, 70, 33), (40, 8, 8, 6, 6)],
+)
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_winograd(images: int, before: int, after: int, height: int, width: int, layout: torch.memory_format) -> None:
+    torch.manual_seed(0)
+    layer = kernels.Conv3x3(before, after).requires_grad_(False)
+    x = torch.randn(images, before, height, width).contiguous(memory_format=layout)
+    exact = F.conv2d(x.double(), layer.weight.double(), None, padding=1) + torch.as_tensor(layer.bias)[:, None, None]
+    half = F.conv2d(x.bfloat16(), layer.weight.bfloat16(), torch.as_tensor(layer.bias).bfloat16(), padding=1)
+    with torch.no_grad():
+        assert error(layer(x), exact.float()) < 1e-6
+        assert error(layer.bfloat16()(x.bfloat16()), exact.float()) < 4 * error(half, exact.float())
+
+
+def test_convolution_with_gradients_is_pytorchs() -> None:
+    layer, x = kernels.Conv3x3(8, 4), torch.randn(1, 8, 6, 6)
+    layer(x).sum().backward()
+    assert layer.weight.grad is not None
+    with torch.no_grad():
+        assert torch.allclose(layer(x), nn.Conv2d.forward(layer, x), atol=1e-5)
 
 
 @pytest.mark.parametrize(
