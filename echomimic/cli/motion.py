@@ -72,7 +72,9 @@ def speak(
     points, size, body = _subject(picture, hands)
     chosen = {name: getattr(settings, name) for name in SPOKEN}
     chosen["fps"] = chosen["fps"] or settings.variant.fps
-    _save(spoken(Speech.open(speech), points, size, body=body, gestures=gestures, **chosen), output, quiet)
+    with Bar(quiet) as report:
+        made = spoken(Speech.open(speech), points, size, body=body, gestures=gestures, report=report, **chosen)
+    _save(made, output, quiet)
 
 
 @motion.command()

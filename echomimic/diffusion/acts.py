@@ -37,7 +37,8 @@ def face_motion(conditions: Conditions, report: Report = silent) -> FaceMotion:
     """
     size, points = target(conditions), _points(conditions)
     if conditions.driver in GENERATED:
-        performance = perform(conditions.speech, conditions.frames, conditions.fps, seed=conditions.settings.seed)
+        seed = conditions.settings.seed
+        performance = perform(conditions.speech, conditions.frames, conditions.fps, seed=seed, report=report)
         return motion_from_performance(performance, points, size)
     motion = motion_from(conditions.driver, report, _rate(conditions)).face
     if motion is None:

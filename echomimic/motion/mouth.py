@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from echomimic.errors import WeightsError
 from echomimic.motion import mel as hearing
+from echomimic.progress import Progress, Report, silent
 
 Array = npt.NDArray[np.float32]
 
@@ -109,10 +110,13 @@ class MouthModel:
         """Frames of context on either side that an output depends on."""
         return sum(block.conv.padding for block in self.nets[0].blocks) + 4
 
-    def __call__(self, sound: hearing.Sound, frames: int, level: hearing.Level) -> tuple[Array, Array]:
+    def __call__(
+        self, sound: hearing.Sound, frames: int, level: hearing.Level, report: Report = silent
+    ) -> tuple[Array, Array]:
         """(frames, K) coefficients and (frames, 3) cues at 25 fps; worked through in chunks of 30 s."""
         shapes, cues = [], []
         for start in range(0, frames, CHUNK):
+            report(Progress("audio", start, frames))
             stop, margin = min(start + CHUNK, frames), self.margin
             window = [(f * MEL_PER_FRAME + MEL_OFFSET) for f in (start - margin, stop + margin)]
             heard = hearing.normalise(hearing.log_mel(sound, window[0], window[1], level.gain), level)
@@ -120,6 +124,7 @@ class MouthModel:
             keep = slice(margin, margin + stop - start)
             shapes.append(np.mean([shape[keep] for shape, _ in outputs], axis=0))
             cues.append(np.mean([phone[keep] for _, phone in outputs], axis=0) @ self.classes)
+        report(Progress("audio", frames, frames))
         return np.concatenate(shapes), np.concatenate(cues)
 
 

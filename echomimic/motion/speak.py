@@ -13,6 +13,7 @@ from echomimic.motion.hands import hands_from_speech
 from echomimic.motion.mel import RATE, Sound
 from echomimic.motion.portray import motion_from_performance
 from echomimic.motion.speech import perform
+from echomimic.progress import Report, silent
 
 
 def speak(
@@ -29,6 +30,7 @@ def speak(
     gaze: float = 1.0,
     body: BodyPose | None = None,
     gestures: float = 1.0,
+    report: Report = silent,
 ) -> Motion:
     """The motion of a portrait that says `speech`.
 
@@ -47,6 +49,7 @@ def speak(
         head_motion=head_motion,
         blink_rate=blink_rate,
         gaze=gaze,
+        report=report,
     )
     face = motion_from_performance(performance, points, size)
     if body is None:

@@ -13,6 +13,7 @@ from echomimic.motion import mel as hearing
 from echomimic.motion.generator import lively, sample, smooth
 from echomimic.motion.mouth import FRAME_RATE, MEL_PER_FRAME, PRESSED, TUCKED, MouthModel, mouth_model
 from echomimic.motion.performance import Performance
+from echomimic.progress import Progress, Report, silent
 
 Array = npt.NDArray[np.float32]
 Double = npt.NDArray[np.float64]
@@ -36,6 +37,7 @@ def perform(
     head_motion: float = 1.0,
     blink_rate: float = 1.0,
     gaze: float = 1.0,
+    report: Report = silent,
 ) -> Performance:
     """The performance of `frames` frames at `fps` (5 to 100) for a speech; frame i shows the moment i / fps.
 
@@ -44,10 +46,11 @@ def perform(
     Raises ValueError when a number is out of range.
     """
     _check(frames, fps, (expressiveness, head_motion, blink_rate, gaze))
-    model, level = mouth_model(), hearing.measure(speech)
     steps = int(np.ceil(frames * FRAME_RATE / fps)) + 2
+    report(Progress("audio", 0, steps))
+    model, level = mouth_model(), hearing.measure(speech)
     energy = frame_energy(speech, steps, level)
-    shapes, cues = model(speech, steps, level)
+    shapes, cues = model(speech, steps, level, report)
     mouth = mouth_track(model, shapes, cues, energy, expressiveness)
     life = lively(energy, frames, fps, seed, head_motion, blink_rate, gaze)
     return Performance(

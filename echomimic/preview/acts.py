@@ -17,15 +17,15 @@ from echomimic.progress import Progress, Report
 def performance_for(conditions: Conditions, report: Report) -> Performance:
     """As long as the video; raises :class:`DriverError` when the driver cannot be used."""
     if conditions.driver in GENERATED:
-        return _spoken(conditions)
+        return _spoken(conditions, report)
     driven = _driven(conditions, report)
     if conditions.settings.lips == "driver":
         return driven
-    spoken = _spoken(conditions)
+    spoken = _spoken(conditions, report)
     return replace(driven, expression=spoken.expression, basis=spoken.basis)
 
 
-def _spoken(conditions: Conditions) -> Performance:
+def _spoken(conditions: Conditions, report: Report) -> Performance:
     settings = conditions.settings
     return perform(
         conditions.speech,
@@ -36,6 +36,7 @@ def _spoken(conditions: Conditions) -> Performance:
         head_motion=settings.head_motion,
         blink_rate=settings.blink_rate,
         gaze=settings.gaze,
+        report=report,
     )
 
 

@@ -32,11 +32,10 @@ class PreviewEngine:
 
     def frames(self, conditions: Conditions, report: Report = silent) -> Generator[Pixels, None, None]:
         """Exactly ``conditions.frames`` pictures; raises :class:`NoFaceError` without a face."""
-        report(Progress("preparing", 0, 2))
         performance = performance_for(conditions, report)
-        report(Progress("preparing", 1, 2))
+        report(Progress("preparing", 0, 1))
         renderer = renderer_for(conditions)
-        report(Progress("preparing", 2, 2))
+        report(Progress("preparing", 1, 1))
         yield from rendered(renderer, performance, conditions.frames)
 
     def finished(self, conditions: Conditions) -> None:
