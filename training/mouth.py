@@ -1,8 +1,9 @@
 """Train the mouth nets: `python -m training.mouth --data talking_motion.npz -o echomimic/motion/models`.
 
-First every net learns the phones of synthetic speech (needs the flite command), then the motion of recorded mouths
-while it keeps naming phones. `--crossval` trains without each fifth of the people in turn and prints how well the nets
-do on them. Set OMP_NUM_THREADS=1: two threads are slower than one on nets this small.
+Most nets first learn the phones of synthetic speech (needs the flite command), then the motion of recorded mouths
+while they keep naming phones; the others learn motion only, for longer, and err elsewhere, so that the mean is better.
+`--crossval` trains without each fifth of the people in turn and prints how well the nets do on them. Set
+OMP_NUM_THREADS=1: two threads are slower than one on nets this small.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ class Recipe:
     """Every number of the training."""
 
     nets: int = 2
+    fresh: int = 1
+    fresh_steps: int = 900
     width: int = 112
     coefficients: int = 16
     dilations: tuple[int, ...] = (1, 2, 1, 2, 1)
@@ -178,8 +181,8 @@ class Apprentice:
             weight.copy_(kept)
 
 
-def new_net(recipe: Recipe) -> MouthNet:
-    return MouthNet(recipe.width, recipe.coefficients, len(PHONES), recipe.dilations, recipe.drop)
+def new_net(recipe: Recipe, phones: int = len(PHONES)) -> MouthNet:
+    return MouthNet(recipe.width, recipe.coefficients, phones, recipe.dilations, recipe.drop)
 
 
 def phone_loss(net: MouthNet, lesson: Lesson, augment: Augment) -> Tensor:
@@ -201,15 +204,17 @@ def learn_phones(recipe: Recipe, sentences: list[Spoken], seed: int) -> dict[str
 
 
 def learn_motion(
-    recipe: Recipe, clips: list[Clip], recordings: Recordings, basis: Basis, start: Start, seed: int
+    recipe: Recipe, clips: list[Clip], recordings: Recordings, basis: Basis, start: Start | None, seed: int
 ) -> MouthNet:
-    """One net that moves a mouth, from one that names phones."""
+    """One net that moves a mouth, from one that names phones, or from nothing and without phones."""
     torch.manual_seed(seed)
-    net, habit, augment = new_net(recipe), Habit(len(clips), recipe.coefficients), Augment(seed + 1)
-    net.load_state_dict(start.weights)
+    net = new_net(recipe) if start else new_net(recipe, phones=0)
+    habit, augment = Habit(len(clips), recipe.coefficients), Augment(seed + 1)
+    if start:
+        net.load_state_dict(start.weights)
+        voices = Source([(s.mel, s.phones) for s in start.sentences], recipe, [1.0] * len(start.sentences), seed + 2)
     pairs = [(clip_input(clip), basis.read(symmetric(clip.shape, recordings))) for clip in clips]
     source = Source(pairs, recipe, [recipe.generated if clip.generated else 1.0 for clip in clips], seed)
-    voices = Source([(s.mel, s.phones) for s in start.sentences], recipe, [1.0] * len(start.sentences), seed + 2)
     criterion, apprentice = Criterion(basis, recipe), Apprentice([net, habit], recipe.steps, recipe.rate, recipe)
     for step in range(recipe.steps):
         lesson = source.draw(recipe.batch)
@@ -217,7 +222,7 @@ def learn_motion(
         with torch.autocast("cpu", torch.bfloat16):
             shape = net(augment(lesson.mel))
         loss = criterion(habit(shape, lesson.clip, known), lesson) + recipe.habit * habit.penalty(lesson.clip)
-        if recipe.phone_batch:
+        if start:
             loss = loss + recipe.phone * phone_loss(net, voices.draw(recipe.phone_batch), augment)
         apprentice.step(loss)
         if step >= recipe.steps // 2:
@@ -242,8 +247,9 @@ def begin(recipe: Recipe) -> Start:
 
 def ensemble(recipe: Recipe, clips: list[Clip], recordings: Recordings, basis: Basis, start: Start) -> list[MouthNet]:
     """The nets that are averaged at use."""
-    seeds = [recipe.seed + 100 * i + 1 for i in range(recipe.nets)]
-    return [learn_motion(recipe, clips, recordings, basis, start, seed) for seed in seeds]
+    taught = [(recipe, start)] * recipe.nets + [(replace(recipe, steps=recipe.fresh_steps), None)] * recipe.fresh
+    seeds = [recipe.seed + 100 * i + 1 for i in range(len(taught))]
+    return [learn_motion(r, clips, recordings, basis, s, seed) for (r, s), seed in zip(taught, seeds, strict=True)]
 
 
 def opening_direction(basis: Basis, clips: list[Clip], recordings: Recordings) -> np.ndarray:

@@ -32,6 +32,8 @@ class Block(nn.Module):
 class MouthNet(nn.Module):
     """Mel (B, 4T, 80) to coefficients (B, T, K); a second head names phones and is trained on synthetic speech.
 
+    With `phones` 0 it has no second head.
+
     Each training clip has its own gain and offset per coefficient. They soak up how much a person moves and how their
     mouth rests, and are dropped at use.
     """
@@ -44,7 +46,7 @@ class MouthNet(nn.Module):
         self.blocks = nn.ModuleList([Block(width, dilation, drop) for dilation in dilations])
         self.drop = nn.Dropout(drop)
         self.shape = nn.Conv1d(width, coefficients, 1)
-        self.phone = nn.Conv1d(width, phones, 1)
+        self.phone = nn.Conv1d(width, phones, 1) if phones else None
 
     def trunk(self, mel: Tensor) -> Tensor:
         """(B, H, T) what both heads see."""
@@ -60,6 +62,7 @@ class MouthNet(nn.Module):
 
     def phones(self, mel: Tensor) -> Tensor:
         """(B, T, phones) unnormalised log probabilities."""
+        assert self.phone is not None, "this net was not taught phones"
         return torch.as_tensor(self.phone(self.trunk(mel)).transpose(1, 2).float())
 
 

@@ -68,16 +68,19 @@ class Net:
     front: tuple[Conv, ...]
     blocks: tuple[Block, ...]
     shape: Conv
-    phone: Conv
+    phone: Conv | None
 
-    def __call__(self, mel: Array) -> tuple[Array, Array]:
-        """(4T, 80) normalised mel to (T, K) coefficients and (T, phones) probabilities."""
+    def __call__(self, mel: Array) -> tuple[Array, Array | None]:
+        """(4T, 80) normalised mel to (T, K) coefficients and (T, phones) probabilities, if it was taught phones."""
         x = mel
         for conv in self.front:
             x = gelu(conv(x))
         for block in self.blocks:
             x = block(x)
-        score = np.exp(self.phone(x) - self.phone(x).max(1, keepdims=True))
+        if self.phone is None:
+            return self.shape(x), None
+        named = self.phone(x)
+        score = np.exp(named - named.max(1, keepdims=True))
         return self.shape(x), score / score.sum(1, keepdims=True)
 
 
@@ -123,7 +126,7 @@ class MouthModel:
             outputs = [net(heard) for net in self.nets]
             keep = slice(margin, margin + stop - start)
             shapes.append(np.mean([shape[keep] for shape, _ in outputs], axis=0))
-            cues.append(np.mean([phone[keep] for _, phone in outputs], axis=0) @ self.classes)
+            cues.append(np.mean([phone[keep] for _, phone in outputs if phone is not None], axis=0) @ self.classes)
         report(Progress("audio", frames, frames))
         return np.concatenate(shapes), np.concatenate(cues)
 
@@ -165,4 +168,5 @@ def _net(tensors: dict[str, Array], name: str) -> Net:
         for i, dilation in enumerate(dilations)
     ]
     front = (conv("front.0"), conv("front.1", stride=2), conv("front.2", stride=2))
-    return Net(front, tuple(blocks), conv("shape"), conv("phone"))
+    phone = conv("phone") if f"{name}.phone.weight" in tensors else None
+    return Net(front, tuple(blocks), conv("shape"), phone)

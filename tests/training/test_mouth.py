@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from echomimic.motion.mel import measure
 from echomimic.motion.mouth import load_mouth
 from training.basis import Basis, fit_basis, symmetric
 from training.data import Clip, Recordings, folds, realign
@@ -10,6 +11,17 @@ from training.mouth import Recipe, export, new_net
 from training.phones import PHONES, labels
 
 SMALL = Recipe(nets=2, width=16, coefficients=4)
+
+
+class Noise:
+    """A second of sound."""
+
+    samples = 16000
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        wave = 0.1 * np.random.default_rng(0).standard_normal(self.samples).astype(np.float32)
+        at = np.arange(start, stop)
+        return np.where((at >= 0) & (at < self.samples), wave[at.clip(0, self.samples - 1)], 0).astype(np.float32)
 
 
 def clips(count: int = 6, frames: int = 40) -> Recordings:
@@ -37,6 +49,18 @@ def test_numpy_runs_the_net_that_torch_trained(tmp_path: Path) -> None:
     ours = load_mouth(tmp_path / "mouth.safetensors").nets[1](mel)
     np.testing.assert_allclose(ours[0], shape, atol=3e-3)
     np.testing.assert_allclose(ours[1], phone, atol=1e-3)
+
+
+def test_a_net_that_was_taught_no_phones_only_moves_the_mouth(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    nets = [new_net(SMALL).eval(), new_net(SMALL, phones=0).eval()]
+    basis = Basis(np.zeros((4, 468, 3), np.float32), np.zeros((4, 468, 3), np.float32))
+    for count in (1, 2):
+        export(nets[:count], basis, np.ones(4, np.float32), SMALL, tmp_path / f"{count}.safetensors")
+    sound = Noise()
+    alone, both = (load_mouth(tmp_path / f"{count}.safetensors")(sound, 20, measure(sound)) for count in (1, 2))
+    np.testing.assert_array_equal(alone[1], both[1])
+    assert np.abs(alone[0] - both[0]).max() > 1e-3
 
 
 def test_the_basis_gives_back_symmetric_mouths() -> None:
