@@ -240,7 +240,7 @@ class Start:
 
 
 def begin(recipe: Recipe) -> Start:
-    """Speak the sentences and learn their phones; the nets that are taught phones begin here and part by their data's order."""
+    """Speak the sentences and learn their phones: where the nets that are taught phones begin."""
     sentences = [s for s in spoken(recipe.sentences, recipe.seed) if len(s.phones) >= recipe.frames]
     return Start(sentences, learn_phones(recipe, sentences, recipe.seed))
 
