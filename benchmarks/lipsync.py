@@ -21,9 +21,9 @@ from echomimic.faces.track import FaceTracker
 from echomimic.flow import animate
 from echomimic.media.audio import Speech
 from echomimic.media.video import VideoReader
-from echomimic.motion.generator import smooth
-from echomimic.motion.mouth import mouth_model
-from echomimic.motion.speech import perform
+from echomimic.motion.speech.head_model import smooth
+from echomimic.motion.speech.mouth_model import mouth_model
+from echomimic.motion.speech.performance_from_speech import perform
 
 Track = npt.NDArray[np.float64]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from echomimic.errors import NoFaceError, SpeechError
 from echomimic.faces.detect import Face, find_faces
-from echomimic.faces.frame import Frame, frame_for
+from echomimic.framing.view import Frame, frame_for
 from echomimic.media.audio import Speech
 from echomimic.media.image import Picture
 from echomimic.progress import Progress, Report, silent

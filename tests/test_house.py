@@ -13,6 +13,7 @@ ROOMS = (
     {"media"},
     {"faces"},
     {"motion"},
+    {"framing"},
     {"conditions"},
     {"models"},
     {"diffusion", "preview"},
@@ -20,7 +21,7 @@ ROOMS = (
     {"flow"},
     {"batch", "cli", "comfy", "studio"},
 )
-RANK = {room: rank for rank, rooms in enumerate(ROOMS) for room in rooms} | {"hub": 5.5, "__main__": 10}
+RANK = {room: rank for rank, rooms in enumerate(ROOMS) for room in rooms} | {"hub": 6.5, "__main__": 11}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

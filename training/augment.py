@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from echomimic.motion.mel import BANDS
+from echomimic.motion.speech.log_mel import BANDS
 
 SCALE = 3.0
 

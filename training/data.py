@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from echomimic.motion.mel import Level, loud, normalise
+from echomimic.motion.speech.log_mel import Level, loud, normalise
 
 Array = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]

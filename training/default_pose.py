@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 import echomimic.motion
-from echomimic.motion.arrays import write_npz
-from echomimic.motion.gesture import Beats, gestures
-from echomimic.motion.loop import STEP
+from echomimic.motion.npz import write_npz
+from echomimic.motion.speech.default_pose import STEP
+from echomimic.motion.speech.gestures import Beats, gestures
 
 Doubles = npt.NDArray[np.float64]
 

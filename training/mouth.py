@@ -260,7 +260,7 @@ def opening_direction(basis: Basis, clips: list[Clip], recordings: Recordings) -
 
 
 def export(nets: list[MouthNet], basis: Basis, opening: np.ndarray, recipe: Recipe, path: Path) -> None:
-    """Write what `echomimic.motion.mouth` reads: half-precision tensors."""
+    """Write what `echomimic.motion.speech.mouth_model` reads: half-precision tensors."""
     states = [net.state_dict() for net in nets]
     tensors = {f"net.{i}.{name}": value.half() for i, state in enumerate(states) for name, value in state.items()}
     classes = [[float(phone in cue) for cue in CUES] for phone in PHONES]

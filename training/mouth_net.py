@@ -1,4 +1,4 @@
-"""The mouth net in torch, as it is trained; `echomimic.motion.mouth` runs the same numbers in numpy.
+"""The mouth net in torch, as it is trained; `echomimic.motion.speech.mouth_model` runs the same numbers in numpy.
 
 Shapes: B clips, T frames, K coefficients, H hidden channels.
 """
@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from echomimic.motion.mel import BANDS
+from echomimic.motion.speech.log_mel import BANDS
 
 
 class Block(nn.Module):

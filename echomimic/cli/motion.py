@@ -35,7 +35,7 @@ def motion() -> None:
 @QUIET
 def extract(source: Path, output: Path, face: int, hands: bool, overwrite: bool, quiet: bool) -> None:
     """Follow the face (and hands) in the video SOURCE."""
-    from echomimic.motion.extract import extract as extracted
+    from echomimic.motion.track.video import extract as extracted
 
     _free(output, overwrite)
     with Bar(quiet) as report:
@@ -64,7 +64,7 @@ def speak(
 ) -> None:
     """Generate the motion of someone who says SPEECH."""
     from echomimic.media.audio import Speech
-    from echomimic.motion.speak import speak as spoken
+    from echomimic.motion.speech.motion_from_speech import speak as spoken
 
     _free(output, overwrite)
     settings = build(Settings, values)
@@ -86,8 +86,8 @@ def speak(
 @QUIET
 def sync(source: Path, output: Path, portrait: Path, align: bool, overwrite: bool, quiet: bool) -> None:
     """Fit the motion SOURCE to a portrait: its face for V1, its shoulders, arms and hands for V2."""
-    from echomimic.motion.source import motion_from
-    from echomimic.motion.sync import sync_motion
+    from echomimic.motion.load import motion_from
+    from echomimic.motion.retarget.fit import sync_motion
 
     _free(output, overwrite)
     with Bar(quiet) as report:
@@ -110,7 +110,7 @@ def sync(source: Path, output: Path, portrait: Path, align: bool, overwrite: boo
 def edit(source: Path, output: Path, overwrite: bool, quiet: bool, **values: Any) -> None:
     """Edit the motion SOURCE. Edits are done in the order in which --help lists them."""
     from echomimic.motion.edit import edited
-    from echomimic.motion.source import motion_from
+    from echomimic.motion.load import motion_from
 
     _free(output, overwrite)
     with Bar(quiet) as report:
@@ -137,8 +137,8 @@ def show(
 ) -> None:
     """Draw the motion SOURCE over a portrait or on black, as a video or a contact sheet."""
     from echomimic.media.video import check_output
-    from echomimic.motion.show import contact_sheet
-    from echomimic.motion.source import motion_from
+    from echomimic.motion.draw.contact_sheet import contact_sheet
+    from echomimic.motion.load import motion_from
 
     if output is None and png is None:
         raise click.UsageError("give -o VIDEO or --png PICTURE, or both")
@@ -163,8 +163,8 @@ def show(
 @QUIET
 def info(source: Path, quiet: bool) -> None:
     """Print length, rate and coverage of the motion SOURCE, and warn of jumps."""
-    from echomimic.motion.show import describe
-    from echomimic.motion.source import motion_from
+    from echomimic.motion.draw.contact_sheet import describe
+    from echomimic.motion.load import motion_from
 
     with Bar(quiet) as report:
         told = describe(motion_from(source, report))
@@ -203,7 +203,7 @@ def _picture(path: Path | None) -> Any:
 def _subject(picture: Any, hands: bool) -> tuple[Any, tuple[int, int], Any]:
     """Face points, picture size and body of a portrait; of an average face without one."""
     from echomimic.faces.detect import find_faces
-    from echomimic.motion.portrait import average_face, body_of
+    from echomimic.motion.track.portrait import average_face, body_of
 
     if picture is None:
         return average_face(), (512, 512), None
@@ -216,7 +216,7 @@ def _subject(picture: Any, hands: bool) -> tuple[Any, tuple[int, int], Any]:
 
 def _draw(motion: Any, picture: Any, output: Path, overwrite: bool, report: Any) -> None:
     from echomimic.media.video import Shape, open_writer
-    from echomimic.motion.show import describe, shown
+    from echomimic.motion.draw.contact_sheet import describe, shown
     from echomimic.progress import Progress
 
     told = describe(motion)

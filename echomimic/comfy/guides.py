@@ -26,8 +26,8 @@ def _drawn(job: Conditions, report: Report) -> Iterator[Picture]:
 
 def _landmarks(job: Conditions, report: Report) -> Iterator[Picture]:
     """The whole face's lines as the preview will move them, the lips included."""
-    from echomimic.motion.draw import face_map
-    from echomimic.motion.portray import motion_from_performance
+    from echomimic.motion.draw.guide_maps import face_map
+    from echomimic.motion.retarget.from_performance import motion_from_performance
     from echomimic.preview.acts import performance_for
     from echomimic.preview.engine import moved
 

@@ -12,7 +12,7 @@ import torch
 from echomimic import conditions, flow
 from echomimic.comfy import folders, values
 from echomimic.comfy.drivers import linked_driver
-from echomimic.comfy.models import Model
+from echomimic.comfy.model_cache import Model
 from echomimic.comfy.widgets import settings_options
 from echomimic.conditions import Conditions
 from echomimic.errors import ResourceError, SettingsError, SpeechError

@@ -82,7 +82,7 @@ class EchoLoadModel(io.ComfyNode):  # type: ignore[misc]
 
         with said_plainly():
             from echomimic.comfy.bar import Bar
-            from echomimic.comfy.models import SHELF, recipe
+            from echomimic.comfy.model_cache import SHELF, recipe
 
             wanted = recipe(variant_name(version, infer_mode), dtype, offload, weights, vae)
             return io.NodeOutput(SHELF.get(wanted, Bar()))

@@ -11,19 +11,19 @@ import numpy.typing as npt
 from echomimic.conditions import Conditions
 from echomimic.diffusion.pictures import shown, target
 from echomimic.errors import DriverError, NoFaceError
-from echomimic.faces.crop import Rect, Size
-from echomimic.motion.bodies import portrait_body
-from echomimic.motion.body import BodyPose
-from echomimic.motion.body_sync import body_from_face, shoulders_seen, sync_body
+from echomimic.framing.crop import Rect, Size
+from echomimic.motion.body_pose import BodyPose
 from echomimic.motion.edit import resample, there_and_back
-from echomimic.motion.face import FaceMotion
-from echomimic.motion.formats import OFFICIAL_FPS
-from echomimic.motion.hands import hands_from_speech
-from echomimic.motion.loop import default_pose
-from echomimic.motion.portray import motion_from_performance
-from echomimic.motion.source import GENERATED, motion_from
-from echomimic.motion.speech import perform
-from echomimic.motion.sync import sync_face
+from echomimic.motion.face_motion import FaceMotion
+from echomimic.motion.files.official_poses import OFFICIAL_FPS
+from echomimic.motion.load import GENERATED, motion_from
+from echomimic.motion.retarget.body import body_from_face, shoulders_seen, sync_body
+from echomimic.motion.retarget.fit import sync_face
+from echomimic.motion.retarget.from_performance import motion_from_performance
+from echomimic.motion.speech.default_pose import default_pose
+from echomimic.motion.speech.hands_from_speech import hands_from_speech
+from echomimic.motion.speech.performance_from_speech import perform
+from echomimic.motion.track.body import portrait_body
 from echomimic.progress import Progress, Report, silent
 
 Order = npt.NDArray[np.intp]

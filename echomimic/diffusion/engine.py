@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from echomimic.conditions import Conditions
-from echomimic.diffusion import checkpoint, pictures
-from echomimic.diffusion.checkpoint import ResumeFile, Saved
+from echomimic.diffusion import pictures
+from echomimic.diffusion import resume as checkpoint
 from echomimic.diffusion.guidance import Predictor
 from echomimic.diffusion.guides import Guide, GuideFeatures, guide_for
 from echomimic.diffusion.loop import Moment, Rules, denoise, first_noise
 from echomimic.diffusion.placement import Placement, enough_memory, home, out_of_memory, pick_device, pick_dtype
+from echomimic.diffusion.resume import ResumeFile, Saved
 from echomimic.diffusion.schedule import Sampler, scheduler_class
 from echomimic.diffusion.windows import WINDOWS, Plan
 from echomimic.media.image import Picture

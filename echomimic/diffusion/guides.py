@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from echomimic.conditions import Conditions
 from echomimic.diffusion.acts import Order, face_motion, hand_motion, order_of
 from echomimic.diffusion.pictures import shown, target
-from echomimic.faces.crop import Mask, Size, cut_mask, face_box, face_mask
+from echomimic.framing.crop import Mask, Size, cut_mask, face_box, face_mask
 from echomimic.media.image import Picture
-from echomimic.motion.body import BodyPose
-from echomimic.motion.draw import as_guide, face_map, pose_map
-from echomimic.motion.face import FaceMotion
+from echomimic.motion.body_pose import BodyPose
+from echomimic.motion.draw.guide_maps import as_guide, face_map, pose_map
+from echomimic.motion.face_motion import FaceMotion
 from echomimic.progress import Report, silent
 
 

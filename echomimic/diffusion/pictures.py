@@ -6,7 +6,7 @@ from PIL import Image
 from torch import Tensor
 
 from echomimic.conditions import Conditions
-from echomimic.faces.crop import Rect, cut_out
+from echomimic.framing.crop import Rect, cut_out
 from echomimic.media.image import Picture
 
 # Least-squares fit of RGB in −1…1 to the latents of Stable Diffusion 1's autoencoder, published by its users.

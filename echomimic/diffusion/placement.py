@@ -11,7 +11,7 @@ from torch import nn
 
 from echomimic.errors import ResourceError, SettingsError
 from echomimic.models.attention import SpatialTransformer
-from echomimic.models.motion import MotionModule
+from echomimic.models.temporal import MotionModule
 from echomimic.models.unet import ResBlock
 from echomimic.request import Settings
 

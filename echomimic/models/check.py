@@ -9,8 +9,8 @@ import torch
 
 from echomimic.errors import WeightsError
 from echomimic.models import layouts
-from echomimic.models.checkpoint import Checkpoint, damage
 from echomimic.models.networks import NETWORKS, Network, Sizes, shapes
+from echomimic.models.weight_file import Checkpoint, damage
 from echomimic.models.weights import Kind, Source, sources
 from echomimic.progress import Progress, Report, silent
 from echomimic.variants import VARIANTS, Variant

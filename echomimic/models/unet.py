@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from echomimic.models.attention import Conditions, ReferenceKV, SpatialTransformer
 from echomimic.models.kernels import Conv3x3, portions
-from echomimic.models.motion import MotionModule, PositionTable, position_table
+from echomimic.models.temporal import MotionModule, PositionTable, position_table
 
 __all__ = ["ReferenceKV", "UNet", "UNetConfig"]
 

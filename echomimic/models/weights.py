@@ -14,13 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from echomimic.errors import WeightsError
-from echomimic.models.checkpoint import Checkpoint, Spec
 from echomimic.models.guider import Guider
 from echomimic.models.keymaps import vae_names, whisper_names
 from echomimic.models.layouts import WeightFiles
 from echomimic.models.manifests import Shapes
 from echomimic.models.networks import MOTION, NETWORKS, TABLE, Network, Sizes, build, shapes
 from echomimic.models.unet import UNet
+from echomimic.models.weight_file import Checkpoint, Spec
 from echomimic.progress import Progress, Report, silent
 from echomimic.variants import Variant
 from echomimic.variants import variant as row_of

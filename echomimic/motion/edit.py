@@ -11,12 +11,12 @@ import numpy.typing as npt
 
 from echomimic.errors import DriverError, SettingsError
 from echomimic.faces.geometry import mirror as mesh_mirror
-from echomimic.motion.anatomy import EYES, eye_weight, forehead_weight, speech_weight
-from echomimic.motion.body import BodyPose, Doubles
-from echomimic.motion.driver import Motion
-from echomimic.motion.face import FaceMotion
-from echomimic.motion.heads import Heads, closed_mouth, split
-from echomimic.motion.smooth import at_times, gaussian
+from echomimic.motion.body_pose import BodyPose, Doubles
+from echomimic.motion.face_motion import FaceMotion
+from echomimic.motion.files.motion_file import Motion
+from echomimic.motion.retarget.face_regions import EYES, eye_weight, forehead_weight, speech_weight
+from echomimic.motion.retarget.head_pose import Heads, closed_mouth, split
+from echomimic.motion.tracks import at_times, gaussian
 
 M = TypeVar("M", FaceMotion, BodyPose)
 

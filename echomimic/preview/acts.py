@@ -7,10 +7,10 @@ from dataclasses import replace
 from echomimic.conditions import Conditions
 from echomimic.errors import DriverError
 from echomimic.motion.edit import loop, resample
+from echomimic.motion.load import GENERATED, motion_from
 from echomimic.motion.performance import Performance
-from echomimic.motion.reenact import performance_from_motion
-from echomimic.motion.source import GENERATED, motion_from
-from echomimic.motion.speech import perform
+from echomimic.motion.retarget.to_performance import performance_from_motion
+from echomimic.motion.speech.performance_from_speech import perform
 from echomimic.progress import Progress, Report
 
 

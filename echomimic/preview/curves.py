@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from echomimic.preview.mesh import Array
+from echomimic.preview.mesh.face_mesh import Array
 
 
 def smooth_curve(points: Array, steps: int = 6) -> Array:

@@ -17,8 +17,8 @@ from echomimic.faces.detect import Face
 from echomimic.media.image import resize
 from echomimic.motion.performance import Performance
 from echomimic.preview.acts import performance_for
+from echomimic.preview.mesh.warp import Pixels
 from echomimic.preview.renderer import PreviewRenderer
-from echomimic.preview.warp import Pixels
 from echomimic.progress import Progress, Report, silent
 
 MASK_SIDE = 2048

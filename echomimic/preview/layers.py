@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from echomimic.faces.geometry import OVAL
-from echomimic.preview.mesh import Array, Mesh
-from echomimic.preview.warp import Pixels, resized
+from echomimic.preview.mesh.face_mesh import Array, Mesh
+from echomimic.preview.mesh.warp import Pixels, resized
 
 
 @dataclass(frozen=True)

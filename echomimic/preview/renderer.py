@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from echomimic.faces.detect import Face
 from echomimic.motion.performance import Performance
 from echomimic.preview.acting import Acting, make_actor
-from echomimic.preview.eyes import make_eyes
-from echomimic.preview.field import frame_field
-from echomimic.preview.folds import make_folds
+from echomimic.preview.eyes.eye import make_eyes
 from echomimic.preview.layers import resized_float, split
-from echomimic.preview.lip_line import prepared
-from echomimic.preview.mesh import Array, build_mesh
-from echomimic.preview.mouth import make_mouth
-from echomimic.preview.warp import Pixels, Texture, invert, make_texture, remap, resized
+from echomimic.preview.mesh.face_mesh import Array, build_mesh
+from echomimic.preview.mesh.field import frame_field
+from echomimic.preview.mesh.warp import Pixels, Texture, invert, make_texture, remap, resized
+from echomimic.preview.mouth.folds import make_folds
+from echomimic.preview.mouth.lip_line import prepared
+from echomimic.preview.mouth.mouth import make_mouth
 
 
 class PreviewRenderer:

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from echomimic.media.video import VideoReader
-from echomimic.motion.driver import read_motion
+from echomimic.motion.files.motion_file import read_motion
 from tests.cli.door import run
 
 

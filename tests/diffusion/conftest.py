@@ -9,7 +9,7 @@ import pytest
 from echomimic.conditions import Conditions
 from echomimic.diffusion.engine import DiffusionEngine, load_engine
 from echomimic.faces.detect import Face, find_faces
-from echomimic.faces.frame import frame_for
+from echomimic.framing.view import frame_for
 from echomimic.media.audio import Speech
 from echomimic.media.image import Picture, read_picture
 from echomimic.request import Settings

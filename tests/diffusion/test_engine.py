@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from echomimic.diffusion import pictures
-from echomimic.diffusion.checkpoint import path_beside
 from echomimic.diffusion.engine import DiffusionEngine, load_engine
 from echomimic.diffusion.placement import parts_of
+from echomimic.diffusion.resume import path_beside
 from echomimic.errors import ResourceError, SettingsError, WeightsError
 from echomimic.progress import Progress
 from echomimic.request import Settings

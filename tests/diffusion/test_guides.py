@@ -10,8 +10,8 @@ from echomimic.conditions import Conditions
 from echomimic.diffusion.guides import GuideFeatures, guide_for, guide_pictures
 from echomimic.diffusion.pictures import shown
 from echomimic.errors import DriverError, NoFaceError
-from echomimic.motion.body import BodyPose, empty
-from echomimic.motion.face import FaceMotion
+from echomimic.motion.body_pose import BodyPose, empty
+from echomimic.motion.face_motion import FaceMotion
 from echomimic.progress import Progress
 from tests.diffusion.conftest import Make, example
 

@@ -207,7 +207,8 @@ MEASURE = """
 import resource, sys
 from pathlib import Path
 import torch
-from echomimic.models import checkpoint, layouts, weights
+from echomimic.models import layouts, weights
+from echomimic.models import weight_file as checkpoint
 checkpoint.WINDOW = 12 * 2**20
 files = layouts.WeightFiles("v2", {"denoising_unet": Path(sys.argv[1]), "motion_module": Path(sys.argv[1])},
                             {"unet": {"channels": [64, 128, 256, 256]}})

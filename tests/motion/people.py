@@ -4,9 +4,9 @@ import numpy as np
 
 from echomimic.errors import DriverError
 from echomimic.faces.geometry import HeadPose, canonical_face, head_pose, mouth_opening, rotation_matrix
-from echomimic.motion.body import BodyPose, empty
-from echomimic.motion.face import FaceMotion
-from echomimic.motion.loop import default_pose
+from echomimic.motion.body_pose import BodyPose, empty
+from echomimic.motion.face_motion import FaceMotion
+from echomimic.motion.speech.default_pose import default_pose
 
 SIZE = (512, 512)
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from echomimic.errors import DriverError, SettingsError
-from echomimic.motion.driver import Motion
 from echomimic.motion.edit import (
     blend,
     cut,
@@ -18,7 +17,8 @@ from echomimic.motion.edit import (
     smooth,
     there_and_back,
 )
-from echomimic.motion.loop import default_pose
+from echomimic.motion.files.motion_file import Motion
+from echomimic.motion.speech.default_pose import default_pose
 from tests.motion.people import alike, angles, openings, talker
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from echomimic.motion.draw import face_map, face_map_comfy, hand_map
+from echomimic.motion.draw.guide_maps import face_map, face_map_comfy, hand_map
 from tests.parity import fixtures
 
 

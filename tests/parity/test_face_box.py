@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from echomimic.faces.crop import choose_box, clipped, cut_mask, cut_out, face_mask, face_rect, fitted, grown
+from echomimic.framing.crop import choose_box, clipped, cut_mask, cut_out, face_mask, face_rect, fitted, grown
 from tests.parity import fixtures
 
 CASE = fixtures.case("v1_face_box")

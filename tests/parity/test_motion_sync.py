@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from echomimic.motion.affine import fit_affine
-from echomimic.motion.metric import metric_motion, project
-from echomimic.motion.transfer import Geometry, transfer
+from echomimic.motion.metric_face import metric_motion, project
+from echomimic.motion.retarget.affine import fit_affine
+from echomimic.motion.retarget.official_v1 import Geometry, transfer
 from tests.parity import fixtures
 
 CASE = "v1_motion_sync"

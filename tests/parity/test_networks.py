@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from echomimic.models.motion import MotionModule
+from echomimic.models.temporal import MotionModule
 from echomimic.models.unet import ReferenceKV, UNet
 from tests.parity import fixtures, nets
 
@@ -209,7 +209,7 @@ def test_bfloat16_stays_close_to_float32() -> None:
 def test_large_latents_in_parts_give_the_same_as_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     run = Denoise("v1_denoise_cfg")
     at_once = run.run()
-    for module in ("attention", "motion", "unet"):
+    for module in ("attention", "temporal", "unet"):
         monkeypatch.setattr(f"echomimic.models.{module}.portions", lambda x, count, step: small_portions(count))
     assert torch.allclose(run.run(), at_once, atol=1e-5)
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from echomimic.faces import geometry as g
 from echomimic.faces.detect import Face
 from echomimic.motion.performance import Performance, still
-from echomimic.preview.mesh import LOWER_LIP_BETWEEN
+from echomimic.preview.mesh.face_mesh import LOWER_LIP_BETWEEN
 from echomimic.preview.renderer import PreviewRenderer
 
 Array = NDArray[np.float32]

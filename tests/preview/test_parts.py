@@ -6,9 +6,9 @@ import pytest
 from echomimic.faces import geometry as g
 from echomimic.preview.acting import make_actor
 from echomimic.preview.layers import split
-from echomimic.preview.lips import THINNEST
-from echomimic.preview.mesh import LOWER_LIP_BETWEEN, UPPER_LIP_BETWEEN, Grid, build_mesh, hold
-from echomimic.preview.warp import invert, node_numbers, remap
+from echomimic.preview.mesh.face_mesh import LOWER_LIP_BETWEEN, UPPER_LIP_BETWEEN, Grid, build_mesh, hold
+from echomimic.preview.mesh.warp import invert, node_numbers, remap
+from echomimic.preview.mouth.lip_limits import THINNEST
 from tests.preview.portrait import draw, play
 
 

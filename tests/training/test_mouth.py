@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from echomimic.motion.mel import measure
-from echomimic.motion.mouth import load_mouth
+from echomimic.motion.speech.log_mel import measure
+from echomimic.motion.speech.mouth_model import load_mouth
 from training.basis import Basis, fit_basis, symmetric
 from training.data import Clip, Recordings, folds, realign
 from training.mouth import Recipe, export, new_net

@@ -1,0 +1,186 @@
+"""One head in motion: 478 face-mesh points per frame."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from echomimic.errors import DriverError
+from echomimic.motion.npz import Arrays, read_npz, write_npz
+
+Points = npt.NDArray[np.float32]
+Flags = npt.NDArray[np.bool_]
+
+POINTS = 478
+VERSION = 1
+_PREFIX = "face_"
+
+
+@dataclass(frozen=True, eq=False)
+class FaceMotion:
+    """The face mesh of one person, frame by frame.
+
+    points: (F, 478, 3) float32; x right and y down in pixels of `size`, z in the same scale (smaller = nearer).
+    fps: frames per second, above 0.
+    size: (width, height) of the picture the points are in.
+    found: (F,) bool; False where no face was seen and the points were bridged. All True when not given.
+    pose: (F, 4, 4) float32 head pose in the camera frame of `echomimic.motion.metric_face`, or None when not computed.
+
+    Raises DriverError when shapes disagree or a number is not finite.
+    """
+
+    points: Points
+    fps: float
+    size: tuple[int, int]
+    found: Flags | None = None
+    pose: Points | None = None
+
+    def __post_init__(self) -> None:
+        points = frozen(self.points, np.float32)
+        if points.ndim != 3 or points.shape[1:] != (POINTS, 3) or not len(points):
+            raise DriverError(f"face motion has shape {points.shape}; (frames, {POINTS}, 3) with frames > 0 is needed")
+        found = np.ones(len(points), bool) if self.found is None else self.found
+        object.__setattr__(self, "points", points)
+        object.__setattr__(self, "found", frozen(found, np.bool_))
+        object.__setattr__(self, "fps", checked_rate(self.fps))
+        object.__setattr__(self, "size", checked_size(self.size))
+        if self.seen.shape != (len(points),):
+            raise DriverError(f"`found` has shape {self.seen.shape}; ({len(points)},) is needed")
+        if self.pose is not None:
+            object.__setattr__(self, "pose", frozen(self.pose, np.float32))
+            check_shape("pose", self.pose, (len(points), 4, 4))
+        check_finite("face points", points)
+
+    @property
+    def seen(self) -> Flags:
+        """(F,) bool: frames in which the face was really seen."""
+        assert self.found is not None
+        return self.found
+
+    @property
+    def seconds(self) -> float:
+        return len(self) / self.fps
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def __getitem__(self, frames: slice | npt.NDArray[np.intp]) -> FaceMotion:
+        """The same motion, only `frames` of it."""
+        pose = None if self.pose is None else self.pose[frames]
+        return replace(self, points=self.points[frames], found=self.seen[frames], pose=pose)
+
+    def resized(self, width: int, height: int) -> FaceMotion:
+        """The same motion in a picture stretched to `width` x `height`; the pose is dropped if the shape changes."""
+        scale = np.array([width / self.size[0], height / self.size[1], width / self.size[0]], np.float32)
+        pose = self.pose if np.isclose(scale[0], scale[1]) else None
+        return replace(self, points=self.points * scale, size=(width, height), pose=pose)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write one ``.npz``. Raises OutputError."""
+        write_npz(path, self.arrays())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> FaceMotion:
+        """Read a ``.npz`` that holds face motion. Raises DriverError naming the file."""
+        arrays = read_npz(path)
+        try:
+            return cls.from_arrays(arrays)
+        except DriverError as fault:
+            raise DriverError(f"{path}: {fault}") from None
+
+    def arrays(self) -> Arrays:
+        """The motion as named arrays, for a file."""
+        named: dict[str, npt.ArrayLike] = {"version": VERSION, "points": self.points, "fps": self.fps}
+        named |= {"size": self.size, "found": self.seen}
+        if self.pose is not None:
+            named["pose"] = self.pose
+        return {_PREFIX + name: np.asarray(value) for name, value in named.items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> FaceMotion:
+        """The opposite of `arrays`. Raises DriverError when entries are missing or wrong."""
+        check_version(arrays, _PREFIX, VERSION, "face motion")
+        points, fps, size, found = (entry(arrays, _PREFIX + name) for name in ("points", "fps", "size", "found"))
+        pose = arrays.get(_PREFIX + "pose")
+        return cls(points, fps=scalar(fps), size=pair(size), found=found, pose=pose)
+
+    @staticmethod
+    def held_by(arrays: Mapping[str, npt.NDArray[Any]]) -> bool:
+        """Whether these arrays hold face motion."""
+        return _PREFIX + "points" in arrays
+
+
+def frozen(value: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """A read-only contiguous copy of `value`; raises DriverError when it is not of that kind."""
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            array = np.array(value, dtype=dtype, order="C", copy=True)
+    except (ValueError, TypeError, OverflowError) as fault:
+        raise DriverError(f"motion must be plain numbers: {fault}") from fault
+    array.flags.writeable = False
+    return array
+
+
+def checked_rate(fps: float) -> float:
+    """`fps` as a float; raises DriverError unless it is finite and above 0."""
+    rate = float(fps)
+    if not (np.isfinite(rate) and 0 < rate <= 1000):
+        raise DriverError(f"frame rate {fps} is not usable; give a number above 0 and at most 1000")
+    return rate
+
+
+def checked_size(size: tuple[int, int]) -> tuple[int, int]:
+    """(width, height) as ints; raises DriverError unless both are in 1…65536."""
+    width, height = (int(n) for n in size)
+    if not (0 < width <= 65536 and 0 < height <= 65536):
+        raise DriverError(f"picture size {width}x{height} is not usable")
+    return width, height
+
+
+def check_shape(name: str, array: npt.NDArray[Any] | None, shape: tuple[int, ...]) -> None:
+    """Raises DriverError when `array` is given and not of `shape`."""
+    if array is not None and array.shape != shape:
+        raise DriverError(f"`{name}` has shape {array.shape}; {shape} is needed")
+
+
+def check_finite(name: str, array: npt.NDArray[Any]) -> None:
+    """Raises DriverError naming the first frame that holds a number that is not finite or absurdly large."""
+    good = np.isfinite(array) & (np.abs(array) < 1e7)
+    if not good.all():
+        frame = int(np.flatnonzero(~good.reshape(len(array), -1).all(1))[0])
+        raise DriverError(f"{name} of frame {frame} are not usable numbers")
+
+
+def entry(arrays: Mapping[str, npt.NDArray[Any]], name: str) -> npt.NDArray[Any]:
+    """One named array of a file; raises DriverError when it is missing."""
+    if name not in arrays:
+        raise DriverError(f"entry `{name}` is missing")
+    return arrays[name]
+
+
+def scalar(array: npt.NDArray[Any]) -> float:
+    """The single number in `array`; raises DriverError otherwise."""
+    if array.size != 1 or array.dtype.kind not in "iuf":
+        raise DriverError("a single number was expected")
+    return float(array.reshape(()))
+
+
+def pair(array: npt.NDArray[Any]) -> tuple[int, int]:
+    """The two whole numbers in `array`; raises DriverError otherwise."""
+    if array.shape != (2,) or array.dtype.kind not in "iu":
+        raise DriverError("width and height were expected")
+    return int(array[0]), int(array[1])
+
+
+def check_version(arrays: Mapping[str, npt.NDArray[Any]], prefix: str, known: int, what: str) -> None:
+    """Raises DriverError unless the arrays hold `what` in a version this program knows."""
+    if prefix + "version" not in arrays:
+        raise DriverError(f"it holds no {what}")
+    version = scalar(arrays[prefix + "version"])
+    if version > known:
+        raise DriverError(f"its {what} has format {version:g}; this program knows {known}, update it")

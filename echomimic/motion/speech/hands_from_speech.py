@@ -1,0 +1,91 @@
+"""Hands from speech: a portrait's own hands, moved by the rhythm of what is said."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from echomimic.motion.body_pose import L_ELBOW, L_SHOULDER, R_ELBOW, R_SHOULDER, BodyPose, Doubles
+from echomimic.motion.retarget.body import ARMS, SEEN, Arms, arms_of, hands_seen
+from echomimic.motion.speech import log_mel as mel
+from echomimic.motion.speech.gestures import beats_in, gestures, posed
+from echomimic.motion.speech.performance_from_speech import frame_energy
+from echomimic.motion.tracks import at_times
+
+_ENERGY_RATE = 25.0
+_SPEAKING = 0.36
+_NOTHING_SAID = -12.0
+"""Log power of the loudest columns below which a recording holds no sound at all."""
+_ELBOW_FOLLOWS = 0.4
+_STRETCH = 0.98
+"""An arm is never quite straight."""
+
+
+def hands_from_speech(
+    speech: mel.Sound,
+    portrait: BodyPose,
+    frames: int,
+    fps: float,
+    *,
+    seed: int = 0,
+    strength: float = 1.0,
+) -> BodyPose:
+    """The portrait's body with hands that beat on stressed syllables and rest in silence.
+
+    portrait: a pose of one frame or more, the first is used; hands that are not in it stay absent. `strength` scales
+    the gestures, 0 keeps the hands still. Wrists stay within the portrait's arm reach. Equal inputs and seed give equal
+    values.
+    """
+    one = portrait[:1]
+    still = one[np.zeros(frames, np.intp)]
+    still = replace(still, fps=fps)
+    present = hands_seen(one)[0]
+    if not present.any():
+        return replace(still, hands=np.zeros_like(still.hands), hand_score=np.zeros_like(still.hand_score))
+    energy = _energy(speech, frames, fps)
+    rate = np.arange(frames, dtype=np.float64) * (_ENERGY_RATE / fps)
+    activity = np.asarray(at_times(energy > _SPEAKING, rate), np.float64)
+    channels = strength * gestures(activity, beats_in(energy, _ENERGY_RATE), fps, seed)
+    arms = _arms(one)
+    hands = posed(one.hands[0], channels, arms.width)
+    hands += _held_back(hands[:, :, 0], arms)[:, :, None]
+    hands[:, ~present] = 0.0
+    return replace(still, hands=hands, body=_following(still.body, hands, present))
+
+
+def _energy(speech: mel.Sound, frames: int, fps: float) -> npt.NDArray[np.float32]:
+    steps = int(np.ceil(frames * _ENERGY_RATE / fps)) + 1
+    level = mel.measure(speech)
+    if level.peak < _NOTHING_SAID:
+        return np.zeros(steps, np.float32)
+    return frame_energy(speech, steps, level)
+
+
+def _arms(one: BodyPose) -> Arms:
+    """The portrait's arms; guessed from its hands when its shoulders are not seen."""
+    if (one.body_score[0, [L_SHOULDER, R_SHOULDER]] > SEEN).all():
+        return arms_of(one)
+    unit = 4.0 * float(np.linalg.norm(one.hands[0, :, 9] - one.hands[0, :, 0], axis=1).max())
+    return Arms(one.hands[0, :, 0] - [0.0, unit], np.full((2, 2), unit))
+
+
+def _held_back(wrists: Doubles, arms: Arms) -> Doubles:
+    """(F, 2, 2) what brings wrists (F, 2, 2) back into the reach of their arms."""
+    out = wrists - arms.shoulders
+    far = np.linalg.norm(out, axis=-1, keepdims=True)
+    share = np.minimum(1.0, _STRETCH * arms.reach[:, None] / np.maximum(far, 1e-9))
+    return np.asarray(out * (share - 1.0))
+
+
+def _following(body: Doubles, hands: Doubles, present: npt.NDArray[np.bool_]) -> Doubles:
+    """Wrists go with the hands, elbows follow part of the way."""
+    moved: Doubles = body.copy()
+    for side, (_, elbow, wrist) in enumerate(ARMS):
+        if present[side]:
+            shift = hands[:, side, 0] - hands[0, side, 0]
+            moved[:, elbow] += _ELBOW_FOLLOWS * shift
+            moved[:, wrist] = hands[:, side, 0]
+    assert {L_ELBOW, R_ELBOW} == {arm[1] for arm in ARMS}
+    return moved

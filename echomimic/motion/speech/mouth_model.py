@@ -1,0 +1,172 @@
+"""Speech to mouth: a few small convolutional nets that listen to a log-mel picture and move lips, jaw and cheeks.
+
+Shapes: T frames at 25 fps (4 mel columns each), K coefficients. The nets run in plain numpy: they are so small that
+importing a framework would take longer than all their work on a minute of speech. Trained by `training.mouth`; what
+they were made from is in models/MODEL_CARD.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from echomimic.errors import WeightsError
+from echomimic.motion.speech import log_mel as hearing
+from echomimic.progress import Progress, Report, silent
+
+Array = npt.NDArray[np.float32]
+
+FRAME_RATE = 25
+MEL_PER_FRAME = 4
+MEL_OFFSET = -2
+CHUNK = 30 * FRAME_RATE
+PRESSED, TUCKED, PAUSE = range(3)
+"""Columns of the cues: lips pressed together (m, b, p), lower lip tucked under the teeth (f, v), nothing said."""
+
+
+@dataclass(frozen=True)
+class Conv:
+    """A 1-D convolution over time; weight (out, in, width)."""
+
+    weight: Array
+    bias: Array
+    stride: int = 1
+    dilation: int = 1
+    padding: int = 0
+
+    def __call__(self, x: Array) -> Array:
+        padded = np.pad(x, ((self.padding, self.padding), (0, 0)))
+        reach = self.dilation * (self.weight.shape[2] - 1)
+        starts = range(0, reach + 1, self.dilation)
+        stop = len(padded) - reach
+        taps = (padded[s : s + stop : self.stride] @ self.weight[:, :, i].T for i, s in enumerate(starts))
+        return np.asarray(sum(taps, start=self.bias), dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Residual gated convolution: x + out(a * sigmoid(b)) with a, b = conv(norm(x))."""
+
+    scale: Array
+    shift: Array
+    conv: Conv
+    out: Conv
+
+    def __call__(self, x: Array) -> Array:
+        centred = x - x.mean(1, keepdims=True)
+        normal = centred / np.sqrt((centred**2).mean(1, keepdims=True) + 1e-5) * self.scale + self.shift
+        value, gate = np.split(self.conv(normal), 2, axis=1)
+        return x + self.out(value / (1 + np.exp(-gate)))
+
+
+@dataclass(frozen=True)
+class Net:
+    front: tuple[Conv, ...]
+    blocks: tuple[Block, ...]
+    shape: Conv
+    phone: Conv | None
+
+    def __call__(self, mel: Array) -> tuple[Array, Array | None]:
+        """(4T, 80) normalised mel to (T, K) coefficients and (T, phones) probabilities, if it was taught phones."""
+        x = mel
+        for conv in self.front:
+            x = gelu(conv(x))
+        for block in self.blocks:
+            x = block(x)
+        if self.phone is None:
+            return self.shape(x), None
+        named = self.phone(x)
+        score = np.exp(named - named.max(1, keepdims=True))
+        return self.shape(x), score / score.sum(1, keepdims=True)
+
+
+def gelu(x: Array) -> Array:
+    """The tanh form of the Gaussian error linear unit."""
+    return np.asarray(0.5 * x * (1 + np.tanh(np.float32(0.7978846) * (x + np.float32(0.044715) * x**3))), np.float32)
+
+
+@dataclass(frozen=True)
+class MouthModel:
+    """The ensemble and what its coefficients mean.
+
+    basis: (K, 468, 3) displacement per unit from a closed, relaxed mouth, canonical head frame, eye distances.
+    classes: (phones, 3) which phones count for each cue. opening: (K,) how one eye distance more of opening is spread
+    over the coefficients when a mouth opens.
+    """
+
+    nets: tuple[Net, ...]
+    basis: Array
+    classes: Array
+    opening: Array
+
+    @property
+    def gap(self) -> Array:
+        """(K,) opening between the inner lips (points 13 and 14) per unit of each coefficient."""
+        return np.asarray(self.basis[:, 13, 1] - self.basis[:, 14, 1], dtype=np.float32)
+
+    @property
+    def margin(self) -> int:
+        """Frames of context on either side that an output depends on."""
+        return sum(block.conv.padding for block in self.nets[0].blocks) + 4
+
+    def __call__(
+        self, sound: hearing.Sound, frames: int, level: hearing.Level, report: Report = silent
+    ) -> tuple[Array, Array]:
+        """(frames, K) coefficients and (frames, 3) cues at 25 fps; worked through in chunks of 30 s."""
+        shapes, cues = [], []
+        for start in range(0, frames, CHUNK):
+            report(Progress("audio", start, frames))
+            stop, margin = min(start + CHUNK, frames), self.margin
+            window = [(f * MEL_PER_FRAME + MEL_OFFSET) for f in (start - margin, stop + margin)]
+            heard = hearing.normalise(hearing.log_mel(sound, window[0], window[1], level.gain), level)
+            outputs = [net(heard) for net in self.nets]
+            keep = slice(margin, margin + stop - start)
+            shapes.append(np.mean([shape[keep] for shape, _ in outputs], axis=0))
+            cues.append(np.mean([phone[keep] for _, phone in outputs if phone is not None], axis=0) @ self.classes)
+        report(Progress("audio", frames, frames))
+        return np.concatenate(shapes), np.concatenate(cues)
+
+
+@lru_cache(maxsize=1)
+def mouth_model() -> MouthModel:
+    """The shipped model. Raises WeightsError when its file is missing or damaged."""
+    return load_mouth(Path(__file__).parents[1] / "models" / "mouth.safetensors")
+
+
+def load_mouth(path: Path) -> MouthModel:
+    """Read an ensemble written by `training.mouth`."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        tensors = {name: value.astype(np.float32) for name, value in load_file(path).items()}
+        count = 1 + max(int(name.split(".")[1]) for name in tensors if name.startswith("net."))
+        nets = tuple(_net(tensors, f"net.{i}") for i in range(count))
+        return MouthModel(nets, *(tensors[name] for name in ("basis", "classes", "opening")))
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise WeightsError(f"{path.name}: cannot be read ({error}); reinstall echomimic") from error
+
+
+def _net(tensors: dict[str, Array], name: str) -> Net:
+    def conv(part: str, stride: int = 1, dilation: int = 1) -> Conv:
+        weight, bias = tensors[f"{name}.{part}.weight"], tensors[f"{name}.{part}.bias"]
+        padding = dilation * (weight.shape[2] // 2) if stride == 1 else 1
+        return Conv(weight, bias, stride, dilation, padding)
+
+    dilations = [int(d) for d in tensors["dilations"]]
+    blocks = [
+        Block(
+            tensors[f"{name}.blocks.{i}.norm.weight"],
+            tensors[f"{name}.blocks.{i}.norm.bias"],
+            conv(f"blocks.{i}.conv", dilation=dilation),
+            conv(f"blocks.{i}.out"),
+        )
+        for i, dilation in enumerate(dilations)
+    ]
+    front = (conv("front.0"), conv("front.1", stride=2), conv("front.2", stride=2))
+    phone = conv("phone") if f"{name}.phone.weight" in tensors else None
+    return Net(front, tuple(blocks), conv("shape"), phone)

@@ -1,0 +1,128 @@
+"""Speech to performance: what a head does while it says this.
+
+The mouth follows the speech through a learned ensemble (mouth.py), everything else is drawn by a fitted random process
+that hears the speech's energy (generator.py). Works at 25 frames per second and is resampled to the rate wanted.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from echomimic.motion.performance import Performance
+from echomimic.motion.speech import log_mel as hearing
+from echomimic.motion.speech.head_model import lively, sample, smooth
+from echomimic.motion.speech.mouth_model import FRAME_RATE, MEL_PER_FRAME, PRESSED, TUCKED, MouthModel, mouth_model
+from echomimic.progress import Progress, Report, silent
+
+Array = npt.NDArray[np.float32]
+Double = npt.NDArray[np.float64]
+
+STRONGEST = 2.0
+FASTEST, SLOWEST = 100.0, 5.0
+
+_GAIN = 1.25
+_SWELL = 1.3
+_WIDE_OPEN = 0.30
+_TUCKED_GAP = 0.35
+
+
+def perform(
+    speech: hearing.Sound,
+    frames: int,
+    fps: float,
+    *,
+    seed: int = 0,
+    expressiveness: float = 1.0,
+    head_motion: float = 1.0,
+    blink_rate: float = 1.0,
+    gaze: float = 1.0,
+    report: Report = silent,
+) -> Performance:
+    """The performance of `frames` frames at `fps` (5 to 100) for a speech; frame i shows the moment i / fps.
+
+    expressiveness scales the mouth, head_motion the head, brows and shoulders, blink_rate the number of blinks, gaze
+    the movement of the eyes: each 0 off, 1 natural, 2 the most. Equal speech, seed and settings give equal values.
+    Raises ValueError when a number is out of range.
+    """
+    _check(frames, fps, (expressiveness, head_motion, blink_rate, gaze))
+    steps = int(np.ceil(frames * FRAME_RATE / fps)) + 2
+    report(Progress("audio", 0, steps))
+    model, level = mouth_model(), hearing.measure(speech)
+    energy = frame_energy(speech, steps, level)
+    shapes, cues = model(speech, steps, level, report)
+    mouth = mouth_track(model, shapes, cues, energy, expressiveness)
+    life = lively(energy, frames, fps, seed, head_motion, blink_rate, gaze)
+    return Performance(
+        fps=fps,
+        expression=sample(mouth, np.arange(frames, dtype=np.float64) * (FRAME_RATE / fps)).astype(np.float32),
+        basis=model.basis,
+        rotation=life.rotation,
+        translation=life.translation,
+        blink=life.blink,
+        gaze=life.gaze,
+        brow=life.brow,
+        body=life.body,
+    )
+
+
+def _check(frames: int, fps: float, strengths: tuple[float, ...]) -> None:
+    if frames < 1:
+        raise ValueError(f"{frames} frames were asked for; ask for at least one")
+    if not SLOWEST <= fps <= FASTEST:
+        raise ValueError(f"fps is {fps}; give {SLOWEST:g} to {FASTEST:g}")
+    if not all(0 <= strength <= STRONGEST for strength in strengths):
+        raise ValueError(f"a strength of {strengths} is out of range; give 0 to {STRONGEST:g}")
+
+
+def frame_energy(speech: hearing.Sound, steps: int, level: hearing.Level) -> Array:
+    """(steps,) loudness at 25 per second, 0 in silence to 1 in the loudest speech."""
+    parts = []
+    for start in range(0, steps * MEL_PER_FRAME, hearing.CHUNK):
+        stop = min(start + hearing.CHUNK, steps * MEL_PER_FRAME)
+        heard = hearing.activity(hearing.log_mel(speech, start, stop, level.gain), level)
+        parts.append(heard.reshape(-1, MEL_PER_FRAME).mean(1))
+    return np.concatenate(parts)
+
+
+def mouth_track(model: MouthModel, shapes: Array, cues: Array, energy: Array, strength: float = 1.0) -> Double:
+    """(T, K) coefficients to show: as lively as real mouths, lips together on m, b and p, at rest in silence.
+
+    A net trained on many people predicts their average, which moves less than any of them and never quite closes.
+    """
+    track = smooth(shapes.astype(np.float64), 0.5)
+    track = strength * (track + (_SWELL - 1) * (track - smooth(track, 2 * FRAME_RATE)))
+    voiced = voicing(energy)
+    gap = track @ model.gap
+    pressed = _spread(_soft(cues[:, PRESSED], 0.2, 0.55))
+    tucked = _soft(cues[:, TUCKED], 0.3, 0.8) * (1 - _TUCKED_GAP)
+    wanted = opening_track(gap, voiced) * (1 - np.maximum(pressed, tucked))
+    track = track + (wanted - gap)[:, None] * model.opening
+    return np.asarray(track * voiced[:, None], dtype=np.float64)
+
+
+def opening_track(gap: Double, voiced: Double) -> Double:
+    """Mouth opening with the spread of real ones: the least opened tenth of speech is closed, the rest amplified."""
+    speaking = gap[voiced > 0.5]
+    closed = np.quantile(speaking, 0.08) if len(speaking) > 10 else 0.0
+    wide = np.maximum(0.0, gap - 0.95 * closed) * _GAIN
+    return np.asarray(np.minimum(wide, _WIDE_OPEN + 0.35 * np.maximum(0.0, wide - _WIDE_OPEN)), dtype=np.float64)
+
+
+def voicing(energy: Array) -> Double:
+    """0 where nothing is said, 1 in speech; opens a little before a sound and closes gently after."""
+    heard = (energy > 0.36).astype(np.float64)
+    held = np.clip(1.6 * smooth(heard, 2.0), 0, 1)
+    early = smooth(np.append(heard[2:], heard[-2:])[: len(heard)], 1.0)
+    return np.maximum(held, early)
+
+
+def _spread(closed: Double) -> Double:
+    """Lips are half-way in the frame before and after they meet."""
+    near = np.pad(closed, 1)
+    return np.maximum(closed, 0.5 * np.maximum(near[:-2], near[2:]))
+
+
+def _soft(x: Array, low: float, high: float) -> Double:
+    t = np.clip((x.astype(np.float64) - low) / (high - low), 0, 1)
+    return t * t * (3 - 2 * t)

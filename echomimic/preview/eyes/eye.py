@@ -1,0 +1,90 @@
+"""Eyes: irises that wander inside the lids, and lids that close."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from echomimic.faces import geometry as g
+from echomimic.preview.acting import Acting
+from echomimic.preview.curves import feather, polygon_mask, smooth_curve
+from echomimic.preview.eyes.lids import Lid, grown, make_lid
+from echomimic.preview.mesh.face_mesh import Array, Mesh
+from echomimic.preview.mesh.field import Field
+from echomimic.preview.mesh.patch import Patch, make_patch
+from echomimic.preview.mesh.warp import Pixels, Texture, invert, remap
+
+_STILL_GAZE = 0.04
+_STILL_LID = 0.01
+
+
+@dataclass(frozen=True)
+class Eye:
+    patch: Patch
+    pull: Array
+    """(h, w, 1) how much a point follows the iris"""
+    areas: Array
+    """(h, w, 2) the open eye, soft; and all that the lids ever change"""
+    lid: Lid
+    edge: Array
+
+    def paint(self, frame: Pixels, texture: Texture, acting: Acting, skin: Array, blink: float) -> None:
+        """Draws the eye into `frame` when it looks elsewhere or blinks."""
+        looks = float(np.abs(acting.gaze).max()) > _STILL_GAZE
+        if not looks and blink < _STILL_LID:
+            return
+        field, corner = self.patch.field, np.array(self.patch.box[:2], np.float32)
+        head, offset = self.patch.head(acting.stance)
+        moved = head + field.skin(skin)
+        back = invert(moved, field.numbers, rounds=3)
+        source = field.numbers + corner + back
+        areas = remap(self.areas, field.numbers + back, "zero")
+        seen, changed = areas[..., :1], areas[..., 1:]
+        at = source
+        if looks:
+            turned = invert(moved + self.pull * acting.gaze.astype(np.float32), field.numbers, rounds=3)
+            at = source + (turned - back) * seen
+        eye = texture.sample(at).astype(np.float32)
+        if blink >= _STILL_LID:
+            eye = self.lid.close(eye, texture, source, corner, seen, blink)
+        self.patch.paste(frame, eye, self.edge * changed, offset)
+
+
+def make_eyes(mesh: Mesh, whole: Field, texture: Texture, picture: Pixels) -> tuple[Eye | None, Eye | None]:
+    """The image-left and image-right eye; None for one that lies outside the picture."""
+    left = _make_eye(mesh, whole, picture, g.LEFT_EYE_UPPER, g.LEFT_EYE_LOWER, g.LEFT_IRIS, g.LEFT_BROW)
+    right = _make_eye(mesh, whole, picture, g.RIGHT_EYE_UPPER, g.RIGHT_EYE_LOWER, g.RIGHT_IRIS, g.RIGHT_BROW)
+    return left, right
+
+
+def _make_eye(
+    mesh: Mesh,
+    whole: Field,
+    picture: Pixels,
+    upper: tuple[int, ...],
+    lower: tuple[int, ...],
+    iris: tuple[int, ...],
+    brow: tuple[int, ...],
+) -> Eye | None:
+    height, width = picture.shape[:2]
+    points = mesh.points[list(upper + lower), :2]
+    low, high = points.min(0), points.max(0)
+    margin = (high - low)[0] * 0.6
+    x0, y0 = (int(max(0, v)) for v in low - margin)
+    x1, y1 = (int(min(v, limit)) for v, limit in zip(high + margin, (width, height), strict=True))
+    if x1 - x0 < 6 or y1 - y0 < 6:
+        return None
+    patch = make_patch(mesh, whole, (x0, y0, x1, y1))
+    centre = mesh.points[iris[0], :2]
+    radius = max(1.0, float(np.linalg.norm(mesh.points[list(iris[1:]), :2] - centre, axis=1).mean()))
+    away = np.linalg.norm(patch.field.grid.nodes() - centre, axis=2) / radius
+    pull = np.exp(-1.2 * np.maximum(0.0, away - 1.0) ** 2).astype(np.float32)
+    outline = [smooth_curve(mesh.points[list(ids), :2]) for ids in (upper, lower)]
+    aperture = polygon_mask(np.concatenate([outline[0], outline[1][::-1]]), x0, y0, x1 - x0, y1 - y0, fine=2)
+    changed = cv2.GaussianBlur(grown(aperture, 0.80 * radius * 2, 0.40 * radius * 2), (0, 0), max(0.8, 0.2 * radius))
+    aperture = cv2.GaussianBlur(aperture, (0, 0), max(0.6, radius * 0.12))
+    lid = make_lid(mesh, picture, (x0, y0, x1, y1), upper, lower, brow)
+    edge = feather(x1 - x0, y1 - y0, 6)
+    return Eye(patch, pull[..., None], np.stack([aperture, changed], -1), lid, edge)

@@ -1,0 +1,157 @@
+"""How every point of the photo moves: with the head (through its depth), with the expression, with the body."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from echomimic.faces.geometry import CHIN, OVAL
+from echomimic.preview.mesh.face_mesh import Array, Grid, Hold, Mesh, hold, smoothstep
+from echomimic.preview.mesh.warp import remap
+
+PIVOT = (0.0, -0.62, -0.95)
+"""Where the head turns: in the neck under the skull, canonical."""
+
+
+@dataclass(frozen=True)
+class Stance:
+    """What head and body do in one frame."""
+
+    turn: Array
+    """(3, 3) head rotation, picture axes."""
+    shift: Array
+    """(2,) pixels, added to the turned head."""
+    body: Array
+    """(2,) pixels."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """Motion on a grid of points of the photo."""
+
+    grid: Grid
+    numbers: Array
+    """(h, w, 2) node numbers."""
+    lever: Array
+    """(h, w, 4) weight × (x, y, z from the pivot, 1): the head's motion is linear in it."""
+    body: Array
+    """(h, w, 1) how much a point follows the body."""
+    hold: Hold
+
+    def head(self, stance: Stance) -> Array:
+        """(h, w, 2) pixels: head and body."""
+        matrix = np.concatenate([(stance.turn - np.eye(3, dtype=np.float32))[:2], stance.shift[:, None]], 1)
+        moved = cv2.transform(self.lever, np.ascontiguousarray(matrix, dtype=np.float32))
+        if np.any(stance.body):
+            moved = cv2.add(moved, cv2.transform(self.body, stance.body.reshape(2, 1).astype(np.float32)))
+        return np.asarray(moved, dtype=np.float32)
+
+    def skin(self, shift: Array) -> Array:
+        """(612, 2) pixel displacement of mesh and rings → (h, w, 2)."""
+        return self.hold.spread(shift)
+
+
+def frame_field(mesh: Mesh, width: int, height: int, mask: Array) -> Field:
+    """The field over the whole frame and a margin around it. mask: (height, width) person."""
+    step = max(1, round(max(width, height) / 170))
+    margin = 12
+    grid = Grid(
+        -margin * step + (step - 1) / 2,
+        -margin * step + (step - 1) / 2,
+        step,
+        -(-width // step) + 2 * margin,
+        -(-height // step) + 2 * margin,
+    )
+    held = hold(mesh, grid)
+    nodes = grid.nodes()
+    depth = _depth(mesh, grid, nodes, held)
+    weight = _head_weight(mesh, nodes, mask)
+    pivot = mesh.pose.to_picture(np.array([PIVOT], np.float32))[0]
+    arm = np.concatenate([nodes, depth[..., None]], 2) - pivot
+    lever = np.concatenate([arm, np.ones_like(arm[..., :1])], 2) * weight[..., None]
+    numbers = np.stack(np.meshgrid(np.arange(grid.width), np.arange(grid.height)), -1).astype(np.float32)
+    body = _body_weight(mesh, nodes, height)[..., None]
+    return Field(grid, numbers, np.ascontiguousarray(lever, dtype=np.float32), body, held)
+
+
+def detail_field(mesh: Mesh, whole: Field, grid: Grid) -> Field:
+    """The same motion on a finer grid over a part of the frame."""
+    at = whole.grid.index(grid.nodes())
+    lever = remap(whole.lever, at)
+    body = remap(whole.body, at)
+    numbers = np.stack(np.meshgrid(np.arange(grid.width), np.arange(grid.height)), -1).astype(np.float32)
+    return Field(grid, numbers, lever, body[..., None], hold(mesh, grid))
+
+
+def _depth(mesh: Mesh, grid: Grid, nodes: Array, held: Hold) -> Array:
+    """(h, w) depth: the mesh inside the face; outside, the outline's depth falling back with distance."""
+    unit = mesh.unit
+    outline = mesh.points[list(OVAL)]
+    coarse = nodes[::4, ::4]
+    apart = np.linalg.norm(coarse[:, :, None] - outline[:, :2], axis=3)
+    near = apart.min(2, keepdims=True)
+    weight = np.exp(-(apart**2 - near**2) / (2 * (0.2 * unit) ** 2))
+    around = (weight @ outline[:, 2]) / weight.sum(2) + np.minimum(near[..., 0] * 0.55, unit * 0.45)
+    at = np.stack(np.meshgrid(np.arange(grid.width), np.arange(grid.height)), -1).astype(np.float32) / 4
+    outside = remap(around.astype(np.float32), at)
+    values = np.zeros((len(mesh.skin), 2), np.float32)
+    values[:468, 0], values[:468, 1] = mesh.points[:468, 2], 1.0
+    values[468:, 1] = 0.0
+    inside = held.spread(values)
+    share = np.clip(inside[..., 1], 0.0, 1.0)
+    face = share > 0.999
+    depth = np.where(face, inside[..., 0], outside)
+    centre, half = _oval_box(mesh)
+    radius = np.linalg.norm((nodes - centre) / half, axis=2)
+    blend = smoothstep(radius, 0.55, 0.95)
+    fine = _blurred(depth, unit * 0.05 / grid.step)
+    soft = _blurred(depth, unit * 0.17 / grid.step)
+    return np.asarray(fine * (1 - blend) + soft * blend, dtype=np.float32)
+
+
+def _oval_box(mesh: Mesh) -> tuple[Array, Array]:
+    outline = mesh.points[list(OVAL), :2]
+    return outline.mean(0), np.ptp(outline, axis=0) / 2
+
+
+def _head_weight(mesh: Mesh, nodes: Array, mask: Array) -> Array:
+    """1 on head and hair, 0 from the shoulders down and far to the sides; less where the frame cuts the person."""
+    chin, length, unit = mesh.points[CHIN], mesh.length, mesh.unit
+    centre, half = _oval_box(mesh)
+    weight = 1.0 - smoothstep(nodes[..., 1], chin[1] - 0.10 * length, chin[1] + 0.62 * length)
+    weight *= 1.0 - smoothstep(np.abs(nodes[..., 0] - centre[0]), 2.1 * unit, 3.4 * unit)
+    radius = np.linalg.norm((nodes - centre) / half, axis=2)
+    weight = np.maximum(weight, 1.0 - smoothstep(radius, 0.98, 1.25))
+    return np.asarray(weight * _held_by_borders(nodes, mask, 0.12 * length, int(chin[1])), dtype=np.float32)
+
+
+def _held_by_borders(nodes: Array, mask: Array, reach: float, chin: int) -> Array:
+    """1 inside; 0.35 at the borders that cut through the person."""
+    height, width = mask.shape
+    # Below the chin shoulders may leave the frame at the sides: they do not move with the head.
+    head = mask[: max(1, min(height, chin))]
+    free = np.ones(nodes.shape[:2], np.float32)
+    for cut, distance in (
+        (mask[: max(2, height // 128)].mean(), nodes[..., 1]),
+        (mask[-max(2, height // 128) :].mean(), height - 1 - nodes[..., 1]),
+        (head[:, : max(2, width // 128)].mean(), nodes[..., 0]),
+        (head[:, -max(2, width // 128) :].mean(), width - 1 - nodes[..., 0]),
+    ):
+        if cut > 0.02:
+            free = np.minimum(free, 0.35 + 0.65 * smoothstep(distance, -1.0, reach))
+    return free
+
+
+def _body_weight(mesh: Mesh, nodes: Array, height: int) -> Array:
+    chin, length = mesh.points[CHIN, 1], mesh.length
+    rise = smoothstep(nodes[..., 1], chin - 0.1 * length, chin + 0.5 * length)
+    return np.asarray(rise * (1.0 - 0.55 * smoothstep(nodes[..., 1], height * 0.75, height)), dtype=np.float32)
+
+
+def _blurred(values: Array, sigma: float) -> Array:
+    sigma = max(1.0, sigma)
+    pad = int(3 * sigma) + 1
+    wide = cv2.copyMakeBorder(values.astype(np.float32), pad, pad, pad, pad, cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.GaussianBlur(wide, (0, 0), sigma)[pad:-pad, pad:-pad], dtype=np.float32)

@@ -1,0 +1,208 @@
+"""What is seen between the lips: cavity, tongue, teeth, and the teeth the photo itself shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from echomimic.faces.geometry import LOWER_LIP_INNER, UPPER_LIP_INNER
+from echomimic.preview.curves import polygon_mask, smooth_curve
+from echomimic.preview.mesh.face_mesh import Array, Mesh, smoothstep
+from echomimic.preview.mesh.warp import Texture, remap
+from echomimic.preview.mouth.photo_teeth import Row, look_inside
+from echomimic.preview.mouth.teeth import HALF, TALL, Light, Paint, draw_lower, draw_tongue, draw_upper
+
+_JAW = (152, 175, 199)
+_LIP_SKIN = (17, 84, 314, 85, 315, 0, 37, 267, 16)
+_CHEEK_SKIN = (50, 280, 205, 425, 118, 347, 101, 330)
+_SHADOW = np.array([0.72, 1.04, 1.12], np.float32)
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+@dataclass(frozen=True)
+class Opening:
+    """Where one frame shows the inside of the mouth."""
+
+    mask: Array
+    """(h, w) coverage in the mouth's box"""
+    upper: Array
+    """(n, 2) the upper lip's inner edge, frame pixels"""
+    lower: Array
+
+
+@dataclass(frozen=True)
+class Interior:
+    mesh: Mesh
+    light: Light
+    upper: Paint
+    lower: Paint
+    tongue: Paint
+    box: tuple[int, int, int, int]
+    own: Array | None
+    """(h, w) in the mouth's box, where the photo's own teeth and dark are used; None for a closed mouth"""
+    own_shade: Array
+    """(h, w) the lips' shadow on it in the photo"""
+    row: Row
+
+    def paint(self, lips: Array, opening: Opening, texture: Texture, settled: Array, skin: Array) -> None:
+        """Blends the inside into `lips`, (h, w, 3) float32 of the mouth's box."""
+        rows, columns = np.flatnonzero(opening.mask.max(1) > 0.004), np.flatnonzero(opening.mask.max(0) > 0.004)
+        if not len(rows) or not len(columns):
+            return
+        part = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+        inside = self._inside(opening, texture, settled, skin, part)
+        share = opening.mask[part][..., None]
+        lips[part] += (inside - lips[part]) * share
+
+    def _inside(
+        self, opening: Opening, texture: Texture, settled: Array, skin: Array, part: tuple[slice, slice]
+    ) -> Array:
+        width = self.mesh.mouth
+        place = _Place.of(self.mesh, settled, skin, self.box, part)
+        along = place.along / width
+        inside = self.light.cavity * (1.0 - 0.4 * np.exp(-((along / 0.30) ** 2)) * place.deep)[..., None]
+        jaw = place.jaw / width
+        floor = max(jaw + 0.02, place.floor / width - 0.07)
+        place.lay(inside, self.tongue, floor - 0.06 - 0.10 * min(1.0, max(0.0, floor)), 0.80)
+        place.lay(inside, self.lower, floor - TALL + 0.150, 0.62)
+        place.lay(inside, self.upper, self.row.edge - 0.215, 1.0, self.row.arc)
+        shade = lip_shadow(opening, self.box, width)[part]
+        if self.own is not None:
+            inside, shade = self._with_own(self.own, inside, shade, texture, place)
+        # Light that gets in there has met lips and gums: shadows are red.
+        return np.asarray(inside * shade[..., None] ** _SHADOW, dtype=np.float32)
+
+    def _with_own(
+        self, own: Array, inside: Array, shade: Array, texture: Texture, place: _Place
+    ) -> tuple[Array, Array]:
+        """The photo's own inside, which stays with the skull, over the drawn one."""
+        at = place.pixels - place.drift
+        photo = texture.sample(at).astype(np.float32)
+        cover = remap(own, at - np.array(self.box[:2], np.float32), "zero")
+        # The photo's own shadows are in it already: only what is darker now than then counts.
+        then = remap(self.own_shade, at - np.array(self.box[:2], np.float32))
+        now = np.minimum(1.0, 0.35 + 0.65 * shade / np.maximum(then, 0.2))
+        shade = shade + (now - shade) * cover
+        return inside + (photo - inside) * cover[..., None], shade
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where skull and jaw are in one frame, for the pixels of a part of the mouth's box."""
+
+    pixels: Array
+    """(h, w, 2) frame coordinates"""
+    along: Array
+    """(h, w) pixels to the right of the middle of the mouth, along the lip line"""
+    origin: Array
+    """(2,) the middle of the photo's lip line, moved with the skull"""
+    across: Array
+    """(2,) direction of the lip line"""
+    drift: Array
+    """(2,) how far the skull moved there"""
+    jaw: float
+    """how far the jaw dropped, pixels"""
+    floor: float
+    """how far the lower lip's inner edge lies below the photo's lip line, pixels"""
+    width: float
+    deep: Array
+    """(h, w) 1 at the height of the throat"""
+
+    @staticmethod
+    def of(
+        mesh: Mesh, settled: Array, skin: Array, box: tuple[int, int, int, int], part: tuple[slice, slice]
+    ) -> _Place:
+        skull = settled[:468] - skin[:468]
+        across = skull[291] - skull[61]
+        across = across / max(float(np.linalg.norm(across)), 1e-6)
+        origin = skull[[13, 14]].mean(0)
+        columns = np.arange(part[1].start, part[1].stop) + box[0]
+        rows = np.arange(part[0].start, part[0].stop) + box[1]
+        pixels = np.stack(np.meshgrid(columns, rows), -1).astype(np.float32)
+        drift = origin - mesh.points[[13, 14], :2].mean(0)
+        middle = skull[[61, 291]].mean(0) * 0.5 + settled[[61, 291]].mean(0) * 0.5
+        jaw = float(skin[list(_JAW)].mean(0) @ np.array([-across[1], across[0]]))
+        along = (pixels - middle) @ across
+        deep = np.exp(-(((((pixels - origin) @ np.array([-across[1], across[0]])) / mesh.mouth - 0.12) / 0.2) ** 2))
+        floor = float((settled[14] - origin) @ np.array([-across[1], across[0]]))
+        return _Place(
+            pixels, along, origin, across, drift.astype(np.float32), jaw, floor, mesh.mouth, deep.astype(np.float32)
+        )
+
+    def lay(self, inside: Array, paint: Paint, top: float, gain: float, arc: float = 0.0) -> None:
+        """Lays a drawing over `inside`, its y = 0 `top` mouth widths below the lip line."""
+        down = (
+            (self.pixels - self.origin) @ np.array([-self.across[1], self.across[0]], np.float32)
+        ) / self.width - top
+        across = self.along / self.width
+        at = np.stack([across + HALF, down - arc * across * across], -1) * paint.density - 0.5
+        seen = remap(paint.pixels, at.astype(np.float32), "zero")
+        inside *= 1.0 - seen[..., 3:]
+        inside += seen[..., :3] * gain
+
+
+def make_interior(
+    mesh: Mesh, texture: Texture, box: tuple[int, int, int, int], width: int, height: int, opened: bool
+) -> Interior:
+    light = _light(mesh, texture, width, height)
+    own, own_shade, row = None, np.ones((1, 1), np.float32), Row(0.055, -0.15)
+    if opened:
+        photo = texture.sample(_box_pixels(box)).astype(np.float32)
+        own, light, row = look_inside(mesh, photo, box, light)
+        own_shade = lip_shadow(_photo_opening(mesh, box), box, mesh.mouth)
+    density = float(np.clip(1.5 * mesh.mouth, 24, 240))
+    # Photos are softer, in pixels, the closer they show a mouth.
+    blur = (0.7 + 0.005 * mesh.mouth) * density / max(mesh.mouth, 8.0)
+    return Interior(
+        mesh,
+        light,
+        draw_upper(light, density, blur),
+        draw_lower(light, density, blur),
+        draw_tongue(light, density, blur),
+        box,
+        own,
+        own_shade,
+        row,
+    )
+
+
+def lip_shadow(opening: Opening, box: tuple[int, int, int, int], width: float) -> Array:
+    """(h, w) the lips' shadow in the box: dark in thin openings and at the corners, darker under the upper lip."""
+    light = cv2.GaussianBlur(opening.mask, (0, 0), max(1.0, width * 0.05))
+    occlusion = 0.38 + 0.62 * smoothstep(light, 0.10, 0.80)
+    top = np.interp(np.arange(box[0], box[2]), opening.upper[:, 0], opening.upper[:, 1])
+    below = (np.arange(box[1], box[3])[:, None] - top) / (0.10 * width)
+    return np.asarray(occlusion * (0.66 + 0.34 * smoothstep(below, -0.1, 0.9)), dtype=np.float32)
+
+
+def _photo_opening(mesh: Mesh, box: tuple[int, int, int, int]) -> Opening:
+    x0, y0, x1, y1 = box
+    upper, lower = (smooth_curve(mesh.points[list(ids), :2]) for ids in (UPPER_LIP_INNER, LOWER_LIP_INNER))
+    return Opening(polygon_mask(np.concatenate([upper, lower[::-1]]), x0, y0, x1 - x0, y1 - y0), upper, lower)
+
+
+def _box_pixels(box: tuple[int, int, int, int]) -> Array:
+    x0, y0, x1, y1 = box
+    return np.stack(np.meshgrid(np.arange(x0, x1), np.arange(y0, y1)), -1).astype(np.float32)
+
+
+def _light(mesh: Mesh, texture: Texture, width: int, height: int) -> Light:
+    """Colours of teeth, cavity and tongue from the portrait's skin and lips."""
+    skin = np.median(_colours(mesh, texture, _CHEEK_SKIN, width, height), 0)
+    lip = np.median(_colours(mesh, texture, _LIP_SKIN, width, height), 0)
+    luma = float(np.clip(skin @ _LUMA, 50.0, 235.0))
+    cast = skin / max(float(skin @ _LUMA), 1.0) / np.array([1.16, 0.97, 0.84], np.float32)
+    cast = 1.0 + 0.45 * (np.clip(cast, 0.75, 1.3) - 1.0)
+    tooth = np.minimum(0.30 * 235 + 0.66 * luma, 228.0) * np.array([1.02, 0.995, 0.945], np.float32) * cast
+    bright = luma / 255.0
+    cavity = np.array([44, 16, 15], np.float32) * (0.45 + 0.6 * bright)
+    tongue = (0.55 * lip + 0.45 * np.array([150, 72, 72], np.float32)) * (0.60 + 0.25 * bright)
+    return Light(tooth.clip(0, 245).astype(np.float32), cavity, tongue.astype(np.float32))
+
+
+def _colours(mesh: Mesh, texture: Texture, ids: tuple[int, ...], width: int, height: int) -> Array:
+    at = mesh.points[list(ids), :2].clip(0, [width - 1, height - 1])[None].astype(np.float32)
+    colours: Array = texture.sample(at)[0].astype(np.float32)
+    return colours

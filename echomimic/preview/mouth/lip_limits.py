@@ -1,0 +1,125 @@
+"""What lips can do: they meet without passing through each other, keep some thickness, and take the chin along."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from echomimic.faces.geometry import (
+    LOWER_LIP_INNER,
+    LOWER_LIP_OUTER,
+    MESH_POINTS,
+    MOUTH_CORNERS,
+    UPPER_LIP_INNER,
+    UPPER_LIP_OUTER,
+)
+from echomimic.preview.mesh.face_mesh import LOWER_LIP_BETWEEN, UPPER_LIP_BETWEEN, Array, Mesh
+
+WIDE_OPEN = 0.30
+"""From this gap on, in units, opening is eased …"""
+WIDEST = 0.42
+"""… towards this one."""
+THINNEST = 0.70
+"""A lip keeps this share of its height in the photo."""
+SQUEEZE = 0.45
+"""Skin under the lower lip is compressed by at most this share; beyond, it moves along."""
+
+SHEAR = 0.7
+"""The same around the corners of the mouth."""
+
+
+@dataclass(frozen=True)
+class Lips:
+    """Corrects an expression so that it is one a mouth can make."""
+
+    mesh: Mesh
+    down: Array
+    """(2,) the face's own downward direction in the picture"""
+    below: NDArray[np.int64]
+    """(n,) mesh points of chin and cheeks"""
+    slack: Array
+    """(n, 9) how far each point of the lower lip may move before a point of `below` has to follow, pixels"""
+    corner_slack: Array
+    """(468, 2) the same for the corners of the mouth and every point"""
+
+    def plausible(self, skin: Array) -> Array:
+        """(468, 2) displacement in pixels, changed in place."""
+        self._hold_corners(skin)
+        self._ease_opening(skin)
+        self._keep_apart(skin, whole=True)
+        self._keep_thickness(skin)
+        self._take_chin_along(skin)
+        self._keep_apart(skin, whole=False)
+        return skin
+
+    def _hold_corners(self, skin: Array) -> None:
+        """The two points of a corner lie close together and hardly move apart."""
+        for inner, outer in ((LOWER_LIP_INNER[0], LOWER_LIP_OUTER[0]), (LOWER_LIP_INNER[-1], LOWER_LIP_OUTER[-1])):
+            middle = (skin[inner] + skin[outer]) / 2
+            skin[inner] += 0.7 * (middle - skin[inner])
+            skin[outer] += 0.5 * (middle - skin[outer])
+
+    def _ease_opening(self, skin: Array) -> None:
+        upper, lower = list(UPPER_LIP_INNER), list(LOWER_LIP_INNER)
+        points = self.mesh.points[:, :2]
+        apart = (points[lower] + skin[lower] - points[upper] - skin[upper]) @ self.down
+        gap = float(apart.max()) / self.mesh.unit
+        if gap <= WIDE_OPEN:
+            return
+        room = WIDEST - WIDE_OPEN
+        share = (WIDE_OPEN + room * np.tanh((gap - WIDE_OPEN) / room)) / gap
+        skin[lower] -= (np.maximum(apart, 0.0) * (1 - share))[:, None] * self.down
+
+    def _keep_thickness(self, skin: Array) -> None:
+        points = self.mesh.points[:, :2]
+        for outer, inner, rows, sign in (
+            (UPPER_LIP_OUTER, UPPER_LIP_INNER, UPPER_LIP_BETWEEN, 1.0),
+            (LOWER_LIP_OUTER, LOWER_LIP_INNER, LOWER_LIP_BETWEEN, -1.0),
+        ):
+            rim, edge = list(outer[1:-1]), list(inner[1:-1])
+            own = (points[edge] - points[rim]) @ self.down * sign
+            now = own + (skin[edge] - skin[rim]) @ self.down * sign
+            lack = np.maximum(0.0, np.minimum(THINNEST * own, own) - now)
+            skin[edge] += (lack * sign)[:, None] * self.down
+            for share, row in zip((1 / 3, 2 / 3), rows, strict=True):
+                skin[list(row[1:-1])] += (share * lack * sign)[:, None] * self.down
+
+    def _take_chin_along(self, skin: Array) -> None:
+        least = (skin[list(MOUTH_CORNERS)] @ self.down - self.corner_slack).max(1)
+        skin += np.maximum(0.0, least - skin @ self.down)[:, None] * self.down
+        least = (skin[list(LOWER_LIP_OUTER[1:-1])] @ self.down - self.slack).max(1)
+        skin[self.below] += np.maximum(0.0, least - skin[self.below] @ self.down)[:, None] * self.down
+
+    def _keep_apart(self, skin: Array, *, whole: bool) -> None:
+        """Lips do not pass each other further than the photo's points do. `whole` lips yield, or only their edges."""
+        upper, lower = list(UPPER_LIP_INNER), list(LOWER_LIP_INNER)
+        own = (self.mesh.points[upper, :2] - self.mesh.points[lower, :2]) @ self.down
+        crossing = own + (skin[upper] - skin[lower]) @ self.down
+        back = np.maximum(0.0, crossing - np.maximum(own, 0.0))[:, None] * self.down / 2
+        skin[upper] -= back
+        skin[lower] += back
+        if whole:
+            for row in (UPPER_LIP_OUTER, *UPPER_LIP_BETWEEN):
+                skin[list(row[1:-1])] -= back[1:-1]
+            for row in (LOWER_LIP_OUTER, *LOWER_LIP_BETWEEN):
+                skin[list(row[1:-1])] += back[1:-1]
+
+
+def make_lips(mesh: Mesh) -> Lips:
+    points = mesh.points[:MESH_POINTS, :2]
+    across = points[291] - points[61]
+    down = np.array([-across[1], across[0]], np.float32)
+    down /= max(float(np.linalg.norm(down)), 1e-6)
+    lip = points[list(LOWER_LIP_OUTER[1:-1])]
+    depth = (points - points[[61, 291]].mean(0)) @ down
+    free = np.ones(MESH_POINTS, bool)
+    for row in (UPPER_LIP_INNER, UPPER_LIP_OUTER, *UPPER_LIP_BETWEEN, LOWER_LIP_INNER, LOWER_LIP_OUTER):
+        free[list(row)] = False
+    for row in LOWER_LIP_BETWEEN:
+        free[list(row)] = False
+    below = np.flatnonzero(free & (depth > 0.02 * mesh.unit))
+    slack = SQUEEZE * np.linalg.norm(points[below, None] - lip[None], axis=2)
+    corner_slack = SHEAR * np.linalg.norm(points[:, None] - points[None, list(MOUTH_CORNERS)], axis=2)
+    return Lips(mesh, down, below, slack.astype(np.float32), corner_slack.astype(np.float32))

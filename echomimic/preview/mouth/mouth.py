@@ -1,0 +1,179 @@
+"""The mouth: two lips that part without smearing, and what is seen between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from echomimic.faces.geometry import LOWER_LIP_INNER, LOWER_LIP_OUTER, UPPER_LIP_INNER, UPPER_LIP_OUTER
+from echomimic.preview.acting import Acting, is_open
+from echomimic.preview.curves import feather, polygon_mask, smooth_curve
+from echomimic.preview.mesh.face_mesh import Array, Grid, Mesh, smoothstep
+from echomimic.preview.mesh.field import Field
+from echomimic.preview.mesh.patch import Patch, make_patch
+from echomimic.preview.mesh.warp import Pixels, Texture, invert, remap
+from echomimic.preview.mouth.interior import Interior, Opening, make_interior
+
+_STILL = 0.02
+"""Lips that move less than this, in pixels, are left to the photo."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One lip's motion carried over to the other side of the lip line."""
+
+    lip: tuple[int, ...]
+    share: Array
+    """(h, w, 1) 1 where the lip's motion replaces the skin's."""
+    along: Array
+    """(h, w, 2) where along the lip a node lies, as a remap of a one-row picture."""
+
+    def field(self, skin: Array, shift: Array) -> Array:
+        """skin: (h, w, 2); shift: (468, 2) → (h, w, 2) as if the whole picture belonged to this lip's side."""
+        line = np.ascontiguousarray(shift[list(self.lip)])[None]
+        lip = remap(line, self.along)
+        return np.asarray(skin + self.share * (lip - skin), dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Mouth:
+    mesh: Mesh
+    patch: Patch
+    upper: Side
+    lower: Side
+    interior: Interior
+    edge: Array
+    """(h, w, 1) falls to 0 at the edges of the box."""
+
+    def paint(self, frame: Pixels, texture: Texture, acting: Acting, settled: Array, skin: Array) -> None:
+        """Draws the mouth into `frame`.
+
+        settled: (478, 2) where the mesh points lie in this frame. skin: (612, 2) displacement by the expression.
+        """
+        ids = list(UPPER_LIP_INNER + LOWER_LIP_INNER)
+        if np.abs(skin[ids]).max() < _STILL:
+            return
+        head, offset = self.patch.head(acting.stance)
+        settled = settled - offset
+        upper, lower = smooth_curve(settled[list(UPPER_LIP_INNER)]), smooth_curve(settled[list(LOWER_LIP_INNER)])
+        lips = self._lips(texture, head, skin, upper, lower)
+        opening = self._opening(upper, lower, skin[ids])
+        if opening is not None:
+            self.interior.paint(lips, opening, texture, settled, skin)
+        self.patch.paste(frame, lips, self.edge * self._around(settled), offset)
+
+    def _lips(self, texture: Texture, head: Array, skin: Array, upper: Array, lower: Array) -> Array:
+        """(h, w, 3) float32: the upper side above the line between the lips, the lower side below it."""
+        moved = self.patch.field.skin(skin)
+        above = texture.sample(self._source(head, self.upper.field(moved, skin)))
+        below = texture.sample(self._source(head, self.lower.field(moved, skin)))
+        line = _extended((upper + lower) / 2, 2.0)
+        floor = self.patch.box[3] + 999.0
+        border = np.array([[line[-1, 0], floor], [line[0, 0], floor]], np.float32)
+        x0, y0, x1, y1 = self.patch.box
+        low = polygon_mask(np.concatenate([line, border]), x0, y0, x1 - x0, y1 - y0, fine=2, blur=0.6)[..., None]
+        return above + (below.astype(np.float32) - above) * low
+
+    def _source(self, head: Array, lip: Array) -> Array:
+        """(h, w, 2) frame coordinates that each pixel of the box shows."""
+        grid, numbers = self.patch.field.grid, self.patch.field.numbers
+        soft = cv2.GaussianBlur(lip, (0, 0), max(0.6, self.mesh.mouth * 0.012 / grid.step))
+        # Wide openings shear the corners: there the rounds must be smaller and more.
+        size = float(np.abs(lip).max()) / self.mesh.unit
+        rounds = 5 + round(70 * min(max(size - 0.12, 0.0), 0.2))
+        back = invert((head + soft) / grid.step, numbers, rounds=rounds, damping=0.7 if size < 0.2 else 0.5)
+        back = back * grid.step
+        x0, y0, x1, y1 = self.patch.box
+        if grid.step > 1:
+            back = cv2.resize(back, None, fx=grid.step, fy=grid.step, interpolation=cv2.INTER_LINEAR)
+        pixels = np.stack(np.meshgrid(np.arange(x0, x1), np.arange(y0, y1)), -1).astype(np.float32)
+        return np.asarray(pixels + back[: y1 - y0, : x1 - x0], dtype=np.float32)
+
+    def _around(self, settled: Array) -> Array:
+        """(h, w, 1) 1 around the lips, 0 where cheeks and chin are none of the mouth's business."""
+        lips = settled[list(UPPER_LIP_OUTER + LOWER_LIP_OUTER)]
+        low, high = lips.min(0), lips.max(0)
+        reach = (high - low) / 2 + 0.30 * self.mesh.mouth
+        x0, y0, x1, y1 = self.patch.box
+        x = (np.arange(x0, x1, dtype=np.float32) - (low[0] + high[0]) / 2) / reach[0]
+        y = (np.arange(y0, y1, dtype=np.float32) - (low[1] + high[1]) / 2) / reach[1]
+        return 1.0 - smoothstep(np.square(x)[None] + np.square(y)[:, None], 0.62, 1.0)[..., None]
+
+    def _opening(self, upper: Array, lower: Array, moved: Array) -> Opening | None:
+        gap = float(np.linalg.norm(upper - lower, axis=1).max())
+        if gap < 0.35:
+            return None
+        x0, y0, x1, y1 = self.patch.box
+        outline = np.concatenate([upper, lower[::-1]])
+        mask = polygon_mask(outline, x0, y0, x1 - x0, y1 - y0, blur=0.55)
+        mask *= min(1.0, gap / 1.2) * min(1.0, float(np.abs(moved).max()) / 1.0)
+        return Opening(mask, upper, lower)
+
+
+def make_mouth(mesh: Mesh, whole: Field, texture: Texture, width: int, height: int) -> Mouth:
+    """The mouth of the portrait in frames of width × height."""
+    box = _box(mesh, width, height)
+    patch = make_patch(mesh, whole, box, step=1 + (mesh.mouth > 72) + (mesh.mouth > 200))
+    upper, lower = _sides(mesh, patch.field.grid)
+    interior = make_interior(mesh, texture, box, width, height, is_open(mesh))
+    edge = feather(box[2] - box[0], box[3] - box[1], max(3, round(0.1 * mesh.mouth)))
+    return Mouth(mesh, patch, upper, lower, interior, edge)
+
+
+def _box(mesh: Mesh, width: int, height: int) -> tuple[int, int, int, int]:
+    centre = mesh.points[[61, 291, 13, 14], :2].mean(0)
+    reach = max(mesh.mouth, mesh.unit * 0.52)
+    x0, y0 = max(0, int(centre[0] - reach)), max(0, int(centre[1] - 0.65 * reach))
+    return (
+        x0,
+        y0,
+        max(x0 + 4, min(width, int(centre[0] + reach))),
+        max(y0 + 4, min(height, int(centre[1] + 1.20 * reach))),
+    )
+
+
+def _sides(mesh: Mesh, grid: Grid) -> tuple[Side, Side]:
+    upper = smooth_curve(mesh.points[list(UPPER_LIP_INNER), :2])
+    lower = smooth_curve(mesh.points[list(LOWER_LIP_INNER), :2])
+    line = _extended((upper + lower) / 2, 2.0)
+    first, across, width = _axis(mesh)
+    nodes = grid.nodes()
+    offset = (nodes - first) @ across / width
+    share = (1.0 - smoothstep(-offset, 0.0, 0.18)) * (1.0 - smoothstep(offset - 1.0, 0.0, 0.18))
+    far = float(grid.y0 + grid.step * grid.height) + 999.0
+    below = _drawn(np.concatenate([line, [[line[-1, 0], far], [line[0, 0], far]]]).astype(np.float32), grid) > 0.5
+    # The mesh keeps the lips a little apart; between them its own field leaps from one lip to the other.
+    parted = [smooth_curve(mesh.skin[list(ids)]) for ids in (UPPER_LIP_INNER, LOWER_LIP_INNER)]
+    inside = _drawn(np.concatenate([parted[0], parted[1][::-1]]), grid) > 0.004
+    inside |= _drawn(np.concatenate([upper, lower[::-1]]), grid) > 0.004
+    sides = []
+    for lip, other in ((UPPER_LIP_INNER, below | inside), (LOWER_LIP_INNER, ~below | inside)):
+        along = _along(mesh, lip, (nodes - first) @ across)
+        sides.append(Side(lip, (share * other)[..., None].astype(np.float32), along))
+    return sides[0], sides[1]
+
+
+def _axis(mesh: Mesh) -> tuple[Array, Array, float]:
+    """The left corner, the direction to the right corner, the distance."""
+    first, last = (mesh.points[k, :2] for k in (UPPER_LIP_INNER[0], UPPER_LIP_INNER[-1]))
+    width = float(np.linalg.norm(last - first))
+    return first, (last - first) / max(width, 1e-6), width
+
+
+def _along(mesh: Mesh, lip: tuple[int, ...], offset: Array) -> Array:
+    first, across, _ = _axis(mesh)
+    stations = np.maximum.accumulate((mesh.points[list(lip), :2] - first) @ across + np.arange(len(lip)) * 1e-3)
+    place = np.interp(offset, stations, np.arange(len(lip))).astype(np.float32)
+    return np.stack([place, np.zeros_like(place)], -1)
+
+
+def _drawn(points: Array, grid: Grid) -> Array:
+    return polygon_mask(grid.index(points), 0.0, 0.0, grid.width, grid.height, fine=2)
+
+
+def _extended(line: Array, reach: float) -> Array:
+    """A lip line continued straight beyond its ends by `reach` of its length."""
+    ahead = (line[-1] - line[0]) * reach
+    return np.concatenate([line[:1] - ahead, line, line[-1:] + ahead]).astype(np.float32)

@@ -1,0 +1,64 @@
+"""The sensible side of the crop: clamped masks, kept proportions."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from echomimic.framing.crop import around, body_rect, cut_mask, cut_out, face_box, face_mask, face_rect
+
+FACE = (180.4, 150.6, 330.2, 360.9)
+
+
+def test_a_mask_that_leaves_the_picture_is_clamped_but_wraps_when_faithful() -> None:
+    at_the_edge = (3.2, 200.0, 120.0, 340.0)
+    mask = face_mask(at_the_edge, 0.1, (512, 512))
+    assert mask[250, 0] == 255
+    assert mask[250, 131] == 0
+    assert not face_mask(at_the_edge, 0.1, (512, 512), faithful=True).any()
+
+
+@pytest.mark.parametrize("target", [(512, 512), (512, 768), (768, 512), (128, 1024), (1024, 128)])
+@pytest.mark.parametrize("ratio", [0.0, 0.5, 0.8, 1.0])
+def test_proportions_are_kept(target: tuple[int, int], ratio: float) -> None:
+    x0, y0, x1, y1 = face_rect(FACE, ratio, (600, 900), target)
+    assert 0 <= x0 < x1 <= 600
+    assert 0 <= y0 < y1 <= 900
+    assert abs((x1 - x0) / (y1 - y0) - target[0] / target[1]) <= 0.03 * target[0] / target[1]
+    assert x0 <= (FACE[0] + FACE[2]) / 2 <= x1
+    assert y0 <= (FACE[1] + FACE[3]) / 2 <= y1
+
+
+def test_ratio_one_is_no_crop() -> None:
+    assert face_rect(FACE, 1.0, (512, 512), (512, 512)) == (0, 0, 512, 512)
+
+
+def test_half_body_pictures_keep_the_head() -> None:
+    points = np.zeros((478, 3), np.float32)
+    points[:, 0], points[:, 1] = np.linspace(300, 400, 478), np.linspace(80, 200, 478)
+    face = SimpleNamespace(points=points)
+    x0, y0, x1, y1 = body_rect(face, (700, 1400), (768, 768))  # type: ignore[arg-type]
+    assert (x0, y0, x1, y1) == (0, 0, 700, 700)
+    assert body_rect(None, (1400, 700), (768, 768)) == (350, 0, 1050, 700)
+    assert body_rect(face, (700, 1400), (768, 768), faithful=True) == (0, 0, 700, 1400)  # type: ignore[arg-type]
+
+
+def test_the_box_is_the_extent_of_the_mesh_without_irises() -> None:
+    points = np.full((478, 3), 50, np.float32)
+    points[10, 1], points[152, 1], points[234, 0], points[454, 0] = 20, 90, 30, 70
+    points[470] = 1000
+    assert face_box(SimpleNamespace(points=points)) == (30, 20, 70, 90)  # type: ignore[arg-type]
+
+
+def test_cut_out_and_mask_have_the_wanted_size() -> None:
+    picture, rect = np.zeros((900, 600, 3), np.uint8), (100, 100, 400, 300)
+    assert cut_out(picture, rect, (192, 128)).shape == (128, 192, 3)
+    mask = cut_mask(np.full((900, 600), 255, np.uint8), rect, (192, 128))
+    assert mask.shape == (128, 192)
+    assert mask.dtype == np.float32
+    assert mask.min() == mask.max() == 1
+
+
+def test_around_stays_inside() -> None:
+    assert around((0, 0), (640, 480), (1, 1)) == (0, 0, 480, 480)
+    assert around((640, 480), (640, 480), (1, 1)) == (160, 0, 640, 480)

@@ -1,0 +1,99 @@
+"""Face motion: a value that cannot be wrong, and its file."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from echomimic.errors import DriverError, OutputError
+from echomimic.motion.face_motion import FaceMotion
+from echomimic.motion.npz import write_npz
+from tests.motion.people import fault_of, portrait, talker
+
+
+def test_a_file_keeps_everything(tmp_path):
+    motion = talker(5)
+    motion = FaceMotion(motion.points, 24.0, (640, 480), np.array([1, 1, 0, 1, 1], bool), np.tile(np.eye(4), (5, 1, 1)))
+    motion.save(tmp_path / "m.npz")
+    again = FaceMotion.load(tmp_path / "m.npz")
+    np.testing.assert_array_equal(again.points, motion.points)
+    np.testing.assert_array_equal(again.seen, motion.seen)
+    np.testing.assert_array_equal(again.pose, motion.pose)
+    assert (again.fps, again.size) == (24.0, (640, 480))
+    assert [p.name for p in tmp_path.iterdir()] == ["m.npz"]
+
+
+def test_a_motion_cannot_be_changed():
+    motion = talker(2)
+    with pytest.raises(ValueError, match="read-only"):
+        motion.points[0] = 0
+
+
+def test_cutting_and_resizing():
+    motion = talker(10)
+    assert len(motion[2:5]) == 3
+    half = motion.resized(256, 128)
+    np.testing.assert_allclose(half.points[0, 7], motion.points[0, 7] * [0.5, 0.25, 0.5], rtol=1e-6)
+    assert half.size == (256, 128)
+
+
+@pytest.mark.parametrize(
+    ("points", "fps", "size", "words"),
+    [
+        (np.zeros((3, 468, 3)), 25, (10, 10), "478"),
+        (np.zeros((0, 478, 3)), 25, (10, 10), "frames"),
+        (np.zeros((3, 478, 3)), 0, (10, 10), "rate"),
+        (np.zeros((3, 478, 3)), 25, (0, 10), "size"),
+        (np.full((3, 478, 3), np.nan), 25, (10, 10), "frame 0"),
+        (np.array("text"), 25, (10, 10), "numbers"),
+    ],
+)
+def test_nonsense_is_refused(points, fps, size, words):
+    with pytest.raises(DriverError, match=words):
+        FaceMotion(points, fps, size)
+
+
+def test_refusals_name_the_file(tmp_path):
+    (tmp_path / "broken.npz").write_bytes(b"PK\x03\x04 nothing")
+    with pytest.raises(DriverError, match=r"broken\.npz"):
+        FaceMotion.load(tmp_path / "broken.npz")
+    with pytest.raises(DriverError, match=r"gone\.npz"):
+        FaceMotion.load(tmp_path / "gone.npz")
+    write_npz(tmp_path / "other.npz", {"a": np.zeros(3)})
+    with pytest.raises(DriverError, match=r"other\.npz.*no face motion"):
+        FaceMotion.load(tmp_path / "other.npz")
+
+
+def test_files_of_a_later_format_are_refused(tmp_path):
+    arrays = talker(2).arrays() | {"face_version": np.array(99)}
+    write_npz(tmp_path / "m.npz", arrays)
+    with pytest.raises(DriverError, match="update"):
+        FaceMotion.load(tmp_path / "m.npz")
+
+
+def test_a_pickle_in_an_npz_is_refused(tmp_path):
+    np.savez(tmp_path / "m.npz", face_points=np.array([{"a": 1}], dtype=object))
+    with pytest.raises(DriverError, match=r"m\.npz"):
+        FaceMotion.load(tmp_path / "m.npz")
+
+
+def test_saving_into_a_missing_folder(tmp_path):
+    with pytest.raises(OutputError, match="nowhere"):
+        talker(2).save(tmp_path / "nowhere" / "m.npz")
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_a_damaged_file_gives_one_line(tmp_path_factory, data):
+    folder = tmp_path_factory.getbasetemp()
+    path = folder / "whole.npz"
+    if not path.exists():
+        FaceMotion(portrait()[None], 25.0, (512, 512)).save(path)
+    whole = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 6))):
+        whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.integers(0, len(whole)))
+    damaged = folder / "damaged.npz"
+    damaged.write_bytes(bytes(whole[:cut]) if data.draw(st.booleans()) else bytes(whole))
+    fault = fault_of(lambda: FaceMotion.load(damaged))
+    assert fault is None or ("damaged.npz" in fault and "\n" not in fault)
