@@ -3,15 +3,30 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# one process per core; PYTEST="-m 'not slow'" runs the quick part, PYTEST=--cov=echomimic measures coverage
+WORKERS ?= auto
+PYTEST ?=
+# lowest and newest: what to pin all the same, as in PINS=torch==2.13.0
+PINS ?=
 
-.PHONY: demo test lint types format bench clean
+# the networks' own threads and the test processes would fight for the cores
+test coverage quick lowest newest: export OMP_NUM_THREADS = 1
+
+.PHONY: demo test quick coverage lint types format docs serve-docs build check-build lowest newest audit bench clean
 
 demo: $(VENV)/.preview
 	$(BIN)/echomimic demo --output demo.mp4 --overwrite
 	@echo "Watch demo.mp4"
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST)
+
+# what can be run between two edits: everything but the slow tests
+quick: $(VENV)/.dev
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" $(PYTEST)
+
+coverage: $(VENV)/.dev
+	$(BIN)/python -m pytest -n $(WORKERS) --cov=echomimic --cov-report=term:skip-covered $(PYTEST)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -23,6 +38,42 @@ types: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# the site in site/, from docs/ and the docstrings; building it needs no network
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+serve-docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
+
+build: $(VENV)/.build
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+
+# the wheel, installed alone in a fresh environment, makes a video
+check-build: build
+	rm -rf $(VENV)/wheel
+	$(PYTHON) -m venv $(VENV)/wheel
+	$(VENV)/wheel/bin/python -m pip install --quiet --disable-pip-version-check dist/*.whl
+	cd $(VENV)/wheel && bin/echomimic demo --output demo.mp4 --overwrite && bin/echomimic --version
+
+# the oldest releases that pyproject.toml allows, then the newest there are; each in an environment of its own
+lowest:
+	$(PYTHON) -m venv $(VENV)-lowest
+	$(VENV)-lowest/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(VENV)-lowest/bin/uv pip install --quiet --python $(VENV)-lowest/bin/python \
+		--resolution lowest-direct --editable ".[dev]" $(PINS)
+	$(VENV)-lowest/bin/python -m pytest -n $(WORKERS) -m "not slow" $(PYTEST)
+
+newest:
+	$(PYTHON) -m venv $(VENV)-newest
+	$(VENV)-newest/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]" $(PINS)
+	$(VENV)-newest/bin/python -m pytest -n $(WORKERS) $(PYTEST)
+
+# known weaknesses of what is installed
+audit: $(VENV)/.dev
+	$(PIP) pip-audit
+	$(BIN)/pip-audit --skip-editable
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.preview
@@ -44,5 +95,13 @@ $(VENV)/.dev: pyproject.toml requirements-dev.txt | $(BIN)/python
 	$(PIP) --editable ".[dev]"
 	@touch $@ $(VENV)/.preview
 
+$(VENV)/.docs: pyproject.toml | $(BIN)/python
+	$(PIP) --editable ".[docs]"
+	@touch $@
+
+$(VENV)/.build: | $(BIN)/python
+	$(PIP) build
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info demo.mp4
+	rm -rf $(VENV) $(VENV)-lowest $(VENV)-newest build dist site *.egg-info demo.mp4
