@@ -1,13 +1,16 @@
 """Request and settings become conditions: everything an engine needs, read and checked, before any rendering."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from echomimic.errors import NoFaceError, SpeechError
 from echomimic.faces.detect import Face, find_faces
-from echomimic.framing.view import Frame, frame_for
+from echomimic.framing.view import View, view_of
 from echomimic.media.audio import Speech
 from echomimic.media.image import Picture
+from echomimic.motion.files.motion_file import Motion
+from echomimic.motion.files.official_poses import OFFICIAL_FPS
+from echomimic.motion.load import Driver
 from echomimic.progress import Progress, Report, silent
 from echomimic.request import Settings
 
@@ -23,19 +26,19 @@ class Conditions:
     """What an engine renders from.
 
     ``picture`` (H, W, 3) uint8 is the whole portrait; ``face`` the chosen face in it, None only where the model can do
-    without; ``frame`` the part and size that is shown. ``frames`` pictures at ``fps`` are to be made. ``settings`` are
-    resolved. ``driver`` is the source of motion as asked for: ``auto``, ``none`` or a path. ``output`` is where the
-    video goes, if to a file. ``notes`` are remarks for the user, one line each.
+    without; ``view`` the part and size that is shown. ``frames`` pictures at ``fps`` are to be made. ``settings`` are
+    resolved. ``driver`` is the source of motion, read once when it is needed. ``output`` is where the video goes, if
+    to a file. ``notes`` are remarks for the user, one line each.
     """
 
     picture: Picture
     face: Face | None
-    frame: Frame
+    view: View
     speech: Speech
     frames: int
     fps: float
     settings: Settings
-    driver: str = "auto"
+    driver: Driver = field(default_factory=Driver)
     output: Path | None = None
     notes: tuple[str, ...] = ()
 
@@ -58,14 +61,14 @@ def gather(
     speech: Speech,
     settings: Settings,
     *,
-    driver: str = "auto",
+    driver: str | Path | Motion = "auto",
     face: int = 0,
     allow_silence: bool = False,
     name: str = "the picture",
     output: Path | None = None,
     report: Report = silent,
 ) -> Conditions:
-    """Finds the face, lays out the frame and fixes the length. ``name`` is what errors call the picture.
+    """Finds the face, lays out the view and fixes the length. ``name`` is what errors call the picture.
 
     Raises :class:`NoFaceError`, :class:`SpeechError` (silence) or another :class:`InputError`.
     """
@@ -78,7 +81,7 @@ def gather(
     report(Progress("face", 0, 1))
     chosen = _choose_face(picture, face, name, settings)
     report(Progress("face", 1, 1))
-    frame, note = frame_for(picture, chosen, settings)
+    view, note = view_of(picture, chosen, settings)
     fps = settings.fps or settings.variant.fps
     frames = settings.length or max(1, round(speech.seconds * fps))
     notes = [note] if note else []
@@ -86,13 +89,20 @@ def gather(
     if settings.paste_back and (width % 2 or height % 2):
         notes.append(f"{width}x{height} rounded to even pixels: {width - width % 2}x{height - height % 2}")
     notes += [f"{option} does not change what {settings.model} renders" for option in unused]
-    return Conditions(picture, chosen, frame, speech, frames, fps, settings, driver, output, tuple(notes))
+    followed = driver_for(driver, settings, fps)
+    return Conditions(picture, chosen, view, speech, frames, fps, settings, followed, output, tuple(notes))
+
+
+def driver_for(source: str | Path | Motion, settings: Settings, fps: float) -> Driver:
+    """The driver that ``source`` names; ``faithful`` takes one pose file per frame of the video, as official."""
+    rate = fps if settings.faithful else OFFICIAL_FPS
+    return Driver(source, fps=rate, hands=settings.variant.subject == "body")
 
 
 def _choose_face(picture: Picture, index: int, name: str, settings: Settings) -> Face | None:
     faces = [face for face in find_faces(picture) if _width(face) >= CHANCE]
     if not faces:
-        if settings.variant.guide == "hands" or (settings.variant.guide == "mask" and settings.no_face == "whole"):
+        if settings.variant.subject == "body" or (settings.variant.guide == "mask" and settings.no_face == "whole"):
             return None
         raise NoFaceError(f"no face was found in {name}; use a picture that shows one face clearly, from the front")
     if index >= len(faces):

@@ -14,7 +14,7 @@ class Engine(Protocol):
     """Renders one video after another; what it loaded stays loaded between them."""
 
     def frames(self, conditions: Conditions, report: Report = silent) -> Generator[Picture, None, None]:
-        """Exactly ``conditions.frames`` pictures, (height, width, 3) uint8 of ``conditions.frame``, in order.
+        """Exactly ``conditions.frames`` pictures, (height, width, 3) uint8 of ``conditions.view``, in order.
 
         Closing the iterator, or raising from ``report``, stops the work and frees what it held.
         """

@@ -95,7 +95,7 @@ def _item(row: Variant, component: str, path: Path | None) -> Item:
         local = f"audio_processor/whisper-tiny/{name}"
     else:
         repo, name = row.repo, row.files[component]
-        local = f"v2/{name}" if layouts.family(row) == "v2" else name
+        local = f"v2/{name}" if row.family == "v2" else name
     known = path.stat().st_size if path else size(_manifest(row, component))
     return Item(row.name, component, repo, name, local, known, path)
 

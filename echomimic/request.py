@@ -300,10 +300,11 @@ class Settings:
         return variant(self.model)
 
     def resolved(self) -> "Settings":
-        """The same settings with every None that the model has a default for filled in."""
-        row = self.variant
+        """The same settings with every None that the model has a default for filled in, the unread ones unset."""
+        row, defaults = self.variant, {option.name: option.default for option in options(Settings)}
+        used = dataclasses.replace(self, **{name: defaults[name] for name in self.unused()})
         return dataclasses.replace(
-            self,
+            used,
             fps=row.fps if self.fps is None else self.fps,
             cfg=row.cfg if self.cfg is None else self.cfg,
             steps=row.steps if self.steps is None else self.steps,

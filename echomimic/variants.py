@@ -10,13 +10,16 @@ from typing import Literal
 
 from echomimic.errors import SettingsError
 
-Guide = Literal["none", "mask", "landmarks", "hands"]
+Family = Literal["preview", "v1", "v2"]
+Subject = Literal["head", "body"]
+GuideKind = Literal["none", "mask", "landmarks", "hands"]
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
     """One way to render.
 
+    ``family`` is whose networks and files it has; ``subject`` whether a head or a half body is shown.
     ``guide`` is what the face locator or pose encoder sees: one face mask, landmark maps or hand maps.
     ``rotation`` is by how many frames the windows move per denoising step; ``noise_clamp`` bounds the first
     noise. ``sums_overlaps`` and ``runs_unguided`` describe official quirks that only ``faithful`` reproduces.
@@ -26,7 +29,9 @@ class Variant:
     name: str
     title: str
     engine: Literal["preview", "diffusion"]
-    guide: Guide
+    family: Family
+    subject: Subject
+    guide: GuideKind
     size: int = 512
     fps: float = 24.0
     steps: int = 30
@@ -38,11 +43,6 @@ class Variant:
     sizes: tuple[int, int, int] = (128, 1024, 64)
     repo: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def needs_driver(self) -> bool:
-        """Whether the guide shows motion, so that some driver (generated or borrowed) has to supply it."""
-        return self.guide in ("landmarks", "hands")
 
 
 def _v1_files(suffix: str, pose: str, guider: str) -> dict[str, str]:
@@ -69,11 +69,15 @@ def _v2_files(suffix: str) -> dict[str, str]:
 
 _V1, _V2 = "BadToBest/EchoMimic", "BadToBest/EchoMimicV2"
 _ROWS = (
-    Variant("preview", "Preview (no download, any CPU)", "preview", "none", fps=25.0, sizes=(64, 2160, 2)),
+    Variant(
+        "preview", "Preview (no download, any CPU)", "preview", "preview", "head", "none", fps=25.0, sizes=(64, 2160, 2)
+    ),
     Variant(
         "v1",
         "EchoMimic V1, audio",
         "diffusion",
+        "v1",
+        "head",
         "mask",
         rotation=2,
         sums_overlaps=True,
@@ -84,6 +88,8 @@ _ROWS = (
         "v1-acc",
         "EchoMimic V1, audio, 6 steps",
         "diffusion",
+        "v1",
+        "head",
         "mask",
         rotation=2,
         steps=6,
@@ -95,6 +101,8 @@ _ROWS = (
         "v1-pose",
         "EchoMimic V1, landmarks",
         "diffusion",
+        "v1",
+        "head",
         "landmarks",
         noise_clamp=None,
         runs_unguided=False,
@@ -105,6 +113,8 @@ _ROWS = (
         "v1-pose-acc",
         "EchoMimic V1, landmarks, 6 steps",
         "diffusion",
+        "v1",
+        "head",
         "landmarks",
         noise_clamp=None,
         steps=6,
@@ -116,6 +126,8 @@ _ROWS = (
         "v2",
         "EchoMimic V2, half body",
         "diffusion",
+        "v2",
+        "body",
         "hands",
         size=768,
         runs_unguided=False,
@@ -126,6 +138,8 @@ _ROWS = (
         "v2-acc",
         "EchoMimic V2, half body, 6 steps",
         "diffusion",
+        "v2",
+        "body",
         "hands",
         size=768,
         steps=6,

@@ -20,7 +20,7 @@ class FakeEngine:
         self.seen.append(conditions)
         try:
             for i in range(conditions.frames):
-                yield np.full((conditions.frame.height, conditions.frame.width, 3), i % 256, np.uint8)
+                yield np.full((conditions.view.height, conditions.view.width, 3), i % 256, np.uint8)
         finally:
             self.closed += 1
 

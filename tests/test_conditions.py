@@ -67,17 +67,17 @@ def test_silence(picture: np.ndarray) -> None:
     ],
 )
 def test_frame_size(picture: np.ndarray, settings: Settings, size: tuple[int, int]) -> None:
-    frame = gather(picture, TONE, settings).frame
-    assert (frame.width, frame.height) == size
+    view = gather(picture, TONE, settings).view
+    assert (view.width, view.height) == size
     if settings.model == "preview":
-        assert (frame.right - frame.left) / (frame.bottom - frame.top) == pytest.approx(size[0] / size[1], rel=0.01)
+        assert (view.right - view.left) / (view.bottom - view.top) == pytest.approx(size[0] / size[1], rel=0.01)
 
 
 def test_a_wide_picture_keeps_its_proportions(picture: np.ndarray) -> None:
     wide = np.pad(picture, ((0, 0), (0, 600), (0, 0)), constant_values=90)
-    frame = gather(wide, TONE, Settings()).frame
-    assert frame.height == 512
-    assert frame.width / frame.height == pytest.approx(wide.shape[1] / wide.shape[0], rel=0.01)
+    view = gather(wide, TONE, Settings()).view
+    assert view.height == 512
+    assert view.width / view.height == pytest.approx(wide.shape[1] / wide.shape[0], rel=0.01)
 
 
 @pytest.mark.parametrize(("settings", "size"), [(Settings(size=512), "10240x512"), (Settings(width=128), "128x6")])
@@ -86,7 +86,7 @@ def test_a_panorama_makes_no_video_that_nothing_plays(picture: np.ndarray, setti
     wide[:, :100] = resize(picture, 100, 100)
     with pytest.raises(SettingsError, match=f"would be {size} pixels; 16 to 8192"):
         gather(wide, TONE, settings)
-    assert gather(wide, TONE, Settings()).frame.width == 1920
+    assert gather(wide, TONE, Settings()).view.width == 1920
 
 
 def test_an_odd_picture_pasted_back_into_is_said(picture: np.ndarray) -> None:
@@ -102,11 +102,11 @@ def test_paste_back_is_seamless(picture: np.ndarray) -> None:
     job = gather(large, TONE, settings)
     assert job.canvas is not None
     assert job.canvas.shape[:2] == (876, 1176)
-    whole = job.frame.paste(resize(job.frame.cut(large), 512, 512), job.canvas)
+    whole = job.view.paste(resize(job.view.cut(large), 512, 512), job.canvas)
     assert np.abs(whole.astype(int) - job.canvas).mean() < 1.0
-    marked = job.frame.paste(np.zeros((512, 512, 3), np.uint8), job.canvas)
+    marked = job.view.paste(np.zeros((512, 512, 3), np.uint8), job.canvas)
     assert (marked[0] == job.canvas[0]).all()
-    assert marked[(job.frame.top + job.frame.bottom) // 2, (job.frame.left + job.frame.right) // 2].max() == 0
+    assert marked[(job.view.top + job.view.bottom) // 2, (job.view.left + job.view.right) // 2].max() == 0
 
 
 def test_options_without_effect_are_said(picture: np.ndarray) -> None:

@@ -15,13 +15,14 @@ ROOMS = (
     {"motion"},
     {"framing"},
     {"conditions"},
+    {"driving"},
     {"models"},
     {"diffusion", "preview"},
     {"engine"},
     {"flow"},
     {"batch", "cli", "comfy", "studio"},
 )
-RANK = {room: rank for rank, rooms in enumerate(ROOMS) for room in rooms} | {"hub": 6.5, "__main__": 11}
+RANK = {room: rank for rank, rooms in enumerate(ROOMS) for room in rooms} | {"hub": 7.5, "__main__": 12}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -26,16 +26,17 @@ def _drawn(job: Conditions, report: Report) -> Iterator[Picture]:
 
 def _landmarks(job: Conditions, report: Report) -> Iterator[Picture]:
     """The whole face's lines as the preview will move them, the lips included."""
+    from echomimic.driving import performance
     from echomimic.motion.draw.guide_maps import face_map
     from echomimic.motion.retarget.from_performance import motion_from_performance
-    from echomimic.preview.acts import performance_for
     from echomimic.preview.engine import moved
 
     assert job.face is not None
-    frame = job.frame
-    size = (frame.right - frame.left, frame.bottom - frame.top)
-    face = moved(job.face, -frame.left, -frame.top)
-    motion = motion_from_performance(performance_for(job, report), face.points, size)
-    stretch = np.array([frame.width / size[0], frame.height / size[1], frame.width / size[0]], np.float32)
+    view = job.view
+    size = (view.right - view.left, view.bottom - view.top)
+    face = moved(job.face, -view.left, -view.top)
+    motion = motion_from_performance(performance(job, report), face.points, size)
+    across, down = view.scale
+    stretch = np.array([across, down, across], np.float32)
     for points in motion.points[: job.frames]:
-        yield face_map(points * stretch, (frame.width, frame.height), draw_mouth=True, draw_iris=True, draw_oval=True)
+        yield face_map(points * stretch, view.size, draw_mouth=True, draw_iris=True, draw_oval=True)

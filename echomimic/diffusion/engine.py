@@ -108,7 +108,7 @@ class DiffusionEngine:
         saved = job.file.load() if job.file else None
         job.remark()
         if saved is None:
-            width, height = pictures.target(job.conditions)
+            width, height = job.conditions.view.size
             frames, seed = job.conditions.frames, job.settings.seed
             saved = Saved(0, first_noise(frames, height, width, seed, job.rules, job.sampler.sigma))
         else:
@@ -151,7 +151,7 @@ class DiffusionEngine:
     def _reference(self, job: "Job") -> Callable[[], ReferenceKV]:
         """One pass of the reference net over the portrait. Its features are projected when the denoiser works."""
         job.report(Progress("reference", 0, 1))
-        portrait = pictures.to_tensor(pictures.reference_picture(job.conditions), *pictures.target(job.conditions))
+        portrait = pictures.to_tensor(pictures.reference_picture(job.conditions), *job.conditions.view.size)
         with self.placement.working(self._vae), enough_memory(job.settings, "encoding the portrait"):
             latent = self._tiled_if_needed(lambda: vae.encode(self._vae, portrait.to(self.device, self._vae.dtype)))
         with self.placement.working(self.nets.reference), enough_memory(job.settings, "reading the portrait"):

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from echomimic.conditions import Conditions
-from echomimic.diffusion.acts import Order, face_motion, hand_motion, order_of
-from echomimic.diffusion.pictures import shown, target
-from echomimic.framing.crop import Mask, Size, cut_mask, face_box, face_mask
+from echomimic.driving import hands, landmarks
+from echomimic.framing.crop import Mask, cut_mask, face_box, face_mask
+from echomimic.framing.rectangle import Size
 from echomimic.media.image import Picture
 from echomimic.motion.body_pose import BodyPose
 from echomimic.motion.draw.guide_maps import as_guide, face_map, pose_map
@@ -57,23 +57,21 @@ class MaskGuide:
 
 @dataclass(frozen=True, eq=False)
 class LandmarkGuide:
-    """V1 pose: line drawings of a face in motion; ``motion`` is in pixels of the video, ``order`` (F,) says which of
-    its frames belongs to each frame of the video."""
+    """V1 pose: line drawings of a face in motion; ``motion`` is in pixels of the video, frame by frame."""
 
     motion: FaceMotion
-    order: Order
     size: Size
     draw_mouth: bool = False
     still: bool = False
 
     def pictures(self, frames: Sequence[int]) -> Tensor:
         """The drawings of ``frames``."""
-        points = (self.motion.points[self.order[frame]] for frame in frames)
+        points = (self.motion.points[frame] for frame in frames)
         return _maps(as_guide(face_map(p, self.size, draw_mouth=self.draw_mouth) for p in points))
 
     def digest(self) -> str:
         """Of the points and of how they are drawn."""
-        return digest_of(self.motion.points, self.order, repr((self.size, self.draw_mouth)))
+        return digest_of(self.motion.points, repr((self.size, self.draw_mouth)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,31 +79,28 @@ class HandGuide:
     """V2: line drawings of the hands; ``exact`` as the official script draws them, which is right for squares."""
 
     pose: BodyPose
-    order: Order
     size: Size
     exact: bool = False
     still: bool = False
 
     def pictures(self, frames: Sequence[int]) -> Tensor:
         """The drawings of ``frames``."""
-        drawn = (pose_map(self.pose, self.order[f], self.size, faithful=self.exact) for f in frames)
+        drawn = (pose_map(self.pose, f, self.size, faithful=self.exact) for f in frames)
         return _maps(as_guide(drawn))
 
     def digest(self) -> str:
         """Of the hands and of how they are drawn."""
-        return digest_of(self.pose.hands, self.pose.hand_score, self.order, repr((self.size, self.exact)))
+        return digest_of(self.pose.hands, self.pose.hand_score, repr((self.size, self.exact)))
 
 
 def guide_for(conditions: Conditions, report: Report = silent) -> Guide:
     """The guide of the conditions' variant. Raises :class:`DriverError` when its driver is of no use here."""
-    settings = conditions.settings
+    settings, size = conditions.settings, conditions.view.size
     if settings.variant.guide == "mask":
         return MaskGuide(_mask(conditions))
     if settings.variant.guide == "hands":
-        pose = hand_motion(conditions, report)
-        return HandGuide(pose, order_of(pose, conditions, report), target(conditions), settings.faithful)
-    face = face_motion(conditions, report)
-    return LandmarkGuide(face, order_of(face, conditions, report), target(conditions), settings.draw_mouth)
+        return HandGuide(hands(conditions, report), size, settings.faithful)
+    return LandmarkGuide(landmarks(conditions, report), size, settings.draw_mouth)
 
 
 def guide_pictures(conditions: Conditions) -> Iterator[Picture]:
@@ -151,10 +146,10 @@ def _maps(guide: npt.NDArray[np.float32]) -> Tensor:
 
 def _mask(conditions: Conditions) -> Mask:
     """The face mask of the shown part; without a face it covers everything."""
-    settings, (width, height) = conditions.settings, target(conditions)
+    settings, (width, height) = conditions.settings, conditions.view.size
     if conditions.face is None:
         return np.ones((height, width), np.float32)
     size = (conditions.picture.shape[1], conditions.picture.shape[0])
     box = face_box(conditions.face)
     mask = face_mask(box, settings.facemask_ratio, size, faithful=settings.faithful)
-    return cut_mask(mask, shown(conditions), (width, height))
+    return cut_mask(mask, conditions.view.rect, (width, height))

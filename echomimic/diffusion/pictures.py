@@ -6,7 +6,7 @@ from PIL import Image
 from torch import Tensor
 
 from echomimic.conditions import Conditions
-from echomimic.framing.crop import Rect, cut_out
+from echomimic.framing.crop import cut_out
 from echomimic.media.image import Picture
 
 # Least-squares fit of RGB in −1…1 to the latents of Stable Diffusion 1's autoencoder, published by its users.
@@ -15,23 +15,15 @@ _LATENT_TO_RGB = torch.tensor(
 )
 
 
-def shown(conditions: Conditions) -> Rect:
-    """The part of the portrait that the video shows."""
-    frame = conditions.frame
-    return frame.left, frame.top, frame.right, frame.bottom
-
-
-def target(conditions: Conditions) -> tuple[int, int]:
-    """Width and height of the video."""
-    return conditions.frame.width, conditions.frame.height
-
-
 def reference_picture(conditions: Conditions) -> Picture:
-    """That part at the video's size. Official: V1 scales with OpenCV's bilinear filter, V2 stretches with Pillow."""
-    row, faithful = conditions.settings.variant, conditions.settings.faithful
-    if faithful and row.guide == "hands":
+    """The part that the video shows, at the video's size.
+
+    Official: V1 scales with OpenCV's bilinear filter, V2 stretches with Pillow.
+    """
+    faithful, view = conditions.settings.faithful, conditions.view
+    if faithful and conditions.settings.variant.subject == "body":
         return conditions.picture
-    return cut_out(conditions.picture, shown(conditions), target(conditions), faithful=faithful)
+    return cut_out(conditions.picture, view.rect, view.size, faithful=faithful)
 
 
 def to_tensor(picture: Picture, width: int, height: int) -> Tensor:

@@ -49,7 +49,7 @@ def job_of(conditions: Conditions, guide: str, **further: str) -> dict[str, str]
     """What the latents depend on, by name. ``guide`` is the guide's digest; ``further`` the weights and the like."""
     settings = dataclasses.asdict(conditions.settings)
     kept = {key: str(value) for key, value in settings.items() if key not in NOT_PART_OF_THE_JOB}
-    width, height = conditions.frame.width, conditions.frame.height
+    width, height = conditions.view.size
     return {
         **kept,
         "portrait": digest_of(conditions.picture),

@@ -1,7 +1,9 @@
-"""What the frame shows: the part of the picture, and the size of the video."""
+"""What the video shows of the portrait: the part, the size, and how the finished frames are pasted back."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -9,11 +11,11 @@ import numpy.typing as npt
 from echomimic.errors import SettingsError
 from echomimic.faces.detect import Face
 from echomimic.framing.crop import shown_rect
+from echomimic.framing.rectangle import Rect, Size, largest_part, place
 from echomimic.media.image import Picture, resize
 from echomimic.request import Settings
 
-Vector = npt.NDArray[Any]
-Ramp = npt.NDArray[np.float32]
+Floats: TypeAlias = npt.NDArray[np.float32]
 
 DEFAULT_SIZE = 512
 LONGEST = 1920
@@ -22,10 +24,15 @@ SMALLEST, LARGEST = 16, 8192
 
 HEAD_SPAN = 2.1
 """Side of the head crop, in heights of the face mesh (brow to chin)."""
+HEAD_DROP = 0.04
+"""How far the head crop's centre lies below the face's, in its sides: hair needs less room than neck and shoulders."""
+
+SOFT_EDGE, SOFT_EDGE_LEAST = 0.08, 2.0
+"""Width of the band over which a pasted crop blends in: a share of its shorter side, and pixels."""
 
 
 @dataclass(frozen=True)
-class Frame:
+class View:
     """``left, top, right, bottom`` is the part of the picture that is shown, at ``width`` × ``height`` pixels."""
 
     left: int
@@ -35,10 +42,31 @@ class Frame:
     width: int
     height: int
 
+    @property
+    def rect(self) -> Rect:
+        """The part of the picture that is shown."""
+        return self.left, self.top, self.right, self.bottom
+
+    @property
+    def size(self) -> Size:
+        """(width, height) of the video."""
+        return self.width, self.height
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Pixels of the video per pixel of the picture, across and down."""
+        return self.width / (self.right - self.left), self.height / (self.bottom - self.top)
+
     def cut(self, picture: Picture) -> Picture:
         """The shown part at the picture's own resolution."""
         cut: Picture = picture[self.top : self.bottom, self.left : self.right]
         return cut
+
+    def to_video(self, points: Floats) -> Floats:
+        """Points (…, 3) of the picture in pixels of the video; depth is scaled as the width."""
+        across, down = self.scale
+        corner = np.array([self.left, self.top, 0], np.float32)
+        return np.asarray((points - corner) * np.array([across, down, across], np.float32), np.float32)
 
     def paste(self, frame: Picture, picture: Picture) -> Picture:
         """``frame`` back in its place in ``picture``, with a soft edge where it does not touch the border."""
@@ -50,8 +78,8 @@ class Frame:
         under[:] = (mixed + 0.5).astype(np.uint8)
         return out
 
-    def _soft_edge(self, width: int, height: int, shape: tuple[int, ...]) -> Ramp:
-        band = max(2.0, 0.08 * min(width, height))
+    def _soft_edge(self, width: int, height: int, shape: tuple[int, ...]) -> Floats:
+        band = max(SOFT_EDGE_LEAST, SOFT_EDGE * min(width, height))
         x, y = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
         far = np.float32(band)
         left = x if self.left > 0 else np.full_like(x, far)
@@ -63,77 +91,69 @@ class Frame:
         return np.asarray(ramp * ramp * (3.0 - 2.0 * ramp), dtype=np.float32)
 
 
-def frame_for(picture: Picture, face: Face | None, settings: Settings) -> tuple[Frame, str]:
-    """The frame that shows ``picture`` as asked, and a note when a size had to be rounded to even pixels.
+def view_of(picture: Picture, face: Face | None, settings: Settings) -> tuple[View, str]:
+    """The view that shows ``picture`` as asked, and a note when a size had to be rounded to even pixels.
 
     Proportions are kept: of a missing width or height the other follows; where both are given, the largest part
     of that shape around the face is shown. Without any, the shorter side is 512 pixels.
-    The diffusion models have a size of their own, and show what ``faces.crop`` says.
+    The diffusion models have a size of their own, and show what ``framing.crop`` says.
     """
-    width, height, size = settings.width, settings.height, settings.size
+    size = picture.shape[1], picture.shape[0]
     if settings.variant.engine == "diffusion":
-        own = size or settings.variant.size
-        target = (width or own, height or own)
-        return Frame(*shown_rect(face, settings, (picture.shape[1], picture.shape[0]), target), *target), ""
-    shape = width / height if width and height else None
-    centre, span = _extent(picture, face)
-    if settings.crop == "head":
-        left, top, right, bottom = _head(picture, centre, span, shape or 1.0)
-    else:
-        left, top, right, bottom = _whole(picture, centre, shape)
-    wanted = _pixels(right - left, bottom - top, width, height, size)
+        own = settings.size or settings.variant.size
+        target = (settings.width or own, settings.height or own)
+        return View(*shown_rect(face, settings, size, target), *target), ""
+    left, top, right, bottom = _preview_rect(face, settings, size)
+    wanted = _pixels(right - left, bottom - top, settings)
     even = (_even(wanted[0]), _even(wanted[1]))
     if max(even) > LARGEST or min(even) < SMALLEST:
         raise SettingsError(
             f"the video would be {even[0]}x{even[1]} pixels; {SMALLEST} to {LARGEST} a side can be made: "
             "give another size, both width and height, or crop head"
         )
-    asked_odd = any(given and given % 2 for given in (width, height, size))
+    asked_odd = any(given and given % 2 for given in (settings.width, settings.height, settings.size))
     note = f"{wanted[0]}x{wanted[1]} rounded to even pixels: {even[0]}x{even[1]}" if asked_odd else ""
-    return Frame(left, top, right, bottom, *even), note
+    return View(left, top, right, bottom, *even), note
 
 
-def _pixels(wide: int, high: int, width: int | None, height: int | None, size: int | None) -> tuple[int, int]:
-    if width:
-        scale = width / wide
-    elif height:
-        scale = height / high
-    elif size:
-        scale = size / min(wide, high)
+def _preview_rect(face: Face | None, settings: Settings, size: Size) -> Rect:
+    """The part of a picture of ``size`` that the preview shows: all of it, as much as fits, or the head."""
+    proportions = (settings.width, settings.height) if settings.width and settings.height else None
+    centre, span = _extent(face, size)
+    if settings.crop == "head":
+        return _head_rect(size, centre, span, proportions or (1, 1))
+    if proportions is None:
+        return 0, 0, *size
+    return place(largest_part(size, proportions), centre, size)
+
+
+def _head_rect(size: Size, centre: tuple[float, float], span: float, proportions: Size) -> Rect:
+    shape = proportions[0] / proportions[1]
+    side = min(span * HEAD_SPAN, size[0] / max(1.0, shape), size[1] * min(1.0, shape))
+    part = min(round(side * max(1.0, shape)), size[0]), min(round(side / min(1.0, shape)), size[1])
+    return place(part, (centre[0], centre[1] + HEAD_DROP * side), size)
+
+
+def _extent(face: Face | None, size: Size) -> tuple[tuple[float, float], float]:
+    """Centre and larger side of the face, in pixels; of a picture of ``size`` when there is none."""
+    if face is None:
+        return (size[0] / 2, size[1] / 2), float(min(size))
+    low, high = face.points[:, :2].min(0), face.points[:, :2].max(0)
+    centre = (low + high) / 2
+    return (float(centre[0]), float(centre[1])), float(max(high - low))
+
+
+def _pixels(wide: int, high: int, settings: Settings) -> Size:
+    if settings.width:
+        scale = settings.width / wide
+    elif settings.height:
+        scale = settings.height / high
+    elif settings.size:
+        scale = settings.size / min(wide, high)
     else:
         scale = min(DEFAULT_SIZE / min(wide, high), LONGEST / max(wide, high))
-    return width or round(wide * scale), height or round(high * scale)
+    return settings.width or round(wide * scale), settings.height or round(high * scale)
 
 
 def _even(pixels: int) -> int:
     return max(2, pixels - pixels % 2)
-
-
-def _extent(picture: Picture, face: Face | None) -> tuple[Vector, float]:
-    """Centre and larger side of the face, in pixels; of the picture when there is none."""
-    if face is None:
-        height, width = picture.shape[:2]
-        return np.array([width / 2, height / 2]), float(min(width, height))
-    low, high = face.points[:, :2].min(0), face.points[:, :2].max(0)
-    return (low + high) / 2, float(max(high - low))
-
-
-def _whole(picture: Picture, centre: Vector, shape: float | None) -> tuple[int, int, int, int]:
-    height, width = picture.shape[:2]
-    if shape is None:
-        return 0, 0, width, height
-    wide, high = min(width, round(height * shape)), min(height, round(width / shape))
-    return _placed(centre, max(1, wide), max(1, high), width, height)
-
-
-def _head(picture: Picture, centre: Vector, span: float, shape: float) -> tuple[int, int, int, int]:
-    height, width = picture.shape[:2]
-    side = min(span * HEAD_SPAN, width / max(1.0, shape), height * min(1.0, shape))
-    wide, high = round(side * max(1.0, shape)), round(side / min(1.0, shape))
-    return _placed(centre + np.array([0.0, 0.04 * side]), min(wide, width), min(high, height), width, height)
-
-
-def _placed(centre: Vector, wide: int, high: int, width: int, height: int) -> tuple[int, int, int, int]:
-    left = int(np.clip(round(float(centre[0]) - wide / 2), 0, width - wide))
-    top = int(np.clip(round(float(centre[1]) - high / 2), 0, height - high))
-    return left, top, left + wide, top + high

@@ -116,11 +116,10 @@ def _jobs(models: list[WeightFiles]) -> list[_Job]:
 
 def _name(network: Network, variant: str, taken: set[str]) -> str:
     row = row_of(variant)
-    family = layouts.family(row)
     if network in ("vae", "whisper"):
         name = f"{network}.safetensors"
-        return f"{family}/{name}" if name in taken else name
-    return f"{family}/{Path(row.files[PARTS[network][0]]).stem}.safetensors"
+        return f"{row.family}/{name}" if name in taken else name
+    return f"{row.family}/{Path(row.files[PARTS[network][0]]).stem}.safetensors"
 
 
 def _card(jobs: list[_Job], dtype: torch.dtype, networks: Mapping[str, object]) -> dict[str, object]:

@@ -185,11 +185,6 @@ def snapshot(repo: str) -> Path | None:
     return named if named.is_dir() else None
 
 
-def family(row: Variant) -> str:
-    """``v1`` or ``v2``."""
-    return row.name.partition("-")[0]
-
-
 def _roots(row: Variant, weights: Path | None) -> list[Path]:
     if weights is not None:
         weights = weights.expanduser()
@@ -202,7 +197,7 @@ def _roots(row: Variant, weights: Path | None) -> list[Path]:
 
 def _folders(root: Path, row: Variant) -> list[Path]:
     """Folders under ``root`` that may hold the family's own files, the most specific first."""
-    kind = family(row)
+    kind = row.family
     bases = [root, root / "pretrained_weights", root / "echo_mimic", root / "models" / "echo_mimic"]
     named = [base / name for base in bases for name in (kind, row.repo.rpartition("/")[2])]
     return [folder for folder in (*named, *bases) if folder.is_dir()]
@@ -294,11 +289,11 @@ def _missing(row: Variant, roots: list[Path], given: Mapping[str, Path]) -> Weig
 def _stranger(row: Variant, folder: Path) -> str:
     """The guider of the other family, if ``folder`` has that one only: V1 and V2 name the rest alike."""
     guiders = {
-        mine: {r.files["guider"] for r in VARIANTS.values() if r.files and family(r) == mine} for mine in ("v1", "v2")
+        mine: {r.files["guider"] for r in VARIANTS.values() if r.files and r.family == mine} for mine in ("v1", "v2")
     }
-    if any((folder / name).exists() for name in guiders[family(row)]):
+    if any((folder / name).exists() for name in guiders[row.family]):
         return ""
-    others = guiders["v2" if family(row) == "v1" else "v1"]
+    others = guiders["v2" if row.family == "v1" else "v1"]
     return next((name for name in sorted(others) if (folder / name).exists()), "")
 
 
@@ -307,7 +302,7 @@ def _other_family(row: Variant, folders: list[Path]) -> WeightsError | None:
         return None
     for folder in folders:
         if name := _stranger(row, folder):
-            mine, theirs = ("V1", "V2") if family(row) == "v1" else ("V2", "V1")
+            mine, theirs = ("V1", "V2") if row.family == "v1" else ("V2", "V1")
             return WeightsError(
                 f"{folder} holds {theirs} weights ({name}), but {row.name} needs {mine}'s ({row.files['guider']}); "
                 f"run `echomimic weights get {row.name}` or choose a {theirs} model"

@@ -1,6 +1,9 @@
 """Whatever a user names as a driver becomes a motion."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from threading import Lock
 
 from echomimic.errors import DriverError
 from echomimic.motion.files.motion_file import Motion, read_motion
@@ -9,6 +12,34 @@ from echomimic.progress import Report, silent
 
 GENERATED = ("auto", "none")
 """Drivers that name no file: the motion is made from the speech, or is the model's bundled one."""
+
+
+class Driver:
+    """A source of motion. What it names is read when it is first asked for, and once.
+
+    source: ``auto`` (motion generated from the speech), ``none`` (V2's bundled pose; otherwise as auto), a motion file,
+        a video, a folder of official pose files, or a motion itself.
+    fps: frame rate of official folders, which do not name theirs.
+    hands: follow body and hands in a video too, which takes longer.
+    """
+
+    def __init__(self, source: str | Path | Motion = "auto", *, fps: float = OFFICIAL_FPS, hands: bool = False) -> None:
+        self._motion = source if isinstance(source, Motion) else None
+        self.name = "the motion" if isinstance(source, Motion) else str(source)
+        self.fps, self.hands = fps, hands
+        self._reading = Lock()
+
+    @property
+    def generated(self) -> bool:
+        """Whether nothing is followed: the motion is made from the speech, or is the bundled one."""
+        return self._motion is None and self.name in GENERATED
+
+    def motion(self, report: Report = silent) -> Motion:
+        """The motion that is followed. Raises :class:`DriverError` naming the file."""
+        with self._reading:
+            if self._motion is None:
+                self._motion = motion_from(self.name, report, self.fps, hands=self.hands)
+            return self._motion
 
 
 def motion_from(path: Path | str, report: Report = silent, fps: float = OFFICIAL_FPS, *, hands: bool = False) -> Motion:

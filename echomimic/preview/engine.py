@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from echomimic.conditions import Conditions
+from echomimic.driving import performance
 from echomimic.errors import NoFaceError
 from echomimic.faces.detect import Face
 from echomimic.media.image import resize
 from echomimic.motion.performance import Performance
-from echomimic.preview.acts import performance_for
 from echomimic.preview.mesh.warp import Pixels
 from echomimic.preview.renderer import PreviewRenderer
 from echomimic.progress import Progress, Report, silent
@@ -32,11 +32,11 @@ class PreviewEngine:
 
     def frames(self, conditions: Conditions, report: Report = silent) -> Generator[Pixels, None, None]:
         """Exactly ``conditions.frames`` pictures; raises :class:`NoFaceError` without a face."""
-        performance = performance_for(conditions, report)
+        acted = performance(conditions, report)
         report(Progress("preparing", 0, 1))
         renderer = renderer_for(conditions)
         report(Progress("preparing", 1, 1))
-        yield from rendered(renderer, performance, conditions.frames)
+        yield from rendered(renderer, acted, conditions.frames)
 
     def finished(self, conditions: Conditions) -> None:
         """Nothing was kept."""
@@ -46,20 +46,20 @@ def renderer_for(conditions: Conditions) -> PreviewRenderer:
     """The portrait of ``conditions``, ready to render."""
     if conditions.face is None:
         raise NoFaceError("the preview needs a face; use a picture that shows one clearly, from the front")
-    frame, face = conditions.frame, moved(conditions.face, -conditions.frame.left, -conditions.frame.top)
+    view, face = conditions.view, moved(conditions.face, -conditions.view.left, -conditions.view.top)
     mask = mask_for(conditions, conditions.face)
-    return PreviewRenderer(frame.cut(conditions.picture), face, mask, frame.width, frame.height)
+    return PreviewRenderer(view.cut(conditions.picture), face, mask, *view.size)
 
 
 def mask_for(conditions: Conditions, face: Face) -> NDArray[np.float32]:
     """Where the person is in the shown part, (h, w) 0…1; finer than ``MASK_SIDE`` a large picture is not looked at."""
     from echomimic.faces.segment import person_mask
 
-    picture, frame = conditions.picture, conditions.frame
+    picture, view = conditions.picture, conditions.view
     scale = min(1.0, MASK_SIDE / max(picture.shape[:2]))
     small = resize(picture, round(picture.shape[1] * scale), round(picture.shape[0] * scale))
     mask = person_mask(small, face.points * np.float32(scale))
-    top, bottom, left, right = (round(edge * scale) for edge in (frame.top, frame.bottom, frame.left, frame.right))
+    top, bottom, left, right = (round(edge * scale) for edge in (view.top, view.bottom, view.left, view.right))
     return mask[top:bottom, left:right]
 
 
@@ -70,8 +70,8 @@ def moved(face: Face, x: float, y: float) -> Face:
     return replace(face, points=points, box=(left + x, top + y, right + x, bottom + y))
 
 
-def rendered(renderer: PreviewRenderer, performance: Performance, count: int) -> Generator[Pixels, None, None]:
-    """The first `count` frames of `performance`, in order. Closing it cancels what was not yet drawn.
+def rendered(renderer: PreviewRenderer, acted: Performance, count: int) -> Generator[Pixels, None, None]:
+    """The first `count` frames of `acted`, in order. Closing it cancels what was not yet drawn.
 
     OpenCV's own threads are off meanwhile, for the whole process: they would fight with ours. At the end they are back.
     """
@@ -81,7 +81,7 @@ def rendered(renderer: PreviewRenderer, performance: Performance, count: int) ->
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix="preview")
     try:
         for i in range(count):
-            waiting.append(pool.submit(renderer.render, performance, i))
+            waiting.append(pool.submit(renderer.render, acted, i))
             if len(waiting) >= AHEAD:
                 yield waiting.popleft().result()
         while waiting:

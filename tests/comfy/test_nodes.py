@@ -299,7 +299,7 @@ def test_pose_folders_under_the_input_folder_are_offered(
     assert nodes.EchoSampler.validate_inputs(pose_dir="dance/one") is True
     assert "choose one of" in nodes.EchoSampler.validate_inputs(pose_dir="gone")
     sample(nodes, image, audio, model, pose_dir="dance/one")
-    assert fake_engine.seen[0].driver == str(poses)  # type: ignore[attr-defined]
+    assert fake_engine.seen[0].driver.name == str(poses)  # type: ignore[attr-defined]
 
 
 def test_changed_pose_files_are_rendered_anew(nodes: ModuleType, server: Server) -> None:
@@ -317,7 +317,7 @@ def test_a_linked_image_batch_becomes_a_driving_video(
     batch = torch.linspace(0, 1, 4)[:, None, None, None].expand(4, 65, 64, 3)
     for _ in range(2):
         sample(nodes, image, audio, model, driving=batch, fps=12.0)
-    (driver,) = {conditions.driver for conditions in fake_engine.seen}  # type: ignore[attr-defined]
+    (driver,) = {conditions.driver.name for conditions in fake_engine.seen}  # type: ignore[attr-defined]
     assert Path(driver).parent == server.base / "temp"
     video = VideoReader(driver)
     assert (video.fps, video.size) == (12.0, (64, 64))
@@ -333,7 +333,7 @@ def test_a_linked_video_file_is_used_where_it_lies(
     file = server.base / "input" / "talk.mp4"
     file.write_bytes(b"x")
     sample(nodes, image, audio, model, driving=InputImpl.VideoFromFile(str(file)))
-    assert fake_engine.seen[0].driver == str(file)  # type: ignore[attr-defined]
+    assert fake_engine.seen[0].driver.name == str(file)  # type: ignore[attr-defined]
 
 
 def test_the_nearest_byte_is_taken(nodes: ModuleType) -> None:

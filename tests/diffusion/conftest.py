@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from echomimic.conditions import Conditions
+from echomimic.conditions import Conditions, driver_for
 from echomimic.diffusion.engine import DiffusionEngine, load_engine
 from echomimic.faces.detect import Face, find_faces
-from echomimic.framing.view import frame_for
+from echomimic.framing.view import view_of
 from echomimic.media.audio import Speech
 from echomimic.media.image import Picture, read_picture
 from echomimic.request import Settings
@@ -53,7 +53,9 @@ def make() -> Make:
         given = {"steps": 2, "width": 128, "height": 128, "context_frames": 4, "context_overlap": 1} | options
         settings = Settings(model=model, **given).resolved()  # type: ignore[arg-type]
         picture, face, speech = example()
-        frame, _ = frame_for(picture, face, settings)
-        return Conditions(picture, face, frame, speech, frames, settings.fps or 24, settings, driver, output)
+        view, _ = view_of(picture, face, settings)
+        fps = settings.fps or 24
+        followed = driver_for(driver, settings, fps)
+        return Conditions(picture, face, view, speech, frames, fps, settings, followed, output)
 
     return conditions

@@ -8,7 +8,6 @@ import torch
 
 from echomimic.conditions import Conditions
 from echomimic.diffusion.guides import GuideFeatures, guide_for, guide_pictures
-from echomimic.diffusion.pictures import shown
 from echomimic.errors import DriverError, NoFaceError
 from echomimic.motion.body_pose import BodyPose, empty
 from echomimic.motion.face_motion import FaceMotion
@@ -68,12 +67,12 @@ def test_the_mask_covers_the_face_and_is_drawn_once(make: Make) -> None:
 
 def test_without_a_face_the_mask_covers_everything(make: Make) -> None:
     with_face = make("v1")
-    picture, frame, speech = with_face.picture, with_face.frame, with_face.speech
-    conditions = Conditions(picture, None, frame, speech, 4, 24.0, with_face.settings)
+    picture, view, speech = with_face.picture, with_face.view, with_face.speech
+    conditions = Conditions(picture, None, view, speech, 4, 24.0, with_face.settings)
     assert guide_for(conditions).pictures([0]).min() == 1
     pose = make("v1-pose")
     with pytest.raises(NoFaceError):
-        guide_for(Conditions(picture, None, frame, speech, 4, 24.0, pose.settings))
+        guide_for(Conditions(picture, None, view, speech, 4, 24.0, pose.settings))
 
 
 def test_landmarks_follow_a_driver_there_and_back(make: Make, tmp_path: Path) -> None:
@@ -94,7 +93,7 @@ def test_landmarks_follow_a_driver_there_and_back(make: Make, tmp_path: Path) ->
 def test_landmarks_lie_on_the_shown_face_when_made_from_speech(make: Make) -> None:
     conditions = make("v1-pose")
     drawn = guide_for(conditions).pictures([0])[0].amax(0)
-    (x0, y0, x1, y1), points = shown(conditions), example()[1].points
+    (x0, y0, x1, y1), points = conditions.view.rect, example()[1].points
     eye = (points[33, :2] - [x0, y0]) * 128 / [x1 - x0, y1 - y0]
     around = drawn[int(eye[1]) - 6 : int(eye[1]) + 6, int(eye[0]) - 6 : int(eye[0]) + 6]
     assert around.max() > 0.5

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from echomimic.framing.crop import around, body_rect, cut_mask, cut_out, face_box, face_mask, face_rect
+from echomimic.framing.crop import body_rect, cut_mask, cut_out, face_box, face_mask, face_rect
 
 FACE = (180.4, 150.6, 330.2, 360.9)
 
@@ -57,8 +57,3 @@ def test_cut_out_and_mask_have_the_wanted_size() -> None:
     assert mask.shape == (128, 192)
     assert mask.dtype == np.float32
     assert mask.min() == mask.max() == 1
-
-
-def test_around_stays_inside() -> None:
-    assert around((0, 0), (640, 480), (1, 1)) == (0, 0, 480, 480)
-    assert around((640, 480), (640, 480), (1, 1)) == (160, 0, 640, 480)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from echomimic.framing.crop import choose_box, clipped, cut_mask, cut_out, face_mask, face_rect, fitted, grown
+from echomimic.framing.crop import cut_mask, cut_out, face_mask, face_rect
+from echomimic.framing.rectangle import clip, grow, shrink_to
 from tests.parity import fixtures
 
 CASE = fixtures.case("v1_face_box")
@@ -28,7 +29,7 @@ def test_box_becomes_mask_and_crop_as_official(entry: fixtures.Case) -> None:
     box, (height, width), target = tuple(entry["box_xyxy"]), entry["image_hw"], (entry["W"], entry["H"])
     mask = face_mask(box, entry["facemask_ratio"], (width, height), faithful=True)
     assert bounds(mask) == entry["mask_bounds_before_crop"]
-    assert list(clipped(grown(box, entry["facecrop_ratio"]), (width, height))) == entry["crop_rect_xyxy"]
+    assert list(clip(grow(box, entry["facecrop_ratio"]), (width, height))) == entry["crop_rect_xyxy"]
     rect = face_rect(box, entry["facecrop_ratio"], (width, height), target, faithful=True)
     assert list(rect) == entry["square_rect_xyxy"]
     cut = np.rint(cut_mask(mask, rect, target) * 255).astype(int)
@@ -46,13 +47,7 @@ def test_box_becomes_mask_and_crop_as_official(entry: fixtures.Case) -> None:
 def test_squares_are_official() -> None:
     for entry in CASE["square_crop"]:
         height, width = entry["image_hw"]
-        assert list(fitted(tuple(entry["rect"]), (width, height))) == entry["result"]
-
-
-def test_the_largest_sure_box_wins() -> None:
-    for entry in CASE["select_face"]:
-        chosen = choose_box(entry["boxes"], entry["probs"])
-        assert chosen == (None if entry["chosen"] is None else tuple(entry["chosen"]))
+        assert list(shrink_to(tuple(entry["rect"]), (width, height))) == entry["result"]
 
 
 NODE = fixtures.case("comfy_face_box")
@@ -68,7 +63,7 @@ def test_the_node_wrapper_uses_the_same_arithmetic(entry: fixtures.Case) -> None
         assert int(mask.sum(dtype=np.int64)) == entry["mask_sum_output"]
         return
     ratio = entry["facecrop_ratio"] or 1.0
-    assert list(clipped(grown(box, ratio), (width, height))) == entry["crop_rect_xyxy"]
+    assert list(clip(grow(box, ratio), (width, height))) == entry["crop_rect_xyxy"]
     if "square_rect_xyxy" not in entry:
         return
     rect = face_rect(box, ratio, (width, height), target, faithful=True)
