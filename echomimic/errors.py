@@ -26,7 +26,11 @@ class InputError(EchoMimicError, ValueError):
 
 
 class SettingsError(InputError):
-    """An option is out of range or contradicts another."""
+    """An option is out of range or contradicts another; ``options`` are the names of those the message speaks of."""
+
+    def __init__(self, message: str, *options: str) -> None:
+        super().__init__(message)
+        self.options = options
 
 
 class PictureError(InputError):

@@ -5,107 +5,25 @@ checked when they are built. The command line, the nodes and the page are genera
 """
 
 import dataclasses
-import numbers
-import types
-import typing
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Literal, TypeAlias, TypedDict
 
 from echomimic.errors import SettingsError
-from echomimic.variants import VARIANTS, Variant, variant
+from echomimic.option import about, check_fields, option, options
+from echomimic.variants import ModelName, Variant, variant
 
-EVERY = ("preview", "diffusion")
 MAX_SEED = 2**31 - 1
 MAX_WINDOW = 32
 """Longest window: the motion modules' position table has 32 rows."""
 
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """What a door has to know to offer one field.
-
-    ``low``/``high`` bound what the library takes; ``widget`` is (low, high, step) of the classic node where
-    that is narrower; ``shown`` is the default to display when the field's own default is None ("the model's").
-    """
-
-    name: str
-    type: type
-    default: Any
-    help: str
-    unit: str = ""
-    low: float | None = None
-    high: float | None = None
-    choices: tuple[str, ...] = ()
-    used_by: tuple[str, ...] = EVERY
-    group: str = "Output"
-    widget: tuple[float, float, float] | None = None
-    shown: Any = None
-
-
-def _opt(default: Any, help: str, **meta: Any) -> Any:
-    return field(default=default, metadata={"help": help, **meta})
-
-
-def options(of: type) -> tuple[Option, ...]:
-    """The options of ``Request`` or ``Settings`` in order of declaration."""
-    hints = typing.get_type_hints(of)
-    return tuple(
-        Option(name=f.name, type=_plain(hints[f.name]), default=f.default, **f.metadata)
-        for f in fields(of)
-        if "help" in f.metadata
-    )
-
-
-def _plain(hint: Any) -> type:
-    """``float | None`` → ``float``."""
-    if isinstance(hint, types.UnionType):
-        hint = next(a for a in typing.get_args(hint) if a is not type(None))
-    return typing.cast(type, hint)
-
-
-def _check(value: Any, option: Option) -> Any:
-    """``value`` in the option's own type; raises :class:`SettingsError` naming range, unit and choices."""
-    if value is None and option.default is None:
-        return None
-    if option.type in (int, float):
-        value = _number(value, option)
-    elif option.type is Path:
-        return Path(value)
-    elif not isinstance(value, option.type):
-        raise SettingsError(f"{option.name} takes {_kind(option.type)}, not {value!r}")
-    if option.choices and value not in option.choices:
-        raise SettingsError(f"{option.name} {value!r} is unknown; choose one of {', '.join(option.choices)}")
-    return value
-
-
-def _number(value: Any, option: Option) -> Any:
-    real: type[Any] = numbers.Real  # numpy's numbers too
-    if isinstance(value, bool) or not isinstance(value, real) or value != value:
-        raise SettingsError(f"{option.name} takes {_kind(option.type)}, not {value!r}")
-    low, high = option.low, option.high
-    if (low is not None and value < low) or (high is not None and value > high):
-        unit = f" {option.unit}" if option.unit else ""
-        raise SettingsError(f"{option.name} {value} is out of range; choose {_range(low, high)}{unit}")
-    if option.type is int and value != int(value):
-        raise SettingsError(f"{option.name} takes a whole number, not {value!r}")
-    return option.type(value)
-
-
-def _kind(kind: type) -> str:
-    return {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}.get(kind, kind.__name__)
-
-
-def _range(low: float | None, high: float | None) -> str:
-    if high is None:
-        return f"{low} or more"
-    return f"{low} to {high}"
-
-
-def _check_fields(value: Any) -> None:
-    for option in options(type(value)):
-        object.__setattr__(value, option.name, _check(getattr(value, option.name), option))
-
+Device: TypeAlias = Literal["auto", "cuda", "mps", "cpu"]
+Dtype: TypeAlias = Literal["auto", "fp16", "bf16", "fp32"]
+Offload: TypeAlias = Literal["none", "model", "sequential"]
+LipSource: TypeAlias = Literal["driver", "speech"]
+Crop: TypeAlias = Literal["none", "head"]
+WindowKind: TypeAlias = Literal["uniform", "open"]
+NoFace: TypeAlias = Literal["error", "whole"]
 
 _DIFFUSION = ("diffusion",)
 _PREVIEW = ("preview",)
@@ -115,86 +33,80 @@ _PREVIEW = ("preview",)
 class Settings:
     """How a video is made. A field that is None takes the model's own default (see ``variants.py``)."""
 
-    model: str = _opt("preview", "what renders the frames", choices=tuple(VARIANTS), group="Model")
-    device: str = _opt(
-        "auto", "where the networks run", choices=("auto", "cuda", "mps", "cpu"), used_by=_DIFFUSION, group="Model"
-    )
-    dtype: str = _opt(
+    model: ModelName = option("preview", "what renders the frames", group="Model")
+    device: Device = option("auto", "where the networks run", used_by=_DIFFUSION, group="Model")
+    dtype: Dtype = option(
         "auto",
         "number format of the networks",
-        choices=("auto", "fp16", "bf16", "fp32"),
         used_by=_DIFFUSION,
         group="Model",
     )
-    weights: Path | None = _opt(
+    weights: Path | None = option(
         None,
         "folder of the model files (else ECHOMIMIC_HOME, else the Hugging Face cache)",
         used_by=_DIFFUSION,
         group="Model",
     )
-    vae: Path | None = _opt(
+    vae: Path | None = option(
         None, "autoencoder to use instead of the model's own: a file or folder", used_by=_DIFFUSION, group="Model"
     )
-    offload: str = _opt(
+    offload: Offload = option(
         "none",
         "what waits in main memory while it is not used: nothing, whole networks, or their parts",
-        choices=("none", "model", "sequential"),
         used_by=_DIFFUSION,
         group="Model",
     )
-    compile: bool = _opt(
+    compile: bool = option(
         False, "compile the denoising network first: slower start, faster steps", used_by=_DIFFUSION, group="Model"
     )
 
-    seed: int = _opt(0, "the same seed and inputs give the same video", low=0, high=MAX_SEED, group="Motion")
-    expressiveness: float = _opt(
+    seed: int = option(0, "the same seed and inputs give the same video", low=0, high=MAX_SEED, group="Motion")
+    expressiveness: float = option(
         1.0, "how far mouth and brows move; 0 keeps the face still", low=0, high=2, used_by=_PREVIEW, group="Motion"
     )
-    head_motion: float = _opt(
+    head_motion: float = option(
         1.0, "how far the head moves; 0 keeps it still", low=0, high=2, used_by=_PREVIEW, group="Motion"
     )
-    blink_rate: float = _opt(
+    blink_rate: float = option(
         1.0, "how often the eyes blink, against the usual; 0 never", low=0, high=4, used_by=_PREVIEW, group="Motion"
     )
-    gaze: float = _opt(
+    gaze: float = option(
         1.0, "how far the eyes wander; 0 keeps the gaze fixed", low=0, high=2, used_by=_PREVIEW, group="Motion"
     )
-    lips: str = _opt(
+    lips: LipSource = option(
         "driver",
         "who moves the lips when a driver moves the face: the driver too, or the speech",
-        choices=("driver", "speech"),
         used_by=_PREVIEW,
         group="Motion",
     )
-    draw_mouth: bool = _opt(
+    draw_mouth: bool = option(
         False,
         "draw the lips into V1's landmark maps, so that the driver moves them too",
         used_by=_DIFFUSION,
         group="Motion",
     )
 
-    fps: float | None = _opt(None, "frame rate", unit="frames per second", low=5, high=100, shown=25.0)
-    length: int = _opt(
+    fps: float | None = option(None, "frame rate", unit="frames per second", low=5, high=100, shown=25.0)
+    length: int = option(
         0, "number of frames; 0 is as long as the speech", unit="frames", low=0, high=10_000_000, widget=(0, 5000, 1)
     )
-    width: int | None = _opt(
+    width: int | None = option(
         None, "width of the video", unit="pixels", low=64, high=2160, widget=(128, 1024, 64), shown=512
     )
-    height: int | None = _opt(
+    height: int | None = option(
         None, "height of the video", unit="pixels", low=64, high=2160, widget=(128, 1024, 64), shown=512
     )
-    size: int | None = _opt(
+    size: int | None = option(
         None, "length of the video's shorter side; the picture's proportions are kept", unit="pixels", low=64, high=2160
     )
-    crop: str = _opt(
+    crop: Crop = option(
         "none",
         "show the whole picture, or a square around the head (V1 crops by facecrop_ratio instead)",
-        choices=("none", "head"),
         used_by=_PREVIEW,
     )
-    paste_back: bool = _opt(False, "put the moving crop back into the whole picture, at its full size")
+    paste_back: bool = option(False, "put the moving crop back into the whole picture, at its full size")
 
-    cfg: float | None = _opt(
+    cfg: float | None = option(
         None,
         "classifier-free guidance: how strongly speech and guide are followed; 1 is off",
         low=0,
@@ -203,8 +115,10 @@ class Settings:
         group="Diffusion",
         shown=2.5,
     )
-    steps: int | None = _opt(None, "denoising steps", low=1, high=100, used_by=_DIFFUSION, group="Diffusion", shown=30)
-    sample_rate: int = _opt(
+    steps: int | None = option(
+        None, "denoising steps", low=1, high=100, used_by=_DIFFUSION, group="Diffusion", shown=30
+    )
+    sample_rate: int = option(
         16000,
         "kept for existing workflows: every engine listens at 16000 Hz, so it changes nothing",
         unit="Hz",
@@ -214,7 +128,7 @@ class Settings:
         group="Diffusion",
         widget=(8000, 48000, 1000),
     )
-    facemask_ratio: float = _opt(
+    facemask_ratio: float = option(
         0.1,
         "by how much of its size the face mask grows beyond the face (V1)",
         low=0,
@@ -222,7 +136,7 @@ class Settings:
         used_by=_DIFFUSION,
         group="Diffusion",
     )
-    facecrop_ratio: float = _opt(
+    facecrop_ratio: float = option(
         0.8,
         "by how much of its size the crop grows beyond the face (V1); 1 is no crop",
         low=0,
@@ -230,7 +144,7 @@ class Settings:
         used_by=_DIFFUSION,
         group="Diffusion",
     )
-    context_frames: int = _opt(
+    context_frames: int = option(
         12,
         "frames denoised together (at most 32, the length of the position table)",
         low=0,
@@ -238,48 +152,51 @@ class Settings:
         used_by=_DIFFUSION,
         group="Diffusion",
     )
-    context_overlap: int = _opt(
+    context_overlap: int = option(
         3, "frames that neighbouring windows share", low=0, high=10, used_by=_DIFFUSION, group="Diffusion"
     )
-    windows: str = _opt(
+    windows: WindowKind = option(
         "uniform",
         "uniform closes the last window over the first frames, as official; open never does",
-        choices=("uniform", "open"),
         used_by=_DIFFUSION,
         group="Diffusion",
     )
-    scheduler: str = _opt(
+    scheduler: str = option(
         "ddim", "sampler: ddim as official, or the name of a diffusers scheduler", used_by=_DIFFUSION, group="Diffusion"
     )
-    no_face: str = _opt(
+    no_face: NoFace = option(
         "error",
         "when no face is found (V1): stop, or let the mask cover the whole picture",
-        choices=("error", "whole"),
         used_by=_DIFFUSION,
         group="Diffusion",
     )
-    faithful: bool = _opt(
+    faithful: bool = option(
         False, "repeat every quirk of the official code that changes numbers", used_by=_DIFFUSION, group="Diffusion"
     )
-    resume: bool = _opt(
+    resume: bool = option(
         True, "go on where an interrupted run of the same job stopped", used_by=_DIFFUSION, group="Diffusion"
     )
 
     def __post_init__(self) -> None:
-        _check_fields(self)
+        check_fields(self)
         if self.context_frames > MAX_WINDOW:
             raise SettingsError(
                 f"context_frames {self.context_frames} is too long: the motion modules know {MAX_WINDOW} positions; "
-                f"choose {MAX_WINDOW} or fewer"
+                f"choose {MAX_WINDOW} or fewer",
+                "context_frames",
             )
         if self.context_frames and self.context_overlap >= self.context_frames:
             raise SettingsError(
-                f"context_overlap {self.context_overlap} must be smaller than context_frames {self.context_frames}"
+                f"context_overlap {self.context_overlap} must be smaller than context_frames {self.context_frames}",
+                "context_overlap",
+                "context_frames",
             )
         if self.size is not None and (self.width is not None or self.height is not None):
-            raise SettingsError("give either size or width and height, not both")
+            raise SettingsError("give either size or width and height, not both", "size", "width", "height")
         if self.paste_back and self.crop != "head" and self.variant.engine == "preview":
-            raise SettingsError("paste_back needs crop head: without it the whole picture is shown anyway")
+            raise SettingsError(
+                "paste_back needs crop head: without it the whole picture is shown anyway", "paste_back", "crop"
+            )
         self._check_sizes()
 
     def _check_sizes(self) -> None:
@@ -289,10 +206,12 @@ class Settings:
             if value is None:
                 continue
             if not low <= value <= high:
-                raise SettingsError(f"{name} {value} is out of range; {self.model} takes {low} to {high} pixels")
+                raise SettingsError(f"{name} {value} is out of range; {self.model} takes {low} to {high} pixels", name)
             if step > 2 and value % step:
                 near = max(low, min(high, round(value / step) * step))
-                raise SettingsError(f"{name} {value} is not a multiple of {step}; {near} is the nearest that works")
+                raise SettingsError(
+                    f"{name} {value} is not a multiple of {step}; {near} is the nearest that works", name
+                )
 
     @property
     def variant(self) -> Variant:
@@ -301,7 +220,7 @@ class Settings:
 
     def resolved(self) -> "Settings":
         """The same settings with every None that the model has a default for filled in, the unread ones unset."""
-        row, defaults = self.variant, {option.name: option.default for option in options(Settings)}
+        row, defaults = self.variant, {o.name: o.default for o in options(Settings)}
         used = dataclasses.replace(self, **{name: defaults[name] for name in self.unused()})
         return dataclasses.replace(
             used,
@@ -328,22 +247,67 @@ class Request:
     a motion file, a video, or a folder of official pose files.
     """
 
-    portrait: Path = _opt(dataclasses.MISSING, "the photo or drawing", group="In and out")
-    speech: Path = _opt(
-        dataclasses.MISSING, "the speech: a sound file, or a video whose sound is used", group="In and out"
+    portrait: Path = field(metadata=about("the photo or drawing", group="In and out"))
+    speech: Path = field(metadata=about("the speech: a sound file, or a video whose sound is used", group="In and out"))
+    output: Path = field(
+        metadata=about("the video to write: .mp4, .webm, or a folder for an image sequence", group="In and out")
     )
-    output: Path = _opt(
-        dataclasses.MISSING, "the video to write: .mp4, .webm, or a folder for an image sequence", group="In and out"
-    )
-    driver: str = _opt(
+    driver: str | Path = option(
         "auto", "source of motion: auto, none, a .npz file, a video, or a folder of pose files", group="Motion"
     )
-    face: int = _opt(
+    face: int = option(
         0, "which face when there are several: 0 is the largest, 1 the next", low=0, high=99, group="Motion"
     )
-    overwrite: bool = _opt(False, "replace the output if it exists", group="In and out")
-    allow_silence: bool = _opt(False, "make an idle video when the speech is silent", group="In and out")
+    overwrite: bool = option(False, "replace the output if it exists", group="In and out")
+    allow_silence: bool = option(False, "make an idle video when the speech is silent", group="In and out")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "driver", str(self.driver))
-        _check_fields(self)
+        check_fields(self)
+
+
+class LoadOptions(TypedDict, total=False):
+    """What :func:`echomimic.load` takes besides the model: fields of :class:`Settings`, of the same types."""
+
+    device: Device
+    dtype: Dtype
+    weights: Path | str | None
+    vae: Path | str | None
+    offload: Offload
+    compile: bool
+
+
+class Options(LoadOptions, total=False):
+    """What :func:`echomimic.animate` takes: every field of :class:`Settings` and :class:`Request`."""
+
+    model: ModelName
+    seed: int
+    expressiveness: float
+    head_motion: float
+    blink_rate: float
+    gaze: float
+    lips: LipSource
+    draw_mouth: bool
+    fps: float | None
+    length: int
+    width: int | None
+    height: int | None
+    size: int | None
+    crop: Crop
+    paste_back: bool
+    cfg: float | None
+    steps: int | None
+    sample_rate: int
+    facemask_ratio: float
+    facecrop_ratio: float
+    context_frames: int
+    context_overlap: int
+    windows: WindowKind
+    scheduler: str
+    no_face: NoFace
+    faithful: bool
+    resume: bool
+    driver: str | Path
+    face: int
+    overwrite: bool
+    allow_silence: bool

@@ -10,6 +10,7 @@ from typing import Literal
 
 from echomimic.errors import SettingsError
 
+ModelName = Literal["preview", "v1", "v1-acc", "v1-pose", "v1-pose-acc", "v2", "v2-acc"]
 Family = Literal["preview", "v1", "v2"]
 Subject = Literal["head", "body"]
 GuideKind = Literal["none", "mask", "landmarks", "hands"]
@@ -26,7 +27,7 @@ class Variant:
     ``sizes`` is (lowest, highest, step) in pixels for width and height.
     """
 
-    name: str
+    name: ModelName
     title: str
     engine: Literal["preview", "diffusion"]
     family: Family

@@ -1,11 +1,15 @@
 """Options: the classic names, defaults and ranges, and messages that say what to do."""
 
+from pathlib import Path
+from typing import get_args, get_type_hints
+
 import numpy as np
 import pytest
 
 from echomimic.errors import SettingsError
-from echomimic.request import MAX_SEED, Request, Settings, options
-from echomimic.variants import VARIANTS
+from echomimic.option import options
+from echomimic.request import MAX_SEED, Options, Request, Settings
+from echomimic.variants import VARIANTS, ModelName
 
 CLASSIC = {  # name: default shown, range of the node
     "seed": (0, (0, MAX_SEED)),
@@ -92,3 +96,21 @@ def test_every_variant_is_complete() -> None:
     for row in VARIANTS.values():
         parts = {"denoising_unet", "motion_module", "reference_unet", "guider", "vae", "whisper"}
         assert set(row.files) == (parts if row.engine == "diffusion" else set())
+
+
+def test_every_option_can_be_spelled_for_animate() -> None:
+    given = get_type_hints(Settings) | get_type_hints(Request)
+    given = {name: hint for name, hint in given.items() if name not in ("portrait", "speech", "output")}
+    paths = {"weights": Path | str | None, "vae": Path | str | None}
+    assert get_type_hints(Options) == given | paths
+
+
+def test_the_models_that_can_be_spelled_are_the_rows_there_are() -> None:
+    assert get_args(ModelName) == tuple(VARIANTS)
+
+
+def test_choices_are_those_of_the_types() -> None:
+    found = {option.name: option for option in options(Settings)}
+    assert found["offload"].choices == ("none", "model", "sequential")
+    assert found["model"].choices == tuple(VARIANTS)
+    assert found["scheduler"].choices == ()

@@ -1,6 +1,7 @@
 """Command-line options, generated from ``echomimic.request``."""
 
 import dataclasses
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -8,7 +9,8 @@ from typing import Any, TypeVar
 import click
 
 from echomimic.errors import SettingsError
-from echomimic.request import EVERY, Option, Request, Settings, options
+from echomimic.option import EVERY, Option, options
+from echomimic.request import Request, Settings
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 ARGUMENTS = ("portrait", "speech")
@@ -85,11 +87,11 @@ def build(kind: type, values: dict[str, Any]) -> Any:
     try:
         return kind(**{name: value for name, value in values.items() if name in names})
     except SettingsError as error:
-        message = _dashed(str(error), names)
-        raise SettingsError(f"--{message}" if str(error).split(maxsplit=1)[0] in names else message) from None
+        raise SettingsError(_dashed(str(error), error.options), *error.options) from None
 
 
-def _dashed(message: str, names: set[str]) -> str:
-    for name in sorted(names, key=len, reverse=True):
-        message = message.replace(name, name.replace("_", "-"))
+def _dashed(message: str, names: Sequence[str]) -> str:
+    """``message`` with the options it speaks of as the command line spells them."""
+    for name in names:
+        message = re.sub(rf"\b{name}\b", f"--{name.replace('_', '-')}", message)
     return message

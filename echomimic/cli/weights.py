@@ -106,7 +106,7 @@ def readiness(packages: bool) -> list[tuple[str, str]]:
     """(model, one line about whether it can be used and what to do), for ``doctor``."""
     from echomimic.models import layouts
 
-    lines = []
+    lines: list[tuple[str, str]] = []
     for name in MODELS:
         try:
             layouts.find(name)

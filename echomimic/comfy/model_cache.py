@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast, get_args
 
 import comfy.model_management as management
 
@@ -10,7 +10,7 @@ from echomimic import engine
 from echomimic.comfy import folders
 from echomimic.engine import Engine
 from echomimic.progress import Report, silent
-from echomimic.request import Settings, options
+from echomimic.request import Device, Dtype, Offload, Settings
 from echomimic.variants import variant
 
 
@@ -40,24 +40,25 @@ class Model:
             management.load_models_gpu([self.patcher])
 
 
-def recipe(name: str, dtype: str, offload: str, weights: str, vae: str) -> Recipe:
+def recipe(name: str, dtype: Dtype, offload: Offload, weights: str, vae: str) -> Recipe:
     """The recipe for the loader's widgets. Raises the package's errors."""
-    if variant(name).engine == "preview":
-        return Recipe(Settings(model=name))
-    folder, chosen = folders.weights_folder(weights, variant(name)), folders.vae_file(vae)
-    folders.check_installed(variant(name), folder, chosen)
-    settings = Settings(model=name, dtype=_dtype(dtype), offload=offload, weights=folder, vae=chosen, device=_device())
-    return Recipe(settings, (*folders.weights_stamp(weights, variant(name)), *folders.stamp(chosen)))
+    row = variant(name)
+    if row.engine == "preview":
+        return Recipe(Settings(model=row.name))
+    folder, chosen = folders.weights_folder(weights, row), folders.vae_file(vae)
+    folders.check_installed(row, folder, chosen)
+    dtype, device = _dtype(dtype), _device()
+    settings = Settings(model=row.name, dtype=dtype, offload=offload, weights=folder, vae=chosen, device=device)
+    return Recipe(settings, (*folders.weights_stamp(weights, row), *folders.stamp(chosen)))
 
 
-def _device() -> str:
+def _device() -> Device:
     """The server's device in the package's words."""
     kind = str(management.get_torch_device().type)
-    device = next(option for option in options(Settings) if option.name == "device")
-    return kind if kind in device.choices else "auto"
+    return cast(Device, kind) if kind in get_args(Device) else "auto"
 
 
-def _dtype(wanted: str) -> str:
+def _dtype(wanted: Dtype) -> Dtype:
     """``auto`` in the server's opinion."""
     if wanted != "auto":
         return wanted

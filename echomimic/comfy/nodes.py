@@ -7,6 +7,7 @@ from echomimic.comfy.api import ComfyExtension, InputImpl, Types, io, ui
 from echomimic.comfy.modes import MODES, VERSIONS, variant_name
 from echomimic.comfy.widgets import settings_options, widget
 from echomimic.errors import EchoMimicError
+from echomimic.request import Dtype, Offload
 
 CATEGORY = "EchoMimic"
 MODEL = io.Custom("ECHOMIMIC_MODEL")
@@ -72,8 +73,8 @@ class EchoLoadModel(io.ComfyNode):  # type: ignore[misc]
         cls,
         version: str = VERSIONS[0],
         infer_mode: str = MODES[0],
-        dtype: str = "auto",
-        offload: str = "none",
+        dtype: Dtype = "auto",
+        offload: Offload = "none",
         weights: str = folders.AUTO,
         vae: str = folders.AUTO,
     ) -> Any:

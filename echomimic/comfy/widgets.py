@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from echomimic.comfy.api import io
-from echomimic.request import Option, Request, Settings, options
+from echomimic.option import Option, options
+from echomimic.request import Request, Settings
 
 _ONLY: Mapping[tuple[str, ...], str] = {
     ("diffusion",): " Only V1 and V2 use it.",

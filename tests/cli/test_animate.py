@@ -92,7 +92,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(
         ((portrait, short_speech, "-o", out, "--face", 3), "choose 0 to 0"),
         ((portrait, short_speech, "-o", out, "--size", 9000), "out of range"),
         ((portrait, short_speech, "-o", out, "--context-frames", 40), "32"),
-        ((portrait, short_speech, "-o", out, "--size", 64, "--width", 64), "error: give either size"),
+        ((portrait, short_speech, "-o", out, "--size", 64, "--width", 64), "error: give either --size"),
         ((portrait, short_speech, "-o", out, "--seed", "x"), "seed"),
         ((portrait, short_speech, "-o", out, "--model", "v9"), "v9"),
         ((portrait, short_speech), "output"),
