@@ -20,9 +20,10 @@ ROOMS = (
     {"diffusion", "preview"},
     {"engine"},
     {"flow"},
-    {"batch", "cli", "comfy", "studio"},
+    {"batch", "comfy", "studio"},
+    {"cli"},
 )
-RANK = {room: rank for rank, rooms in enumerate(ROOMS) for room in rooms} | {"hub": 7.5, "__main__": 12}
+RANK = {room: rank for rank, rooms in enumerate(ROOMS) for room in rooms} | {"hub": 7.5, "__main__": 99}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -12,6 +12,7 @@ from echomimic.cli.demo import demo
 from echomimic.cli.doctor import doctor
 from echomimic.cli.motion import motion
 from echomimic.cli.signals import stoppable
+from echomimic.cli.studio import studio
 from echomimic.cli.weights import weights
 from echomimic.errors import EchoMimicError
 from echomimic.version import VERSION
@@ -37,6 +38,7 @@ cli.add_command(animate)
 cli.add_command(demo)
 cli.add_command(doctor)
 cli.add_command(motion)
+cli.add_command(studio)
 cli.add_command(weights)
 
 

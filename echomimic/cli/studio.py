@@ -1,0 +1,56 @@
+"""``echomimic studio``."""
+
+from pathlib import Path
+
+import click
+
+from echomimic.studio.serve import DEFAULT_PORT, Serving, serve
+
+HOME = click.option("--home", type=click.Path(path_type=Path), help="Folder of its data (else the user's data folder).")
+
+
+@click.group(invoke_without_command=True)
+@HOME
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen at; 0.0.0.0 lets others in, with the token.",
+)
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True, help="Port; 0 takes a free one."
+)
+@click.option("--no-browser", is_flag=True, help="Do not open the page.")
+@click.option("--no-page", is_flag=True, help="Serve the API alone.")
+@click.option("--root-path", default="", help="Path under which a reverse proxy shows it, such as /studio.")
+@click.option("--allow-host", "hosts", multiple=True, help="A name under which it may be called; may be given again.")
+@click.option("--no-token", is_flag=True, help="Let everybody on this computer in (loopback only).")
+@click.option(
+    "--max-upload", type=click.IntRange(1, 1 << 20), default=1024, show_default=True, help="Largest upload in MB."
+)
+@click.pass_context
+def studio(
+    context: click.Context,
+    home: Path | None,
+    host: str,
+    port: int,
+    no_browser: bool,
+    no_page: bool,
+    root_path: str,
+    hosts: tuple[str, ...],
+    no_token: bool,
+    max_upload: int,
+) -> None:
+    """Open the studio: a page on this computer where portraits are tried, directed, compared and rendered."""
+    if context.invoked_subcommand is not None:
+        context.obj = home
+        return
+
+    def tell(address: str) -> None:
+        click.echo(address)
+        if not (no_browser or no_page):
+            import webbrowser
+
+            webbrowser.open(address)
+
+    serve(Serving(home, host, port, not no_page, root_path, not no_token, hosts, max_upload), tell)

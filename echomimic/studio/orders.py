@@ -1,0 +1,83 @@
+"""What is ordered: a request for a job is checked as a whole, then its take and job are made in one go."""
+
+import sqlite3
+from typing import Any
+
+from echomimic.studio.api import taken
+from echomimic.studio.database import Row
+from echomimic.studio.problems import Refused
+from echomimic.studio.studio import Studio
+from echomimic.studio.takes import REQUEST, checked, checked_settings
+from echomimic.variants import VARIANTS
+
+DRIVERS = ("auto", "none")
+
+
+def order(studio: Studio, body: Any, key: str) -> tuple[str, bool]:
+    """The id of the job, and whether it is new; the same key again gives the first one. Raises :class:`Refused`."""
+    if known := studio.jobs.by_key(key):
+        return known["id"], False
+    kind = taken(body, "kind", str, "render")
+    if kind not in ("render", "weights"):
+        raise Refused("invalid", f"kind {kind[:80]!r} is unknown; choose render or weights")
+    row = wanted_take(studio, body) if kind == "render" else None
+    model = taken(body, "model", str, ...) if row is None else row["settings"].get("model", "preview")
+    if row is None and not (model in VARIANTS and VARIANTS[model].files):
+        raise Refused("invalid", f"model {model[:80]!r} has no files to get")
+    try:
+        with studio.database.write() as connection:
+            return _added(studio, connection, row, model, key), True
+    except sqlite3.IntegrityError:
+        if known := studio.jobs.by_key(key):  # the same key came twice at the same time
+            return known["id"], False
+        raise
+
+
+def _added(studio: Studio, connection: sqlite3.Connection, row: Row | None, model: str, key: str) -> str:
+    if row is None:
+        return studio.jobs.add(connection, "weights", "fetch", model, model, key=key or None)
+    lane = "preview" if VARIANTS[model].engine == "preview" else "diffusion"
+    title = row.pop("title")
+    take = studio.takes.add(connection, row)
+    return studio.jobs.add(connection, "render", lane, model, title, take=take, key=key or None)
+
+
+def wanted_take(studio: Studio, body: Any) -> Row:
+    """The columns of the take that is asked for."""
+    base = studio.takes.get(taken(body, "take", str)) if taken(body, "take", str) else None
+    portrait = studio.assets.get(taken(body, "portrait", str, base["portrait"] if base else ...), "portrait")
+    speech = studio.assets.get(taken(body, "speech", str, base["speech"] if base else ...), "speech")
+    settings = taken(body, "settings", dict, {})
+    settings = checked_settings(_merged(base["settings"] if base else {}, settings))
+    request = (base["request"] if base else {}) | checked(taken(body, "request", dict, {}), REQUEST, "request")
+    if request.get("driver", "auto") not in DRIVERS:
+        _check_driver(studio, request["driver"])
+    name = taken(body, "name", str, "")
+    made = {
+        "portrait": portrait["id"],
+        "speech": speech["id"],
+        "settings": settings,
+        "request": request,
+        "name": name[:200],
+    }
+    title = f"{portrait['name']} · {speech['name']}"
+    return made | {"origin": base["id"] if base else None, "edits": base["edits"] if base else [], "title": title}
+
+
+def _merged(old: Row, new: Any) -> Row:
+    """The old settings with the new ones; what only the old model took does not hinder the new one."""
+    merged = {**old, **new}
+    if merged.get("model", "preview") != old.get("model", "preview"):
+        engine = VARIANTS[merged["model"]].engine if merged.get("model") in VARIANTS else "preview"
+        if engine == "diffusion":
+            merged = {
+                k: v for k, v in merged.items() if k in new or k not in ("size", "width", "height", "fps", "paste_back")
+            }
+    return merged
+
+
+def _check_driver(studio: Studio, driver: Any) -> None:
+    if isinstance(driver, str) and driver[:1] == "t":
+        studio.takes.get(driver)
+    elif not isinstance(driver, str) or studio.assets.get(driver)["kind"] not in ("motion", "video"):
+        raise Refused("invalid", "driver is auto, none, or the id of a motion, a video or a take")

@@ -1,0 +1,91 @@
+"""Progress of a job, from the engine into the database: not too often, with the time left and a picture."""
+
+import io
+import os
+import time
+from typing import Any
+
+from PIL import Image
+
+from echomimic.progress import Progress
+from echomimic.studio.database import Row
+from echomimic.studio.home import Home
+from echomimic.studio.jobs import Jobs
+from echomimic.variants import VARIANTS
+
+EVERY = 0.2
+"""Seconds between two notes in the database."""
+PICTURE_EVERY = 0.5
+PICTURE_SIDE = 320
+SHARES = {
+    "preview": {"audio": 0.1, "preparing": 0.05, "rendering": 0.85},
+    "diffusion": {"weights": 0.02, "denoising": 0.88, "rendering": 0.1},
+    "fetch": {"download": 1.0},
+}
+"""How much of a job's time its stages take, about."""
+
+
+class Stopped(Exception):
+    """The job shall stop, or is no longer this worker's."""
+
+
+class JobReport:
+    """The ``Report`` of one job; ``notes`` are the remarks that came."""
+
+    def __init__(self, home: Home, jobs: Jobs, job: Row, worker: str) -> None:
+        self._home, self._jobs, self._job, self._worker = home, jobs, job, worker
+        engine = VARIANTS[job["model"]].engine if job["model"] in VARIANTS else "preview"
+        self._shares = SHARES["fetch" if job["kind"] == "weights" else engine]
+        self._began, self._told, self._drawn, self._fraction = time.monotonic(), 0.0, 0.0, 0.0
+        self._pictures, self._from, self._note = job["preview"], 0.0, ""
+        self.notes: list[str] = []
+
+    def __call__(self, progress: Progress) -> None:
+        """Takes one report; raises :class:`Stopped`."""
+        if progress.note:
+            self._note = progress.note
+            if progress.stage == "note":
+                self.notes.append(progress.note)
+        now = time.monotonic()
+        if progress.preview is not None and now - self._drawn > PICTURE_EVERY:
+            self._drawn = now
+            self._keep(progress.preview)
+        if now - self._told >= EVERY or progress.note or progress.done == progress.total:
+            self._told = now
+            self._tell(progress, now)
+
+    def _tell(self, progress: Progress, now: float) -> None:
+        values: dict[str, Any] = {"note": self._note, "preview": self._pictures}
+        if progress.stage != "note":
+            fraction = max(self._fraction, self._whole(progress))
+            if not self._fraction and fraction > 0.5:
+                self._from, self._began = fraction, now  # it goes on from an earlier run
+            self._fraction = fraction
+            values |= {"stage": progress.stage, "done": progress.done, "total": progress.total, "fraction": fraction}
+            values["left"] = self._left(now)
+        if not self._jobs.hold(self._job["id"], self._worker, **values):
+            raise Stopped
+
+    def _whole(self, progress: Progress) -> float:
+        before = 0.0
+        for stage, share in self._shares.items():
+            if stage == progress.stage:
+                return before + (share * min(1.0, progress.done / progress.total) if progress.total else 0.0)
+            before += share
+        return 0.0
+
+    def _left(self, now: float) -> float | None:
+        done = self._fraction - self._from
+        return None if done < 0.02 else (now - self._began) * (1 - self._fraction) / done
+
+    def _keep(self, picture: Any) -> None:
+        image = Image.fromarray(picture)
+        image.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
+        out = io.BytesIO()
+        image.save(out, "JPEG", quality=80)
+        folder = self._home.take(self._job["take"])
+        folder.mkdir(parents=True, exist_ok=True)
+        part = folder / ".preview.part"
+        part.write_bytes(out.getvalue())
+        os.replace(part, folder / "preview.jpg")
+        self._pictures += 1
