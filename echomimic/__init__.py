@@ -1,6 +1,7 @@
 """EchoMimic: a portrait and a speech become a talking video.
 
-``echomimic.animate("face.jpg", "speech.mp3", "talk.mp4")`` is all it takes. Names are imported when they are used.
+``echomimic.animate("face.jpg", "speech.mp3", "talk.mp4")`` is all it takes. ``load`` keeps a model between videos;
+``gather`` and ``render`` give the frames of any part of a video as arrays. Names are imported when they are used.
 """
 
 import importlib
@@ -9,38 +10,78 @@ from typing import TYPE_CHECKING, Any
 from echomimic.version import VERSION as __version__
 
 if TYPE_CHECKING:
-    from echomimic.errors import EchoMimicError, InputError, ResourceError, WeightsError
-    from echomimic.flow import Result, animate
+    from echomimic.conditions import Conditions, gather
+    from echomimic.engine import Engine, load
+    from echomimic.errors import (
+        DriverError,
+        EchoMimicError,
+        InputError,
+        NoFaceError,
+        OutputError,
+        PictureError,
+        ResourceError,
+        SettingsError,
+        SpeechError,
+        WeightsError,
+    )
+    from echomimic.flow import Result, animate, render
     from echomimic.progress import Progress
     from echomimic.request import Request, Settings
+    from echomimic.variants import VARIANTS
 
-_HOMES = {
-    "animate": "echomimic.flow",
-    "Result": "echomimic.flow",
-    "EchoMimicError": "echomimic.errors",
-    "InputError": "echomimic.errors",
-    "ResourceError": "echomimic.errors",
-    "WeightsError": "echomimic.errors",
-    "Progress": "echomimic.progress",
-    "Request": "echomimic.request",
-    "Settings": "echomimic.request",
+_ROOMS = {
+    "conditions": ("Conditions", "gather"),
+    "engine": ("Engine", "load"),
+    "errors": (
+        "DriverError",
+        "EchoMimicError",
+        "InputError",
+        "NoFaceError",
+        "OutputError",
+        "PictureError",
+        "ResourceError",
+        "SettingsError",
+        "SpeechError",
+        "WeightsError",
+    ),
+    "flow": ("Result", "animate", "render"),
+    "progress": ("Progress",),
+    "request": ("Request", "Settings"),
+    "variants": ("VARIANTS",),
 }
+_ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
 __all__ = [
+    "VARIANTS",
+    "Conditions",
+    "DriverError",
     "EchoMimicError",
+    "Engine",
     "InputError",
+    "NoFaceError",
+    "OutputError",
+    "PictureError",
     "Progress",
     "Request",
     "ResourceError",
     "Result",
     "Settings",
+    "SettingsError",
+    "SpeechError",
     "WeightsError",
     "__version__",
     "animate",
+    "gather",
+    "load",
+    "render",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _ROOM_OF:
         raise AttributeError(f"module 'echomimic' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    return getattr(importlib.import_module(f"echomimic.{_ROOM_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

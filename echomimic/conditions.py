@@ -7,7 +7,7 @@ from echomimic.errors import NoFaceError, SpeechError
 from echomimic.faces.detect import Face, find_faces
 from echomimic.framing.view import View, view_of
 from echomimic.media.audio import Speech
-from echomimic.media.image import Picture
+from echomimic.media.image import Picture, read_picture
 from echomimic.motion.files.motion_file import Motion
 from echomimic.motion.files.official_poses import OFFICIAL_FPS
 from echomimic.motion.load import Driver
@@ -57,21 +57,26 @@ class Conditions:
 
 
 def gather(
-    picture: Picture,
-    speech: Speech,
-    settings: Settings,
+    portrait: Picture | Path | str,
+    speech: Speech | Path | str,
+    settings: Settings | None = None,
     *,
     driver: str | Path | Motion = "auto",
     face: int = 0,
     allow_silence: bool = False,
-    name: str = "the picture",
+    name: str = "",
     output: Path | None = None,
     report: Report = silent,
 ) -> Conditions:
-    """Finds the face, lays out the view and fixes the length. ``name`` is what errors call the picture.
+    """Reads the portrait and the speech, finds the face, lays out the view and fixes the length.
 
-    Raises :class:`NoFaceError`, :class:`SpeechError` (silence) or another :class:`InputError`.
+    ``portrait`` and ``speech`` are files, or an (H, W, 3) uint8 array and a :class:`Speech`. ``driver`` is the source
+    of motion: ``auto``, ``none``, a file or folder, or a motion itself. ``face`` says which when there are several, 0
+    is the largest. ``name`` is what errors call the portrait. Raises :class:`NoFaceError`, :class:`SpeechError`
+    (silence) or another :class:`InputError`.
     """
+    picture, speech, name = _read(portrait, speech, name, report)
+    settings = settings or Settings()
     unused = settings.unused()
     settings = settings.resolved()
     if speech.silent and not allow_silence:
@@ -91,6 +96,18 @@ def gather(
     notes += [f"{option} does not change what {settings.model} renders" for option in unused]
     followed = driver_for(driver, settings, fps)
     return Conditions(picture, chosen, view, speech, frames, fps, settings, followed, output, tuple(notes))
+
+
+def _read(
+    portrait: Picture | Path | str, speech: Speech | Path | str, name: str, report: Report
+) -> tuple[Picture, Speech, str]:
+    """Picture, sound, and what to call the picture; files are read."""
+    report(Progress("reading", 0, 1))
+    if isinstance(portrait, (Path, str)):
+        portrait, name = read_picture(portrait), name or str(portrait)
+    heard = speech if isinstance(speech, Speech) else Speech.open(speech)
+    report(Progress("reading", 1, 1))
+    return portrait, heard, name or "the picture"
 
 
 def driver_for(source: str | Path | Motion, settings: Settings, fps: float) -> Driver:

@@ -1,22 +1,29 @@
 """The whole flow on one screen: a portrait and a speech become conditions, an engine makes frames, frames a video."""
 
+from __future__ import annotations
+
 import contextlib
+import dataclasses
 import time
 from collections.abc import Generator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from echomimic import conditions, engine
+from echomimic import conditions
+from echomimic import engine as engines
 from echomimic.conditions import Conditions
 from echomimic.engine import Engine
 from echomimic.errors import SettingsError
-from echomimic.media.audio import Speech
-from echomimic.media.image import Picture, read_picture
+from echomimic.media.image import Picture
 from echomimic.media.video import Shape, check_output, open_writer
+from echomimic.option import options as options_of
 from echomimic.progress import Progress, Report, silent
-from echomimic.request import Request, Settings
+from echomimic.request import LoadOptions, Options, Request, Settings
 from echomimic.version import VERSION
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 @dataclass(frozen=True)
@@ -36,62 +43,98 @@ class Result:
 
 
 def animate(
-    portrait: Path | str, speech: Path | str, output: Path | str, *, report: Report = silent, **options: Any
+    portrait: Path | str,
+    speech: Path | str,
+    output: Path | str,
+    *,
+    engine: Engine | None = None,
+    report: Report | None = None,
+    **options: Unpack[Options],
 ) -> Result:
     """Makes a talking video of the person in ``portrait`` saying ``speech``, and writes it to ``output``.
 
-    ``options`` are the fields of :class:`~echomimic.request.Request` and :class:`~echomimic.request.Settings`
-    (``seed=1``, ``model="v2"``, ``overwrite=True``, …). Raises the errors of :mod:`echomimic.errors`; nothing is
-    left half-written.
+    ``engine`` is one from :func:`echomimic.load`, to be used again; without it the model is loaded for this video.
+    ``report`` is called with an :class:`echomimic.Progress` often and cheaply; what it raises stops the work, and
+    nothing is left half-written. ``options`` are the fields of :class:`~echomimic.request.Request` and
+    :class:`~echomimic.request.Settings` (``seed=1``, ``model="v2"``, ``overwrite=True``, …).
+    Raises the errors of :mod:`echomimic.errors`.
     """
-    ours = {f.name for f in fields(Request)}
-    unknown = sorted(set(options) - ours - {f.name for f in fields(Settings)})
+    given: dict[str, Any] = {**options}
+    ours = {option.name for option in options_of(Request)}
+    unknown = sorted(set(given) - ours - {option.name for option in options_of(Settings)})
     if unknown:
-        raise SettingsError(f"unknown option {unknown[0]!r}; see echomimic.request.Settings for the names there are")
-    request = Request(Path(portrait), Path(speech), Path(output), **{k: v for k, v in options.items() if k in ours})
-    return run(request, Settings(**{k: v for k, v in options.items() if k not in ours}), report)
+        raise SettingsError(f"unknown option {unknown[0]!r}; see echomimic.Settings for the names there are")
+    request = Request(Path(portrait), Path(speech), Path(output), **{k: v for k, v in given.items() if k in ours})
+    settings = _settings({k: v for k, v in given.items() if k not in ours}, engine)
+    return run(request, settings, report or silent, engine)
+
+
+def _settings(given: dict[str, Any], engine: Engine | None) -> Settings:
+    """The settings of one video; those that a loaded engine was loaded with are the engine's."""
+    if engine is None:
+        return Settings(**given)
+    settings = dataclasses.replace(engine.settings, **given)
+    for name in ("model", *LoadOptions.__annotations__):
+        wanted, loaded = getattr(settings, name), getattr(engine.settings, name)
+        if wanted != loaded:
+            remedy = f"leave {name} out, or load another engine"
+            raise SettingsError(f"{name} is {wanted}, but the engine was loaded with {loaded}; {remedy}", name)
+    return settings
 
 
 def run(request: Request, settings: Settings, report: Report = silent, loaded: Engine | None = None) -> Result:
     """One job from files to file; ``loaded`` is an engine to use again."""
     began = time.monotonic()
     check_output(request.output, request.overwrite)
-    report(Progress("reading", 0, 1))
-    picture, speech = read_picture(request.portrait), Speech.open(request.speech)
-    report(Progress("reading", 1, 1))
     job = conditions.gather(
-        picture,
-        speech,
+        request.portrait,
+        request.speech,
         settings,
         driver=request.driver,
         face=request.face,
         allow_silence=request.allow_silence,
-        name=str(request.portrait),
         output=request.output,
         report=report,
     )
-    shape, renders = video_shape(job), loaded or engine.load(job.settings, report)
+    shape, engine = video_shape(job), loaded or engines.load(job.settings, report)
     with (
         open_writer(request.output, shape, job.speech, request.overwrite) as writer,
-        contextlib.closing(render(job, renders, report)) as frames,
+        contextlib.closing(render(job, engine, report)) as frames,
     ):
         for frame in frames:
             writer.add(frame)
-    renders.finished(job)
+    engine.finished(job)
     took = time.monotonic() - began
     seed, model = job.settings.seed, job.settings.model
     size = (shape.width, shape.height)
     return Result(str(request.output), job.frames, job.seconds, job.fps, *size, seed, model, round(took, 2), job.notes)
 
 
-def render(job: Conditions, with_engine: Engine, report: Report = silent) -> Generator[Picture, None, None]:
-    """The finished frames of ``job``, in order; a head crop is put back into the picture where that was asked for."""
-    for note in job.notes:
+def render(
+    conditions: Conditions, engine: Engine, report: Report = silent, *, frames: range | None = None
+) -> Generator[Picture, None, None]:
+    """The finished frames of a video, in order; a head crop is put back into the picture where that was asked for.
+
+    ``frames`` are the numbers of those that are wanted, all when None; they equal the same frames of the whole video.
+    Raises :class:`SettingsError` when they are not in it.
+    """
+    wanted = checked_range(frames, conditions.frames)
+    for note in conditions.notes:
         report(Progress("note", note=note))
-    with contextlib.closing(with_engine.frames(job, report)) as frames:
-        for done, frame in enumerate(frames, 1):
-            report(Progress("rendering", done, job.frames, preview=frame))
-            yield job.view.paste(frame, job.canvas) if job.canvas is not None else frame
+    with contextlib.closing(engine.frames(conditions, report, wanted)) as rendered:
+        for done, frame in enumerate(rendered, 1):
+            report(Progress("rendering", done, len(wanted), preview=frame))
+            canvas = conditions.canvas
+            yield conditions.view.paste(frame, canvas) if canvas is not None else frame
+
+
+def checked_range(frames: range | None, count: int) -> range:
+    """``frames``, or all ``count`` of a video; raises :class:`SettingsError` when some are not in it."""
+    if frames is None:
+        return range(count)
+    if frames.step != 1 or not 0 <= frames.start < frames.stop <= count:
+        raise SettingsError(f"{frames} is not a part of the video; choose a range within range(0, {count}), step 1")
+    return frames
 
 
 def video_shape(job: Conditions) -> Shape:

@@ -7,9 +7,6 @@ import sys
 from pathlib import Path
 
 import echomimic
-from echomimic import conditions, engine, flow
-from echomimic.media.audio import Speech
-from echomimic.media.image import read_picture
 
 EXAMPLE = Path(echomimic.__file__).parent / "example"
 
@@ -21,14 +18,16 @@ def show(progress: echomimic.Progress) -> None:
 
 
 def main() -> None:
-    """One video to a file, then the first second of another take as arrays."""
+    """Two takes to files with one engine, then the second second of another as arrays."""
     portrait, speech = sys.argv[1:3] or (EXAMPLE / "portrait.jpg", EXAMPLE / "speech.flac")
-    result = echomimic.animate(portrait, speech, "talk.mp4", seed=3, head_motion=0.7, overwrite=True, report=show)
-    sys.stdout.write(f"{result.output}: {result.frames} frames in {result.took} s\n")
+    engine = echomimic.load("preview")
+    for seed in (3, 4):
+        output = f"talk{seed}.mp4"
+        result = echomimic.animate(portrait, speech, output, engine=engine, seed=seed, overwrite=True, report=show)
+        sys.stdout.write(f"{result.output}: {result.frames} frames in {result.took} s\n")
 
-    settings = echomimic.Settings(seed=4, length=25, size=256)
-    job = conditions.gather(read_picture(portrait), Speech.open(speech), settings)
-    frames = list(flow.render(job, engine.load(settings)))
+    conditions = echomimic.gather(portrait, speech, echomimic.Settings(seed=5, size=256))
+    frames = list(echomimic.render(conditions, engine, frames=range(25, 50)))
     sys.stdout.write(f"{len(frames)} arrays of shape {frames[0].shape}\n")
 
 

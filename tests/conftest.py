@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from echomimic.request import Settings
+
 EXAMPLE = Path(__file__).resolve().parents[1] / "echomimic" / "example"
 
 
@@ -13,13 +15,14 @@ class FakeEngine:
     """Fills frames with the number of the frame; remembers the conditions it got."""
 
     def __init__(self) -> None:
+        self.settings = Settings()
         self.seen: list[object] = []
         self.closed = 0
 
-    def frames(self, conditions, report=lambda _: None) -> Generator[np.ndarray, None, None]:  # type: ignore[no-untyped-def]
+    def frames(self, conditions, report=lambda _: None, frames=None) -> Generator[np.ndarray, None, None]:  # type: ignore[no-untyped-def]
         self.seen.append(conditions)
         try:
-            for i in range(conditions.frames):
+            for i in frames or range(conditions.frames):
                 yield np.full((conditions.view.height, conditions.view.width, 3), i % 256, np.uint8)
         finally:
             self.closed += 1

@@ -43,18 +43,20 @@ def load_engine(settings: Settings, report: Report = silent) -> "DiffusionEngine
     files = layouts.find(settings.model, settings.weights, settings.vae)
     with enough_memory(settings, "loading the networks"):
         networks = weights.load(files, dtype, home(settings.offload, device), {"whisper": torch.float32}, report)
-    return DiffusionEngine(networks, device, settings.offload, files.fingerprint())
+    return DiffusionEngine(networks, device, settings, files.fingerprint())
 
 
 class DiffusionEngine:
     """Renders videos with the networks of one model.
 
     ``networks`` are the modules by name, for hosts that place them themselves: without offloading the engine works
-    wherever the denoiser is. ``weights_name`` tells weights apart in resume files.
+    wherever the denoiser is. ``settings`` are those it was loaded with, ``weights_name`` tells weights apart in resume
+    files.
     """
 
-    def __init__(self, networks: Networks, device: torch.device, offload: str = "none", weights_name: str = "") -> None:
-        self.nets, self.placement, self.weights_name = networks, Placement(offload, device), weights_name
+    def __init__(self, networks: Networks, device: torch.device, settings: Settings, weights_name: str = "") -> None:
+        self.settings, self.weights_name = settings, weights_name
+        self.nets, self.placement = networks, Placement(settings.offload, device)
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
@@ -78,15 +80,18 @@ class DiffusionEngine:
         compiled: Callable[..., Tensor] = torch.compile(self.nets.denoiser, fullgraph=True)
         return compiled
 
-    def frames(self, conditions: Conditions, report: Report = silent) -> Generator[Picture, None, None]:
-        """Exactly ``conditions.frames`` pictures, decoded one by one as they are asked for.
+    def frames(
+        self, conditions: Conditions, report: Report = silent, frames: range | None = None
+    ) -> Generator[Picture, None, None]:
+        """The pictures numbered ``frames``, all when None, decoded one by one as they are asked for.
 
-        Goes on from the state beside ``conditions.output`` if an earlier run of the same job left one. Raising from
+        A range needs the latents of the whole video too: every frame is denoised together with its neighbours. Goes
+        on from the state beside ``conditions.output`` if an earlier run of the same job left one. Raising from
         ``report`` stops between two windows; the last whole step is kept.
         """
         latents = self._latents(self._job(conditions, report))
         with self.placement.working(self._vae), enough_memory(conditions.settings, "decoding"):
-            for frame in range(len(latents)):
+            for frame in range(len(latents)) if frames is None else frames:
                 yield self._decoded(latents[frame : frame + 1])
 
     def finished(self, conditions: Conditions) -> None:

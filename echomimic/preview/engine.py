@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from threading import Lock
+from weakref import WeakKeyDictionary
 
 import cv2
 import numpy as np
@@ -20,6 +22,7 @@ from echomimic.motion.performance import Performance
 from echomimic.preview.mesh.warp import Pixels
 from echomimic.preview.renderer import PreviewRenderer
 from echomimic.progress import Progress, Report, silent
+from echomimic.request import Settings
 
 MASK_SIDE = 2048
 THREADS = 2
@@ -28,15 +31,29 @@ AHEAD = 4
 
 
 class PreviewEngine:
-    """Renders a portrait on the CPU; see :class:`echomimic.engine.Engine`."""
+    """Renders a portrait on the CPU; see :class:`echomimic.engine.Engine`.
 
-    def frames(self, conditions: Conditions, report: Report = silent) -> Generator[Pixels, None, None]:
-        """Exactly ``conditions.frames`` pictures; raises :class:`NoFaceError` without a face."""
+    What it worked out about a portrait and its performance is kept for as long as the conditions are, so that another
+    range of the same video starts at once.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or Settings()
+        self._ready: WeakKeyDictionary[Conditions, tuple[PreviewRenderer, Performance]] = WeakKeyDictionary()
+
+    def frames(
+        self, conditions: Conditions, report: Report = silent, frames: range | None = None
+    ) -> Generator[Pixels, None, None]:
+        """The pictures numbered ``frames``, all when None; raises :class:`NoFaceError` without a face."""
+        renderer, acted = self._ready.get(conditions) or self._prepare(conditions, report)
+        yield from rendered(renderer, acted, range(conditions.frames) if frames is None else frames)
+
+    def _prepare(self, conditions: Conditions, report: Report) -> tuple[PreviewRenderer, Performance]:
         acted = performance(conditions, report)
         report(Progress("preparing", 0, 1))
-        renderer = renderer_for(conditions)
+        self._ready[conditions] = renderer_for(conditions), acted
         report(Progress("preparing", 1, 1))
-        yield from rendered(renderer, acted, conditions.frames)
+        return self._ready[conditions]
 
     def finished(self, conditions: Conditions) -> None:
         """Nothing was kept."""
@@ -70,22 +87,43 @@ def moved(face: Face, x: float, y: float) -> Face:
     return replace(face, points=points, box=(left + x, top + y, right + x, bottom + y))
 
 
-def rendered(renderer: PreviewRenderer, acted: Performance, count: int) -> Generator[Pixels, None, None]:
-    """The first `count` frames of `acted`, in order. Closing it cancels what was not yet drawn.
-
-    OpenCV's own threads are off meanwhile, for the whole process: they would fight with ours. At the end they are back.
-    """
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
+def rendered(renderer: PreviewRenderer, acted: Performance, frames: range) -> Generator[Pixels, None, None]:
+    """Those `frames` of `acted`, in order. Closing it cancels what was not yet drawn."""
     waiting: deque[Future[Pixels]] = deque()
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix="preview")
-    try:
-        for i in range(count):
-            waiting.append(pool.submit(renderer.render, acted, i))
-            if len(waiting) >= AHEAD:
+    with OPENCV_ALONE:
+        try:
+            for i in frames:
+                waiting.append(pool.submit(renderer.render, acted, i))
+                if len(waiting) >= AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-        cv2.setNumThreads(before)
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+class _OneThread:
+    """OpenCV's own threads are off while anybody renders: they would fight with ours.
+
+    OpenCV knows one number for the whole process, so it is counted who is inside; the last one out puts it back.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._before = Lock(), 0, 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._before = cv2.getNumThreads()
+                cv2.setNumThreads(1)
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                cv2.setNumThreads(self._before)
+
+
+OPENCV_ALONE = _OneThread()

@@ -131,7 +131,7 @@ def test_interruption_leaves_nothing(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     class Interrupted(FakeEngine):
-        def frames(self, conditions, report=lambda _: None):  # type: ignore[no-untyped-def]
+        def frames(self, conditions, report=lambda _: None, frames=None):  # type: ignore[no-untyped-def]
             yield np.zeros((512, 512, 3), np.uint8)
             raise KeyboardInterrupt
 

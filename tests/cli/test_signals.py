@@ -26,7 +26,7 @@ def test_a_signal_leaves_nothing_and_has_its_exit_code(
     code: int,
 ) -> None:
     class Stopped(FakeEngine):
-        def frames(self, conditions, report=lambda _: None):  # type: ignore[no-untyped-def]
+        def frames(self, conditions, report=lambda _: None, frames=None):  # type: ignore[no-untyped-def]
             yield np.zeros((512, 512, 3), np.uint8)
             try:
                 os.kill(os.getpid(), number)

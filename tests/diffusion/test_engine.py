@@ -77,6 +77,12 @@ def test_faithful_and_open_windows_render_something_else(make: Make, rendered: C
     assert not np.array_equal(plain, rendered(make(steps=1, windows="open")))
 
 
+def test_a_range_is_that_part_of_the_whole(make: Make, engine: Callable[[str], DiffusionEngine]) -> None:
+    conditions, one = make("v1-acc"), engine("v1-acc")
+    whole, part = (np.stack(list(one.frames(conditions, frames=frames))) for frames in (None, range(2, 5)))
+    assert np.array_equal(part, whole[2:5])
+
+
 def test_other_sizes_and_schedulers_render(make: Make, rendered: Callable[..., np.ndarray]) -> None:
     frames = rendered(make(frames=2, width=128, height=192, scheduler="dpm++", steps=2))
     assert frames.shape == (2, 192, 128, 3)

@@ -24,7 +24,7 @@ def performance():
 
 
 def test_frames_do_not_depend_on_threads(renderer, performance):
-    together = list(rendered(renderer, performance, 12))
+    together = list(rendered(renderer, performance, range(12)))
     alone = [renderer.render(performance, i) for i in range(12)]
     assert all(np.array_equal(a, b) for a, b in zip(together, alone, strict=True))
     assert not np.array_equal(together[0], together[3])
@@ -37,15 +37,25 @@ def test_same_portrait_gives_the_same_bits(performance):
 
 def test_closing_stops_the_work(renderer, performance):
     before = cv2.getNumThreads()
-    with contextlib.closing(rendered(renderer, performance, 12)) as frames:
+    with contextlib.closing(rendered(renderer, performance, range(12))) as frames:
         next(frames)
     assert next(frames, None) is None
     assert cv2.getNumThreads() == before
 
 
+def test_two_renders_at_once_leave_opencv_as_it_was(renderer, performance):
+    before = cv2.getNumThreads()
+    first, second = (rendered(renderer, performance, range(12)) for _ in range(2))
+    next(first), next(second)
+    first.close()
+    assert cv2.getNumThreads() == 1
+    second.close()
+    assert cv2.getNumThreads() == before
+
+
 def test_a_frame_that_fails_fails_the_iterator(renderer, performance):
     with pytest.raises(IndexError):
-        list(rendered(renderer, performance, 14))
+        list(rendered(renderer, performance, range(14)))
 
 
 def test_a_face_moves_with_its_picture():
