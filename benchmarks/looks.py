@@ -96,11 +96,10 @@ def rows(paths: list[Path], size: int, close: bool) -> Iterator[tuple[Path, list
 def face_box(given: conditions.Conditions) -> tuple[slice, slice]:
     """Rows and columns of a square around the face in the frame."""
     assert given.face is not None
-    frame = given.frame
-    scale = np.array([frame.width / (frame.right - frame.left), frame.height / (frame.bottom - frame.top)])
-    points = (given.face.points[list(OVAL), :2] - (frame.left, frame.top)) * scale
+    view = given.view
+    points = view.to_video(given.face.points)[list(OVAL), :2]
     centre, half = points.mean(0), 0.62 * float(np.ptp(points, axis=0).max())
-    (x0, y0), (x1, y1) = (np.clip(centre + s * half, 0, (frame.width, frame.height)).astype(int) for s in (-1, 1))
+    (x0, y0), (x1, y1) = (np.clip(centre + s * half, 0, view.size).astype(int) for s in (-1, 1))
     return slice(y0, y1), slice(x0, x1)
 
 
