@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,6 +16,8 @@ from echomimic.variants import ModelName
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+LOG = logging.getLogger(__package__)
 
 
 class Engine(Protocol):
@@ -49,6 +52,7 @@ def load(model: ModelName | Settings = "preview", report: Report = silent, **opt
     given = model if isinstance(model, Settings) else Settings(model=model)
     named: dict[str, Any] = {**options}
     settings = dataclasses.replace(given, **named) if named else given
+    LOG.debug("loading the engine of %s", settings.model)
     if settings.variant.engine == "preview":
         from echomimic.preview.engine import PreviewEngine
 

@@ -18,7 +18,7 @@ from echomimic.errors import SettingsError
 from echomimic.media.image import Picture
 from echomimic.media.video import Shape, check_output, open_writer
 from echomimic.option import options as options_of
-from echomimic.progress import Progress, Report, silent
+from echomimic.progress import NoteTaker, Progress, Report, say, silent
 from echomimic.request import LoadOptions, Options, Request, Settings
 from echomimic.version import VERSION
 
@@ -84,7 +84,7 @@ def _settings(given: dict[str, Any], engine: Engine | None) -> Settings:
 
 def run(request: Request, settings: Settings, report: Report = silent, loaded: Engine | None = None) -> Result:
     """One job from files to file; ``loaded`` is an engine to use again."""
-    began = time.monotonic()
+    began, report = time.monotonic(), NoteTaker(report)
     check_output(request.output, request.overwrite)
     job = conditions.gather(
         request.portrait,
@@ -107,7 +107,9 @@ def run(request: Request, settings: Settings, report: Report = silent, loaded: E
     took = time.monotonic() - began
     seed, model = job.settings.seed, job.settings.model
     size = (shape.width, shape.height)
-    return Result(str(request.output), job.frames, job.seconds, job.fps, *size, seed, model, round(took, 2), job.notes)
+    return Result(
+        str(request.output), job.frames, job.seconds, job.fps, *size, seed, model, round(took, 2), tuple(report.notes)
+    )
 
 
 def render(
@@ -120,7 +122,7 @@ def render(
     """
     wanted = checked_range(frames, conditions.frames)
     for note in conditions.notes:
-        report(Progress("note", note=note))
+        say(report, note)
     with contextlib.closing(engine.frames(conditions, report, wanted)) as rendered:
         for done, frame in enumerate(rendered, 1):
             report(Progress("rendering", done, len(wanted), preview=frame))

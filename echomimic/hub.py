@@ -8,6 +8,7 @@ on where it stopped. What arrives is compared with the size and, where the hub t
 import errno
 import hashlib
 import json
+import logging
 import os
 import shutil
 import zipfile
@@ -23,6 +24,8 @@ from echomimic.models.manifests import size
 from echomimic.progress import Progress, Report, silent
 from echomimic.variants import VARIANTS, Variant
 from echomimic.variants import variant as row_of
+
+LOG = logging.getLogger(__package__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +171,10 @@ def _fetch_all(remotes: list[_Remote], row: Variant, place: Path | None, report:
     total, before = sum(remote.size for remote in remotes), 0
     for remote in remotes:
         start, name = before, remote.item.name
+        LOG.info("fetching %s (%d bytes)", remote.url, remote.size)
 
         def tell(done: int, start: int = start, name: str = name) -> None:
-            report(Progress("download", start + done, total, note=name))
+            report(Progress("download", start + done, total, detail=name))
 
         with _explained(f"{remote.item.name} of {remote.item.repo}"):
             if place is not None:

@@ -203,7 +203,7 @@ def test_a_hiccup_is_not_even_noticed(server: Hub, tmp_path: Path) -> None:
     server.stops[GUIDER] = 70_000
 
     def heal(report: Progress) -> None:
-        if report.note == "face_locator.pth":
+        if report.detail == "face_locator.pth":
             server.stops.clear()
 
     assert hub.get("v1", tmp_path / "w", heal).paths["guider"].read_bytes() == server.files[GUIDER]

@@ -10,6 +10,7 @@ import click
 from echomimic.cli.animate import animate
 from echomimic.cli.demo import demo
 from echomimic.cli.doctor import doctor
+from echomimic.cli.log import verbose
 from echomimic.cli.motion import motion
 from echomimic.cli.signals import stoppable
 from echomimic.cli.studio import studio
@@ -40,6 +41,7 @@ cli.add_command(doctor)
 cli.add_command(motion)
 cli.add_command(studio)
 cli.add_command(weights)
+verbose(cli)
 
 
 def main(arguments: list[str] | None = None) -> None:

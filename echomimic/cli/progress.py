@@ -3,41 +3,19 @@
 import json
 import sys
 import time
-from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
 import click
 
-from echomimic.progress import Progress, Report
-
-NAMES = {
-    "reading": "Reading the picture and the speech",
-    "face": "Finding the face",
-    "weights": "Loading the model",
-    "audio": "Listening to the speech",
-    "checksums": "Reading every file",
-    "reference": "Looking at the portrait",
-    "denoising": "Denoising",
-    "rendering": "Rendering",
-    "preparing": "Preparing the portrait",
-    "extract": "Following the motion",
-    "download": "Downloading (MiB)",
-    "convert": "Converting (MiB)",
-    "check": "Checking",
-}
-
-
-BYTES = {"download"}
-"""Stages that count bytes; shown in MiB."""
-
+from echomimic.progress import IN_BYTES, TITLES, Progress
 
 LOG_EVERY = 30.0
 """Seconds between two lines of progress where standard error is not a terminal."""
 
 
 class Bar:
-    """A context manager whose :meth:`report` draws a bar on standard error; notes are kept above it.
+    """A context manager and a report that draws a bar on standard error; notes are kept above it.
 
     Where standard error is a file or a pipe, a plain line now and then takes the bar's place.
     """
@@ -49,8 +27,8 @@ class Bar:
         self._task: Any = None
         self._logged = time.monotonic()
 
-    def __enter__(self) -> Report:
-        return self.report
+    def __enter__(self) -> "Bar":
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -58,15 +36,17 @@ class Bar:
         if self._bar is not None:
             self._bar.stop()
 
-    def report(self, progress: Progress) -> None:
+    def note(self, text: str) -> None:
+        """Shows one remark, and lets it stand."""
+        if not self._quiet:
+            self._say(f"note: {text}")
+
+    def __call__(self, progress: Progress) -> None:
         """Shows one :class:`Progress`."""
         if self._quiet:
             return
-        if progress.stage == "note":
-            self._say(f"note: {progress.note}")
-            return
-        name = NAMES.get(progress.stage, progress.stage.capitalize())
-        unit = 2**20 if progress.stage in BYTES else 1
+        name = TITLES.get(progress.stage, progress.stage)
+        unit = 2**20 if progress.stage in IN_BYTES else 1
         done, total = progress.done // unit, progress.total // unit or None
         if sys.stderr is None or not sys.stderr.isatty():  # None where the process has no such stream
             self._log(name, done, total)
@@ -76,8 +56,8 @@ class Bar:
             self._stage = progress.stage
             if self._task is not None:
                 bar.remove_task(self._task)
-            self._task = bar.add_task(name, total=total)
-        bar.update(self._task, completed=done, total=total, note=progress.note)
+            self._task = bar.add_task(name, total=total, detail="")
+        bar.update(self._task, completed=done, total=total, detail=progress.detail)
 
     def _log(self, name: str, done: int, total: int | None) -> None:
         """One plain line now and then, for the log of a long job."""
@@ -106,17 +86,11 @@ class Bar:
             TextColumn("gone,"),
             TimeRemainingColumn(compact=True),
             TextColumn("left"),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[detail]}"),
         )
-        self._bar = _with_note(RichProgress(*columns, console=Console(stderr=True), transient=True))
+        self._bar = RichProgress(*columns, console=Console(stderr=True), transient=True)
         self._bar.start()
         return self._bar
-
-
-def _with_note(bar: Any) -> Any:
-    add: Callable[..., Any] = bar.add_task
-    bar.add_task = lambda name, total: add(name, total=total, note="")
-    return bar
 
 
 def _rate_column() -> Any:

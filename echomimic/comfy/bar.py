@@ -4,12 +4,12 @@ import logging
 import time
 from typing import Any
 
-from echomimic.progress import Progress
+from echomimic.progress import Progress, Stage
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger(__package__)
 
 UNITS = 1000
-_ENDS = {"weights": 1.0, "denoising": 0.9, "decoding": 0.95, "rendering": 1.0}
+_ENDS: dict[Stage, float] = {"weights": 1.0, "denoising": 0.9, "rendering": 1.0}
 """How far the bar is when the stages that take long are done."""
 _SHORT = 0.02
 """What any other stage gets of it."""
@@ -34,14 +34,15 @@ class Bar:
 
     def __call__(self, progress: Progress) -> None:
         self._check()
-        if progress.stage == "note":
-            LOG.info("%s", progress.note)
-            return
         done = max(self._shown, round(UNITS * self._part(progress)), 1)
         preview = self._preview(progress.preview)
         if done != self._shown or preview is not None:
             self._shown = done
             self._bar.update_absolute(done, UNITS, preview)
+
+    def note(self, text: str) -> None:
+        """A remark for the user goes to the server's log."""
+        LOG.info("%s", text)
 
     def _part(self, progress: Progress) -> float:
         """How much of the whole job is done, 0…1."""

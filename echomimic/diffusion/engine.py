@@ -1,6 +1,7 @@
 """EchoMimic V1 and V2 as an engine: one class for all six variants, whose differences are rows and rules."""
 
 import functools
+import logging
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,8 +26,10 @@ from echomimic.models import layouts, vae, weights
 from echomimic.models.audio import LogMel, SpeechFeatures
 from echomimic.models.unet import ReferenceKV
 from echomimic.models.weights import Networks
-from echomimic.progress import Progress, Report, silent
+from echomimic.progress import Progress, Report, say, silent
 from echomimic.request import Settings
+
+LOG = logging.getLogger(__package__)
 
 
 def load_engine(settings: Settings, report: Report = silent) -> "DiffusionEngine":
@@ -39,8 +42,11 @@ def load_engine(settings: Settings, report: Report = silent) -> "DiffusionEngine
     device = pick_device(settings.device)
     dtype = pick_dtype(settings.dtype, device)
     if dtype == torch.float16 and device.type == "cpu":
-        report(Progress("note", note="fp16 is many times slower than fp32 on a CPU; dtype auto picks what is fast"))
+        say(report, "fp16 is many times slower than fp32 on a CPU; dtype auto picks what is fast")
+    LOG.info("%s on %s in %s", settings.model, device, str(dtype).removeprefix("torch."))
     files = layouts.find(settings.model, settings.weights, settings.vae)
+    for component, path in files.paths.items():
+        LOG.info("%s: %s", component, path)
     with enough_memory(settings, "loading the networks"):
         networks = weights.load(files, dtype, home(settings.offload, device), {"whisper": torch.float32}, report)
     return DiffusionEngine(networks, device, settings, files.fingerprint())
@@ -189,6 +195,7 @@ class DiffusionEngine:
         except (MemoryError, RuntimeError) as error:
             if not out_of_memory(error) or self._vae.use_tiling:
                 raise
+        LOG.info("memory ran out in the autoencoder: from here on it works in tiles")
         self._vae.enable_tiling()
         return work()
 
@@ -211,7 +218,7 @@ class Job:
 
     def say(self, note: str) -> None:
         """One line for the user."""
-        self.report(Progress("note", note=note))
+        say(self.report, note)
 
     def remark(self) -> None:
         """Tells the user what the resume file has to say, once."""

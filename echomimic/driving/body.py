@@ -13,7 +13,7 @@ from echomimic.motion.retarget.body import body_from_face, shoulders_seen, sync_
 from echomimic.motion.speech.default_pose import default_pose
 from echomimic.motion.speech.hands_from_speech import hands_from_speech
 from echomimic.motion.track.body import portrait_body
-from echomimic.progress import Progress, Report, silent
+from echomimic.progress import Report, say, silent
 
 
 def hands(conditions: Conditions, report: Report = silent, frames: range | None = None) -> BodyPose:
@@ -50,7 +50,7 @@ def _fitted(body: BodyPose, conditions: Conditions, report: Report) -> BodyPose:
     own = portrait_pose(conditions)
     if shoulders_seen(body) and shoulders_seen(own):
         return sync_body(body, own)
-    report(Progress("note", note="no shoulders were seen, so the driver's hands were not fitted to the portrait"))
+    say(report, "no shoulders were seen, so the driver's hands were not fitted to the portrait")
     return body.resized(*conditions.view.size)
 
 

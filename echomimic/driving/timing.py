@@ -8,7 +8,7 @@ from echomimic.conditions import Conditions
 from echomimic.motion.body_pose import BodyPose
 from echomimic.motion.edit import loop, resample
 from echomimic.motion.face_motion import FaceMotion
-from echomimic.progress import Progress, Report
+from echomimic.progress import Report, say
 
 M = TypeVar("M", FaceMotion, BodyPose)
 
@@ -22,5 +22,5 @@ def to_length(motion: M, conditions: Conditions, report: Report) -> M:
     """As many frames as the video has; a motion that is too short is played there and back, and that is said."""
     if len(motion) < conditions.frames:
         lasts = f"the driver lasts {motion.seconds:.1f} s, the video {conditions.seconds:.1f} s"
-        report(Progress("note", note=f"{lasts}: it is played there and back"))
+        say(report, f"{lasts}: it is played there and back")
     return loop(motion, conditions.frames)

@@ -66,7 +66,7 @@ def check(folder: Path, report: Report = silent, thorough: bool = True) -> list[
     findings: dict[tuple[Path, str, str], Finding] = {}
     jobs = [(model, network) for model in models for network in NETWORKS]
     for done, (model, network) in enumerate(jobs):
-        report(Progress("check", done, len(jobs), note=f"{model.row.name} {network}"))
+        report(Progress("check", done, len(jobs), detail=f"{model.row.name} {network}"))
         for found in _network(model, network):
             key = (found.path, found.kind, found.text)
             earlier = findings[key].models if key in findings else ()
@@ -117,7 +117,7 @@ def _source(source: Source, model: _Model, name: tuple[str, ...]) -> Iterator[Fi
 def _deeper(findings: list[Finding], report: Report) -> list[Finding]:
     good = [finding for finding in findings if not finding.bad]
     for done, finding in enumerate(good):
-        report(Progress("checksums", done, len(good), note=finding.path.name))
+        report(Progress("checksums", done, len(good), detail=finding.path.name))
         if what := damage(finding.path):
             findings[findings.index(finding)] = replace(finding, kind="damaged", text=f"is damaged: {what}")
     report(Progress("checksums", len(good), len(good)))

@@ -200,7 +200,7 @@ def _write(path: Path, job: _Job, dtype: torch.dtype, report: Report, done: int,
             file.seek(len(header) + offsets[name])
             file.write(data)
             done += len(data)
-            report(Progress("convert", done >> 20, total >> 20, note=job.name))
+            report(Progress("convert", done >> 20, total >> 20, detail=job.name))
         file.flush()
         os.fsync(file.fileno())
     return done

@@ -118,7 +118,7 @@ def load(
     """
     found: dict[str, nn.Module] = {}
     for done, network in enumerate(NETWORKS):
-        report(Progress("weights", done, len(NETWORKS), note=network))
+        report(Progress("weights", done, len(NETWORKS), detail=network))
         found[network] = load_network(network, files, (dtypes or {}).get(network, dtype), device)
     report(Progress("weights", len(NETWORKS), len(NETWORKS)))
     return Networks(**cast(dict[str, "UNet"], found))  # type: ignore[arg-type]

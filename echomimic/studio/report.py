@@ -42,28 +42,32 @@ class JobReport:
 
     def __call__(self, progress: Progress) -> None:
         """Takes one report; raises :class:`Stopped`."""
-        if progress.note:
-            self._note = progress.note
-            if progress.stage == "note":
-                self.notes.append(progress.note)
+        self._note = progress.detail or self._note
         now = time.monotonic()
         if progress.preview is not None and now - self._drawn > PICTURE_EVERY:
             self._drawn = now
             self._keep(progress.preview)
-        if now - self._told >= EVERY or progress.note or progress.done == progress.total:
+        if now - self._told >= EVERY or progress.detail or progress.done == progress.total:
             self._told = now
             self._tell(progress, now)
 
     def _tell(self, progress: Progress, now: float) -> None:
-        values: dict[str, Any] = {"note": self._note, "preview": self._pictures}
-        if progress.stage != "note":
-            fraction = max(self._fraction, self._whole(progress))
-            if not self._fraction and fraction > 0.5:
-                self._from, self._began = fraction, now  # it goes on from an earlier run
-            self._fraction = fraction
-            values |= {"stage": progress.stage, "done": progress.done, "total": progress.total, "fraction": fraction}
-            values["left"] = self._left(now)
-        if not self._jobs.hold(self._job["id"], self._worker, **values):
+        fraction = max(self._fraction, self._whole(progress))
+        if not self._fraction and fraction > 0.5:
+            self._from, self._began = fraction, now  # it goes on from an earlier run
+        self._fraction = fraction
+        how_far = {"stage": progress.stage, "done": progress.done, "total": progress.total, "fraction": fraction}
+        self._hold(**how_far, left=self._left(now))
+
+    def note(self, text: str) -> None:
+        """Takes one remark for the user; raises :class:`Stopped`."""
+        self._note = text
+        self.notes.append(text)
+        self._hold()
+
+    def _hold(self, **values: Any) -> None:
+        held = {"note": self._note, "preview": self._pictures, **values}
+        if not self._jobs.hold(self._job["id"], self._worker, **held):
             raise Stopped
 
     def _whole(self, progress: Progress) -> float:

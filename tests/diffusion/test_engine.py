@@ -25,6 +25,7 @@ class Reporter:
 
     def __init__(self, stop: Callable[[Progress], bool] = lambda _: False) -> None:
         self.seen: list[Progress] = []
+        self.notes: list[str] = []
         self.stop = stop
 
     def __call__(self, progress: Progress) -> None:
@@ -32,15 +33,15 @@ class Reporter:
         if self.stop(progress):
             raise KeyboardInterrupt
 
-    def notes(self) -> list[str]:
-        return [p.note for p in self.seen if p.stage == "note"]
+    def note(self, text: str) -> None:
+        self.notes.append(text)
 
     def steps(self) -> list[str]:
-        return [p.note for p in self.seen if p.stage == "denoising"]
+        return [p.detail for p in self.seen if p.stage == "denoising"]
 
 
 def after_step(number: int) -> Callable[[Progress], bool]:
-    return lambda p: p.stage == "denoising" and p.note.startswith(f"step {number + 1} ")
+    return lambda p: p.stage == "denoising" and p.detail.startswith(f"step {number + 1} ")
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +110,7 @@ def test_an_interrupted_run_goes_on_bit_identically(
         rendered(make(**options), Reporter(after_step(1)))
     report = Reporter()
     assert np.array_equal(rendered(make(**options), report), whole)
-    assert report.notes() == ["going on after step 1 of 3"]
+    assert report.notes == ["going on after step 1 of 3"]
     assert report.steps()[0].startswith("step 2 of 3")
 
 
@@ -130,7 +131,7 @@ def test_a_changed_setting_starts_anew_and_says_so(
     output, report = tmp_path / "out.mp4", Reporter()
     rendered(make(steps=1, output=output))
     changed = rendered(make(steps=1, output=output, seed=5), report)
-    assert report.notes() == ["the unfinished run was made with another seed; starting anew"]
+    assert report.notes == ["the unfinished run was made with another seed; starting anew"]
     assert np.array_equal(changed, rendered(make(steps=1, seed=5)))
 
 
@@ -140,7 +141,7 @@ def test_a_damaged_state_starts_anew_and_no_resume_leaves_none(
     output, report = tmp_path / "out.mp4", Reporter()
     path_beside(output).write_bytes(b"\x10\0\0\0\0\0\0\0half a header")
     rendered(make(steps=1, frames=2, output=output), report)
-    assert "cannot be used" in report.notes()[0]
+    assert "cannot be used" in report.notes[0]
     path_beside(output).unlink()
     rendered(make(steps=1, frames=2, output=output, resume=False))
     assert not list(tmp_path.glob(".out*"))
@@ -223,7 +224,7 @@ def test_a_wrong_scheduler_or_device_is_refused_before_loading() -> None:
     report = Reporter()
     with pytest.raises(WeightsError, match="nowhere"):
         load_engine(load(device="cpu", dtype="fp16"), report)
-    assert "slower" in report.notes()[0]
+    assert "slower" in report.notes[0]
 
 
 def test_the_rough_picture_follows_the_latents() -> None:

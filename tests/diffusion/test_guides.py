@@ -11,18 +11,13 @@ from echomimic.diffusion.guides import GuideFeatures, guide_for, guide_pictures
 from echomimic.errors import DriverError, NoFaceError
 from echomimic.motion.body_pose import BodyPose, empty
 from echomimic.motion.face_motion import FaceMotion
-from echomimic.progress import Progress
+from echomimic.progress import NoteTaker, silent
 from tests.diffusion.conftest import Make, example
 
 
-def told() -> tuple[list[str], object]:
-    notes: list[str] = []
-
-    def report(progress: Progress) -> None:
-        if progress.note:
-            notes.append(progress.note)
-
-    return notes, report
+def told() -> tuple[list[str], NoteTaker]:
+    report = NoteTaker(silent)
+    return report.notes, report
 
 
 def face_driver(path: Path, frames: int = 5, fps: float = 24.0) -> str:
@@ -78,7 +73,7 @@ def test_without_a_face_the_mask_covers_everything(make: Make) -> None:
 def test_landmarks_follow_a_driver_there_and_back(make: Make, tmp_path: Path) -> None:
     conditions = make("v1-pose", driver=face_driver(tmp_path / "m.npz"), frames=9)
     notes, report = told()
-    guide = guide_for(conditions, report)  # type: ignore[arg-type]
+    guide = guide_for(conditions, report)
     maps = guide.pictures(range(9))
     assert maps.shape == (9, 3, 128, 128)
     assert torch.equal(maps[3], maps[5])
@@ -116,7 +111,7 @@ def test_hand_maps_come_from_every_source(driver: str, make: Make, tmp_path: Pat
     )
     notes, report = told()
     conditions = make("v2", driver=named, frames=5, width=128, height=192, faithful=driver == "faithful")
-    maps = guide_for(conditions, report).pictures([0, 4])  # type: ignore[arg-type]
+    maps = guide_for(conditions, report).pictures([0, 4])
     assert maps.shape == (2, 3, 192, 128)
     if driver not in ("auto", "faithful"):  # the example shows no hands; official draws 768 x 768 and cuts a corner out
         assert maps.max() > 0.5

@@ -14,6 +14,7 @@ from echomimic.media.image import Picture, read_picture
 from echomimic.motion.face_motion import FaceMotion
 from echomimic.motion.files.motion_file import Motion
 from echomimic.motion.load import Driver, motion_from
+from echomimic.progress import NoteTaker, silent
 from echomimic.request import Settings
 
 FACE = ("expression", "rotation", "translation", "blink", "gaze", "brow", "body")
@@ -58,11 +59,11 @@ def test_a_motion_can_be_given_itself(picture: Picture, nodding: Motion) -> None
 
 
 def test_a_short_driver_goes_there_and_back_and_that_is_said_once(picture: Picture, nodding: Motion) -> None:
-    notes: list[str] = []
+    report = NoteTaker(silent)
     job = conditions_of(picture, nodding, length=39)
-    nose = driving.landmarks(job, lambda p: notes.append(p.note) if p.note else None).points[:, 1, 1]
+    nose = driving.landmarks(job, report).points[:, 1, 1]
     np.testing.assert_allclose(nose, nose[::-1], atol=1e-3)
-    assert notes == ["the driver lasts 0.8 s, the video 1.6 s: it is played there and back"]
+    assert report.notes == ["the driver lasts 0.8 s, the video 1.6 s: it is played there and back"]
 
 
 def test_what_a_driver_names_is_read_once(picture: Picture, nodding: Motion, tmp_path: Path) -> None:

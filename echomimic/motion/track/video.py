@@ -18,11 +18,10 @@ from echomimic.motion.files.motion_file import Motion
 from echomimic.motion.metric_face import metric_motion
 from echomimic.motion.track.body import video_body
 from echomimic.motion.tracks import bridge
-from echomimic.progress import Progress, Report, silent
+from echomimic.progress import Progress, Report, say, silent
 
 Picture = npt.NDArray[np.uint8]
 
-STAGE = "extract"
 _EVERY = 5
 _SEARCHED = 250
 """Frames at the start in which the wanted one of several faces is looked for."""
@@ -45,7 +44,7 @@ def extract(path: str | os.PathLike[str], report: Report = silent, *, face: int 
         return Motion(face=motion)
     pose, bridged = video_body(bodies, video.fps, video.size)
     if bridged:
-        report(Progress(STAGE, len(points), len(points), f"{bridged} gaps of a frame without a hand were bridged"))
+        say(report, f"{bridged} gaps of a frame without a hand were bridged")
     return Motion(motion, pose)
 
 
@@ -66,8 +65,7 @@ def _face_motion(
     track = np.stack([np.zeros((POINTS, 3), np.float32) if frame is None else frame for frame in points])
     if not found.all():
         lost = len(found) - int(found.sum())
-        note = f"{lost} of {len(found)} frames without a face were bridged"
-        report(Progress(STAGE, len(points), len(points), note))
+        say(report, f"{lost} of {len(found)} frames without a face were bridged")
     track = bridge(track, found)
     poses = metric_motion(track, video.size)[1]
     return FaceMotion(track, fps=video.fps, size=video.size, found=found, pose=poses.astype(np.float32))
@@ -80,7 +78,7 @@ def _tracked(
     tracker: FaceTracker | None = FaceTracker() if face == 0 else None
     for number, picture in enumerate(frames):
         if number % _EVERY == 0:
-            report(Progress(STAGE, number, max(count, number)))
+            report(Progress("extract", number, max(count, number)))
         if tracker is None and number < _SEARCHED:
             tracker = _tracker_of(picture, face)
         elif tracker is None:

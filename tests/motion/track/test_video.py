@@ -11,6 +11,7 @@ from echomimic.media.video import VideoReader
 from echomimic.motion.draw.contact_sheet import describe
 from echomimic.motion.retarget.to_performance import performance_from_motion
 from echomimic.motion.track.video import extract
+from echomimic.progress import NoteTaker, silent
 
 CLIP = Path(__file__).with_name("clip.mp4")
 # The clip's head was turned by 0.22 sin(2.6 t) radians, its mouth opened by the speech as follows in every third frame.
@@ -56,10 +57,10 @@ def test_frames_without_a_face_are_bridged_and_told(tmp_path):
     frames = list(VideoReader(CLIP))[:16]
     for lost in (5, 6, 7):
         frames[lost] = np.zeros_like(frames[0])
-    notes = []
-    motion = extract(video(tmp_path / "gap.mp4", frames), notes.append).face
+    report = NoteTaker(silent)
+    motion = extract(video(tmp_path / "gap.mp4", frames), report).face
     assert np.flatnonzero(~motion.seen).tolist() == [5, 6, 7]
-    assert notes[-1].note == "3 of 16 frames without a face were bridged"
+    assert report.notes == ["3 of 16 frames without a face were bridged"]
     steps = np.abs(np.diff(motion.points[:, :, 0], axis=0)).mean(1)
     assert steps[4:8].max() < 3 * np.median(steps) + 1
 
