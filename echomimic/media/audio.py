@@ -1,8 +1,10 @@
 """Sound in: any container and rate becomes mono 16 kHz samples, kept on disk so that memory stays flat for hours."""
 
+import numbers
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,23 @@ import numpy as np
 import numpy.typing as npt
 
 from echomimic.errors import ResourceError, SpeechError
+from echomimic.media.clock import UNHEARD, Clock
+from echomimic.media.container import decoded, film_begin, open_media, sound_stream, stamp
 from echomimic.media.files import check_readable
+from echomimic.media.samples import (
+    FASTEST,
+    LARGEST,
+    LOUDEST,
+    SLOWEST,
+    Levels,
+    Resampler,
+    Wave,
+    adjusted,
+    clean,
+    make_frame,
+    silence_like,
+    without_start,
+)
 
 RATE = 16000
 """Samples per second that every engine listens to."""
@@ -23,14 +41,52 @@ SHORTEST = 0.2
 SILENCE = 10 ** (-55 / 20)
 """Peak amplitude below which a recording counts as silent (−55 dBFS)."""
 
-Samples = npt.NDArray[np.float32]
+_TOLD = Fraction(1, 10)
+"""Seconds of silence put in from which on the user is told."""
+
+Mono = npt.NDArray[np.int16]
+
+
+@dataclass
+class _Repairs:
+    """What had to be put between the samples of a file to keep their time: seconds of silence first, and later."""
+
+    lead: Fraction = Fraction(0)
+    holes: Fraction = Fraction(0)
+
+    def notes(self, name: str) -> Iterator[str]:
+        """One line for each thing a user may want to know."""
+        if self.lead > _TOLD:
+            yield f"the sound of {name} begins {float(self.lead):.2f} s after its picture; until then it is silent"
+        if self.holes > _TOLD:
+            yield f"{name} has holes in its sound, {float(self.holes):.2f} s in all; they are silent"
+
+
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """Where the original sound comes from: a film that begins at ``begin`` (its own seconds), or (channels, T) samples.
+
+    ``gain`` is what its samples are multiplied with.
+    """
+
+    of: Path | Wave
+    rate: int
+    begin: Fraction = Fraction(0)
+    gain: float = 1.0
+
+    def frames(self, repairs: _Repairs | None = None) -> Iterator[av.AudioFrame]:
+        """The sound from the film's beginning on; ``repairs`` learns what was put in between."""
+        if isinstance(self.of, np.ndarray):
+            return _blocks(self.of, self.rate)
+        return _placed(self.of, self.begin, repairs or _Repairs())
 
 
 @dataclass(frozen=True, eq=False)
 class Speech:
     """A recording: mono 16 kHz to listen to (:meth:`read`), and the original to be heard (:meth:`sound`).
 
-    ``rate`` and ``channels`` describe the original, ``peak`` (0…1) is the largest amplitude of the mono mix.
+    ``rate`` and ``channels`` describe the original, ``peak`` (0…1) is the largest amplitude of the mono mix. ``notes``
+    are remarks for the user, one line each. A film's sound begins with the film: silence comes first where it is late.
     """
 
     name: str
@@ -38,52 +94,57 @@ class Speech:
     channels: int
     samples: int
     peak: float
-    _mono: npt.NDArray[np.int16]
-    _source: "Path | npt.NDArray[np.float32]" = field(repr=False)
+    _mono: Mono
+    _source: _Source = field(repr=False)
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def open(cls, path: Path | str) -> "Speech":
         """Decodes a sound file, or the sound of a video, once. Raises :class:`SpeechError`."""
         path = Path(path)
         check_readable(path, SpeechError, "a sound file (wav, mp3, m4a, flac, ogg, …)")
-        if not path.is_file():
-            raise SpeechError(f"{path} is a pipe or a device, but the sound is read twice; save it to a file first")
-        with _container(path) as container:
-            stream = _sound_stream(container, path)
-            rate, channels = stream.codec_context.sample_rate, stream.codec_context.channels
-            try:
-                mono = _spool(_decode(container, stream))
-            except av.FFmpegError as error:
-                reason = f"{channels} channels at {rate} Hz: {error.strerror}"
-                raise SpeechError(f"{path} cannot be converted ({reason}); save it as a stereo WAV") from None
-            except OSError as error:
-                place = f"{path} cannot be decoded into {tempfile.gettempdir()}"
-                raise ResourceError(f"{place} ({error.strerror}); free some room there, or set TMPDIR") from None
-        return cls._checked(str(path), rate or RATE, channels or 1, mono, path)
+        rate, channels = _look(path)
+        try:
+            return cls._from(str(path), _Source(path, rate, film_begin(path)), channels)
+        except av.FFmpegError as error:
+            reason = f"{channels} channels at {rate} Hz: {error.strerror}"
+            raise SpeechError(f"{path} cannot be converted ({reason}); save it as a stereo WAV") from None
+        except OSError as error:
+            place = f"{path} cannot be decoded into a temporary file"
+            raise ResourceError(f"{place} ({error.strerror or error}); free some room, or set TMPDIR") from None
 
     @classmethod
     def from_array(cls, waveform: npt.NDArray[Any], rate: int, name: str = "the speech") -> "Speech":
         """From samples in −1…1, shape (T,) or (channels, T), at ``rate`` Hz. Raises :class:`SpeechError`."""
-        wave = np.atleast_2d(np.asarray(waveform, dtype=np.float32))
-        if wave.ndim != 2 or wave.shape[1] == 0:
+        rate = _checked_rate(rate, name)
+        try:
+            wave = np.atleast_2d(np.asarray(waveform, dtype=np.float64))
+        except (TypeError, ValueError):
+            raise SpeechError(f"{name} is not made of numbers; give an array of samples in -1 to 1") from None
+        if wave.ndim != 2 or wave.size == 0:
             raise SpeechError(f"{name} is empty; give a recording of at least {SHORTEST} s")
-        wave = np.clip(np.nan_to_num(wave), -1.0, 1.0)
+        wave = np.clip(np.nan_to_num(wave, nan=0.0, posinf=0.0, neginf=0.0), -LARGEST, LARGEST)
+        wave = wave if np.abs(wave).max() > LOUDEST else np.clip(wave, -1.0, 1.0)
         if wave.shape[0] > 2:
             wave = wave.mean(0, keepdims=True)
-        mono = _spool(_frames_of(wave, rate))
-        return cls._checked(name, rate, wave.shape[0], mono, wave)
+        return cls._from(name, _Source(wave.astype(np.float32), rate), len(wave))
 
     @classmethod
-    def _checked(
-        cls, name: str, rate: int, channels: int, mono: npt.NDArray[np.int16], source: "Path | npt.NDArray[np.float32]"
-    ) -> "Speech":
-        if len(mono) == 0:
-            raise SpeechError(f"{name} holds no sound (0 s); give a recording of at least {SHORTEST} s")
-        if len(mono) < SHORTEST * RATE:
-            raise SpeechError(f"{name} lasts only {len(mono) / RATE:.2f} s; give a recording of at least {SHORTEST} s")
-        step = 10 * 60 * RATE
-        peak = max(int(np.abs(mono[i : i + step].astype(np.int32)).max()) for i in range(0, len(mono), step)) / 32768
-        return cls(name, rate, channels, len(mono), peak, mono, source)
+    def _from(cls, name: str, source: _Source, channels: int) -> "Speech":
+        """Listens once; again where the first time showed another scale, or channels that cancel each other."""
+        levels, repairs, notes = Levels(), _Repairs(), []
+        mono = _spool(levels.watch(source.frames(repairs)))
+        if levels.gain != 1.0:
+            source = replace(source, gain=levels.gain)
+            notes.append(f"{name} has samples up to {levels.peak:.3g} where 1 is full scale; it was turned down")
+            mono = _spool(adjusted(source.frames(), source.gain, None))
+        channel = levels.channel(_power(mono))
+        if channel is not None:
+            notes.append(f"the channels of {name} cancel each other; its channel {channel + 1} alone is listened to")
+            mono = _spool(adjusted(source.frames(), source.gain, channel))
+        _check_length(name, mono)
+        peak = max((float(np.abs(part.astype(np.int32)).max()) for part in _parts(mono)), default=0.0) / 32768
+        return cls(name, source.rate, channels, len(mono), peak, mono, source, (*repairs.notes(name), *notes))
 
     @property
     def seconds(self) -> float:
@@ -95,7 +156,7 @@ class Speech:
         """Whether nothing can be heard in it."""
         return self.peak < SILENCE
 
-    def read(self, start: int, stop: int) -> Samples:
+    def read(self, start: int, stop: int) -> Wave:
         """Samples ``start`` to ``stop`` of the mono 16 kHz signal, (stop − start,) float32 in −1…1; zeros outside."""
         out = np.zeros(max(0, stop - start), dtype=np.float32)
         first, last = max(0, start), min(self.samples, stop)
@@ -105,84 +166,65 @@ class Speech:
 
     def sound(self) -> Iterator[av.AudioFrame]:
         """The original sound, frame by frame, for the encoder."""
-        if isinstance(self._source, np.ndarray):
-            yield from _frames_of(self._source, self.rate)
-            return
-        with _container(self._source) as container:
-            yield from _decode(container, _sound_stream(container, self._source))
+        return adjusted(self._source.frames(), self._source.gain, None)
 
 
-def open_media(path: Path) -> "av.container.InputContainer":
-    """The file opened by FFmpeg, whatever the encoding of its tags and whatever is in its name."""
-    name = str(path.absolute())  # a relative ``a:b.wav`` would be taken for the protocol ``a``
+def _look(path: Path) -> tuple[int, int]:
+    """Sample rate and number of channels. Raises SpeechError when the file holds no sound that can be decoded."""
     try:
-        return av.open(name)
-    except UnicodeDecodeError:
-        # PyAV before 19 stops at tags that are not UTF-8 unless told otherwise; from 19 on it has no such option
-        return av.open(name, metadata_errors="ignore")  # type: ignore[call-overload, no-any-return, unused-ignore]
-
-
-def _container(path: Path) -> "av.container.InputContainer":
-    try:
-        return open_media(path)
-    except (av.FFmpegError, ValueError) as error:
+        container = open_media(path)
+    except (av.FFmpegError, ValueError, OSError) as error:
         reason = getattr(error, "strerror", None) or error
         raise SpeechError(f"{path} is not a sound file this program reads ({reason}); save it as WAV or MP3") from None
+    with container:
+        stream = sound_stream(container)
+        if stream is None:
+            raise SpeechError(f"{path} has no sound track; give a recording, or a video with sound")
+        if stream.codec_context is None:
+            raise SpeechError(f"{path} is coded in a way that this program does not know; save it as WAV or MP3")
+        rate, channels = stream.codec_context.sample_rate, stream.codec_context.channels
+    return _checked_rate(rate or RATE, str(path)), channels or 1
 
 
-def _sound_stream(container: "av.container.InputContainer", path: Path) -> "av.audio.AudioStream":
-    if not container.streams.audio:
-        raise SpeechError(f"{path} has no sound track; give a recording, or a video with sound")
-    return container.streams.audio[0]
+def _checked_rate(rate: Any, name: str) -> int:
+    real: type[Any] = numbers.Real  # numpy's numbers too
+    if not isinstance(rate, real) or not SLOWEST <= rate <= FASTEST or int(rate) != rate:
+        wanted = f"save it at {SLOWEST} to {FASTEST} samples per second, 16000 for instance"
+        raise SpeechError(f"{name} has {rate!r} samples per second, which is no rate of a recording; {wanted}")
+    return int(rate)
 
 
-def _decode(container: "av.container.InputContainer", stream: "av.audio.AudioStream") -> Iterator[av.AudioFrame]:
-    """Every frame that can be decoded; damaged packets are skipped, as players do."""
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets)
-        except (StopIteration, av.FFmpegError):
-            return
-        try:
-            frames = packet.decode()
-        except av.FFmpegError:
-            continue
-        for frame in frames:
-            frame.pts = None
-            yield frame
+def _placed(path: Path, begin: Fraction, repairs: _Repairs) -> Iterator[av.AudioFrame]:
+    """The frames of a file, each where its timestamp says: silence fills holes, what overlaps is cut away."""
+    with open_media(path) as container:
+        clock, written = Clock(begin), Fraction(0)
+        for frame in decoded(container, sound_stream(container)):
+            assert isinstance(frame, av.AudioFrame)
+            if not frame.samples or not frame.sample_rate:
+                continue
+            late = clock.place(stamp(frame), Fraction(frame.samples, frame.sample_rate)) - written
+            samples = round(late * frame.sample_rate) if abs(late) > UNHEARD or not written else 0
+            if samples > 0:
+                yield from _silence(frame, samples)
+                repairs.holes += late if written else 0
+                repairs.lead += 0 if written else late
+            if -samples < frame.samples:
+                frame.pts = None
+                yield clean(without_start(frame, -samples) if samples < 0 else frame)
+                written += Fraction(samples + frame.samples, frame.sample_rate)
 
 
-class Resampler:
-    """An ``av.AudioResampler`` for sound whose rate or channels may change midway, as in joined mp3 files."""
-
-    def __init__(self, format: str, layout: str, rate: int) -> None:
-        self._to = (format, layout, rate)
-        self._from: tuple[str, str, int] | None = None
-        self._inner = av.AudioResampler(*self._to)
-
-    def resample(self, frame: av.AudioFrame | None) -> list[av.AudioFrame]:
-        """What is ready after ``frame``; None asks for the rest."""
-        done: list[av.AudioFrame] = []
-        if frame is not None:
-            kind = (frame.format.name, frame.layout.name, frame.sample_rate)
-            if self._from not in (None, kind):
-                done = self._inner.resample(None)
-                self._inner = av.AudioResampler(*self._to)
-            self._from = kind
-        return done + self._inner.resample(frame)
+def _silence(frame: av.AudioFrame, samples: int) -> Iterator[av.AudioFrame]:
+    """So many samples of silence, a second at a time."""
+    for start in range(0, samples, frame.sample_rate):
+        yield silence_like(frame, min(frame.sample_rate, samples - start))
 
 
-def _frames_of(wave: npt.NDArray[np.float32], rate: int) -> Iterator[av.AudioFrame]:
-    layout = "mono" if wave.shape[0] == 1 else "stereo"
-    for start in range(0, wave.shape[1], rate):
-        block = np.ascontiguousarray(wave[:, start : start + rate])
-        frame = av.AudioFrame.from_ndarray(block, format="fltp", layout=layout)
-        frame.sample_rate = rate
-        yield frame
+def _blocks(wave: Wave, rate: int) -> Iterator[av.AudioFrame]:
+    return (make_frame(wave[:, start : start + rate], rate) for start in range(0, wave.shape[1], rate))
 
 
-def _spool(frames: Iterator[av.AudioFrame]) -> npt.NDArray[np.int16]:
+def _spool(frames: Iterable[av.AudioFrame]) -> Mono:
     """16 kHz mono 16-bit samples in an unnamed temporary file, seen as one array."""
     resampler = Resampler("s16", "mono", RATE)
     with tempfile.TemporaryFile() as file:
@@ -194,3 +236,21 @@ def _spool(frames: Iterator[av.AudioFrame]) -> npt.NDArray[np.int16]:
         count = file.tell() // 2
         file.flush()
         return np.memmap(file, dtype=np.int16, mode="r", shape=(count,)) if count else np.empty(0, np.int16)
+
+
+def _parts(mono: Mono) -> Iterator[Mono]:
+    """Ten minutes at a time."""
+    step = 10 * 60 * RATE
+    return (mono[start : start + step] for start in range(0, len(mono), step))
+
+
+def _power(mono: Mono) -> float:
+    """Mean square of the samples as −1…1."""
+    return sum(float(np.square(part, dtype=np.float64).sum()) for part in _parts(mono)) / 2**30 / max(1, len(mono))
+
+
+def _check_length(name: str, mono: Mono) -> None:
+    if len(mono) == 0:
+        raise SpeechError(f"{name} holds no sound (0 s); give a recording of at least {SHORTEST} s")
+    if len(mono) < SHORTEST * RATE:
+        raise SpeechError(f"{name} lasts only {len(mono) / RATE:.2f} s; give a recording of at least {SHORTEST} s")

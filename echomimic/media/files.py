@@ -16,7 +16,9 @@ def check_readable(path: Path, error: type[InputError], wanted: str) -> None:
         raise error(f"{path} cannot be reached ({reason.strerror}); give the path of {wanted}") from None
     if path.is_dir():
         raise error(f"{path} is a folder; give the path of {wanted}")
+    if not path.is_file():
+        raise error(f"{path} is a pipe or a device, but files are read more than once; save it to a file first")
     if not os.access(path, os.R_OK):
         raise error(f"{path} may not be read by this user; change its permissions, or give another file")
-    if size == 0 and path.is_file():
+    if size == 0:
         raise error(f"{path} is empty (0 bytes); give the path of {wanted}")

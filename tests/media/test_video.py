@@ -171,11 +171,12 @@ def test_a_writer_that_cannot_start_leaves_nothing(tmp_path: Path, monkeypatch: 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_two_jobs_of_one_process_do_not_share_a_temporary_file(tmp_path: Path) -> None:
+def test_a_second_job_on_one_output_is_refused_at_its_start(tmp_path: Path) -> None:
     path = tmp_path / "v.mp4"
     with open_writer(path, Shape(96, 64, 25, 2), None, True) as first:
         first.add(picture(0))
-        write(path, None, 5)
+        with pytest.raises(OutputError, match="being written by another run"):
+            write(path, None, 5)
         first.add(picture(1))
     assert len(list(VideoReader(path))) == 2
     assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,93 @@
+"""Time in media files: where every frame and every sample of a film lies, counted from the film's beginning.
+
+Nothing else in the package counts time from a file. A film begins where the earlier of its picture and its sound does;
+both readers measure from there, so what is late stays late by as much. What a timestamp says is believed unless it
+jumps back or leaves a hole of minutes, as in joined or damaged files: then the stream just goes on.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+LONGEST_HOLE = 600
+"""Seconds: a longer silence or hold is a broken clock, not something that was recorded."""
+
+JUMP_BACK = Fraction(1)
+"""Seconds by which a stream may overlap itself before it counts as another recording joined on."""
+
+UNHEARD = Fraction(1, 50)
+"""Seconds (20 ms, a frame at 50 fps) up to which sound stays where it falls: containers round their timestamps."""
+
+NO_LEAD = 0.65
+"""Part of a frame below which a picture that starts late is on time: an AAC encoder's priming alone is 21 ms."""
+
+SLOWEST, FASTEST, USUAL = 1.0, 240.0, 25.0
+"""Frame rates (per second) between which a video is read, and the one of a video that tells none."""
+
+_QUICK_SHARE = 0.1
+"""Part of the gaps that may be shorter than the base rate's, e.g. two frames stamped alike by a recorder."""
+
+_ALIKE = (0.9, 1.15)
+"""Gaps between these multiples of the base gap are the base gap with jitter."""
+
+_DECLARED = 0.06
+"""Relative difference up to which a rate that the file declares is meant, and the rest is jitter."""
+
+
+@dataclass
+class Clock:
+    """Turns the timestamps of one stream into seconds since the film's beginning (``zero``, the film's own time).
+
+    ``now`` is where the pieces seen so far end.
+    """
+
+    zero: Fraction
+    now: Fraction = Fraction(0)
+    _shift: Fraction = Fraction(0)
+
+    def place(self, time: Fraction | None, lasts: Fraction) -> Fraction:
+        """Where a piece stamped ``time`` lies that lasts so long; one without a stamp follows the last one."""
+        at = self.now if time is None else time - self.zero + self._shift
+        if not -JUMP_BACK <= at - self.now <= LONGEST_HOLE:
+            self._shift += self.now - at
+            at = self.now
+        self.now = max(self.now, at + lasts)
+        return at
+
+
+@dataclass
+class Slots:
+    """Places of a video's frames in a row of equal slots, ``fps`` a second.
+
+    A frame is shown from its own time until the next one's, to the nearest slot, counted from the first frame so that
+    rounded timestamps never fall between two.
+    """
+
+    fps: float
+    _first: Fraction | None = None
+    _lead: int = 0
+
+    def begin(self, at: Fraction) -> int:
+        """The slot in which a frame appears whose time is ``at`` seconds."""
+        if self._first is None:
+            self._first = at
+            self._lead = int(float(at) * self.fps + 1 - NO_LEAD)
+        return self._lead + round(float(at - self._first) * self.fps)
+
+
+def base_rate(stamps: Iterable[float], declared: Sequence[float]) -> float:
+    """Frames per second of a video whose frames are stamped so (seconds, any order), holds and gaps left out.
+
+    ``declared`` are the rates the file tells (average, base), of which one is taken when it agrees.
+    """
+    gaps = np.diff(np.unique(np.asarray(list(stamps), dtype=np.float64)))
+    gaps = gaps[gaps > 1e-4]
+    told = [rate for rate in declared if SLOWEST <= rate <= FASTEST]
+    if not len(gaps):
+        return told[0] if told else USUAL
+    quick = float(np.quantile(gaps, _QUICK_SHARE, method="lower"))
+    seen = 1.0 / float(gaps[(gaps >= _ALIKE[0] * quick) & (gaps <= _ALIKE[1] * quick)].mean())
+    near = [rate for rate in told if abs(rate / seen - 1) < _DECLARED]
+    return float(np.clip(min(near, key=lambda rate: abs(rate - seen)) if near else seen, SLOWEST, FASTEST))

@@ -1,0 +1,167 @@
+"""Audio frames: resampled, averaged, cleaned, measured, cut. Knows samples, no files."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import av
+import av.audio
+import numpy as np
+import numpy.typing as npt
+
+Wave = npt.NDArray[np.float32]
+
+SLOWEST, FASTEST = 4000, 768_000
+"""Samples per second between which a recording can be speech (telephones have 8000, studios up to 384000)."""
+
+LOUDEST = 4.0
+"""Amplitude (12 dB above full scale) up to which floating point samples are hot; above it they are on another scale."""
+
+CANCELLED = 0.1
+"""Part of the loudest channel's power below which a mono mix has lost what that channel says (−10 dB)."""
+
+LARGEST = 1e30
+"""Amplitude at which samples are cut off before they are measured; their squares still are numbers."""
+
+
+class Resampler:
+    """An ``av.AudioResampler`` for sound whose rate or channels may change midway, as in joined mp3 files.
+
+    Layouts that FFmpeg cannot mix (17 channels, for instance) are averaged first.
+    """
+
+    def __init__(self, format: str, layout: str, rate: int) -> None:
+        self._to = (format, layout, rate)
+        self._from: tuple[str, int, int] | None = None
+        self._inner = av.AudioResampler(*self._to)
+        self._averages = False
+
+    def resample(self, frame: av.AudioFrame | None) -> list[av.AudioFrame]:
+        """What is ready after ``frame``; None asks for the rest."""
+        if frame is None:
+            return self._inner.resample(None)
+        kind = (frame.format.name, len(frame.layout.channels), frame.sample_rate)
+        if self._from == kind:
+            return self._inner.resample(average(frame) if self._averages else frame)
+        done = [] if self._from is None else self._inner.resample(None)
+        self._from, self._averages, self._inner = kind, False, av.AudioResampler(*self._to)
+        try:
+            return done + self._inner.resample(frame)
+        except (av.FFmpegError, ValueError):
+            self._averages, self._inner = True, av.AudioResampler(*self._to)
+            return done + self._inner.resample(average(frame))
+
+
+def channels_of(frame: av.AudioFrame) -> npt.NDArray[Any]:
+    """(channels, T) samples of a frame in its own number format."""
+    samples = frame.to_ndarray()
+    count = len(frame.layout.channels)
+    return samples if samples.shape[0] == count else samples.reshape(-1, count).T
+
+
+def as_float(frame: av.AudioFrame) -> npt.NDArray[np.float64]:
+    """(channels, T) samples of a frame, integers as −1…1; no NaN, nothing beyond 1e30."""
+    samples = channels_of(frame)
+    if samples.dtype.kind == "f":
+        wide = np.nan_to_num(samples.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+        return np.clip(wide, -LARGEST, LARGEST)
+    zero = 128 if samples.dtype == np.uint8 else 0
+    return (samples.astype(np.float64) - zero) / -float(np.iinfo(samples.dtype).min or -128)
+
+
+def make_frame(wave: npt.NDArray[Any], rate: int) -> av.AudioFrame:
+    """An audio frame of (1 or 2, T) samples in −1…1."""
+    samples = np.ascontiguousarray(wave, dtype=np.float32)
+    frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono" if len(samples) == 1 else "stereo")
+    frame.sample_rate = rate
+    return frame
+
+
+def average(frame: av.AudioFrame) -> av.AudioFrame:
+    """A mono frame: the mean of all channels."""
+    return make_frame(as_float(frame).mean(0, keepdims=True), frame.sample_rate)
+
+
+def clean(frame: av.AudioFrame) -> av.AudioFrame:
+    """The frame with samples that are no numbers turned into silence."""
+    if frame.format.name not in _FLOATS or np.isfinite(frame.to_ndarray()).all():
+        return frame
+    return _like(frame, np.nan_to_num(frame.to_ndarray(), nan=0.0, posinf=0.0, neginf=0.0), frame.sample_rate)
+
+
+def silence_like(frame: av.AudioFrame, samples: int) -> av.AudioFrame:
+    """A frame of silence in the number format, layout and rate of ``frame``."""
+    now = frame.to_ndarray()
+    width = len(frame.layout.channels) if now.shape[0] == 1 else 1
+    zero = 128 if now.dtype == np.uint8 else 0
+    return _like(frame, np.full((now.shape[0], samples * width), zero, now.dtype), frame.sample_rate)
+
+
+def without_start(frame: av.AudioFrame, samples: int) -> av.AudioFrame:
+    """The frame without its first ``samples`` samples (fewer than it has)."""
+    now = frame.to_ndarray()
+    width = len(frame.layout.channels) if now.shape[0] == 1 else 1
+    return _like(frame, now[:, samples * width :], frame.sample_rate)
+
+
+def _like(frame: av.AudioFrame, samples: npt.NDArray[Any], rate: int) -> av.AudioFrame:
+    new = av.AudioFrame.from_ndarray(
+        np.ascontiguousarray(samples), format=frame.format.name, layout=frame.layout.name or frame.layout
+    )
+    new.sample_rate = rate
+    return new
+
+
+_FLOATS = ("flt", "fltp", "dbl", "dblp")
+
+
+@dataclass
+class Levels:
+    """How loud every channel of a recording is; measured while its frames pass by."""
+
+    peak: float = 0.0
+    samples: int = 0
+    power: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(1))
+
+    def watch(self, frames: Iterable[av.AudioFrame]) -> Iterator[av.AudioFrame]:
+        """The same frames."""
+        for frame in frames:
+            if len(frame.layout.channels) > 1 or frame.format.name in _FLOATS:
+                self.add(as_float(frame))
+            yield frame
+
+    def add(self, samples: npt.NDArray[np.float64]) -> None:
+        """Measures (channels, T) samples."""
+        if not samples.size:
+            return
+        power = (samples**2).sum(1)
+        self.samples += samples.shape[1]
+        if len(power) > len(self.power):
+            self.power = np.pad(self.power, (0, len(power) - len(self.power)))
+        self.power[: len(power)] += power
+        self.peak = max(self.peak, float(np.abs(samples).max()))
+
+    @property
+    def gain(self) -> float:
+        """What to multiply with: 1, or less where the samples are on a scale beyond −1…1."""
+        return 1.0 if self.peak <= LOUDEST else 1.0 / self.peak
+
+    def channel(self, mixed: float) -> int | None:
+        """The loudest channel, where a mono mix of mean power ``mixed`` has lost it; None where the mix will do."""
+        loudest = int(self.power.argmax())
+        power = self.power[loudest] / max(1, self.samples) * self.gain**2
+        return loudest if len(self.power) > 1 and mixed < CANCELLED * power else None
+
+
+def adjusted(frames: Iterable[av.AudioFrame], gain: float, channel: int | None) -> Iterator[av.AudioFrame]:
+    """The frames times ``gain``, of one channel only where one is given; more than two channels become one."""
+    if gain == 1.0 and channel is None:
+        yield from frames
+        return
+    for frame in frames:
+        samples = as_float(frame) * gain
+        if channel is not None:
+            samples = samples[min(channel, len(samples) - 1)][None]
+        elif len(samples) > 2:
+            samples = samples.mean(0, keepdims=True)
+        yield make_frame(np.clip(samples, -1.0, 1.0), frame.sample_rate)

@@ -1,0 +1,168 @@
+"""Video in: every frame upright and with square pixels, at a constant rate, where the film's own time puts it."""
+
+import struct
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from typing import Any, cast
+
+import av
+import av.video
+import numpy as np
+
+from echomimic.errors import DriverError
+from echomimic.media.clock import LONGEST_HOLE, Clock, Slots, base_rate
+from echomimic.media.container import decoded, film_begin, open_media, picture_stream, stamp
+from echomimic.media.files import check_readable
+from echomimic.media.image import Picture
+
+_LOOKED_AT = 5000
+"""Packets whose timestamps tell the frame rate: three minutes at 25 fps."""
+
+_WIDEST = 8
+"""Ratio of a pixel's sides beyond which the file is not believed."""
+
+_LARGEST = 8192
+"""Pixels a side beyond which no frame is decoded."""
+
+
+class VideoReader:
+    """A video's frames at a constant rate, upright; ``fps``, ``frames`` (an estimate) and ``size`` describe it.
+
+    Iterating gives (H, W, 3) uint8 RGB from the film's beginning on: where its picture comes later than its sound, the
+    first frame stands until then. Every frame is shown from its own time until the next one's. ``notes`` are remarks
+    for the user. Raises :class:`DriverError` when the file is not a video.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        check_readable(self.path, DriverError, "a video")
+        with self._open() as container:
+            stream = self._stream(container)
+            self.fps, stamps = _rate(container, stream)
+            seconds = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
+            if len(stamps) < _LOOKED_AT and stamps:
+                seconds = max(seconds, max(stamps) - min(stamps) + 1 / self.fps)
+            self.frames = max(1, stream.frames if not seconds else round(seconds * self.fps))
+            self._pixel = _pixel(stream)
+        self._begin = film_begin(self.path)
+        self.notes = self._remarks()
+        self.size = (0, 0)
+        first = next(iter(self), None)
+        if first is None:
+            raise DriverError(f"{self.path} holds no frames that can be decoded; convert it to H.264 mp4")
+        self.size = (first.shape[1], first.shape[0])
+
+    def _remarks(self) -> tuple[str, ...]:
+        if self._pixel == 1:
+            return ()
+        return (f"{self.path} has pixels {self._pixel.numerator}:{self._pixel.denominator} wide; made square",)
+
+    def _open(self) -> "av.container.InputContainer":
+        try:
+            return open_media(self.path)
+        except (av.FFmpegError, ValueError, OSError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise DriverError(f"{self.path} is not a video this program reads ({reason}); convert it to mp4") from None
+
+    def _stream(self, container: "av.container.InputContainer") -> "av.VideoStream":
+        stream = picture_stream(container)
+        if stream is None:
+            raise DriverError(f"{self.path} has no pictures in it; give a video")
+        context = stream.codec_context
+        if context is None:
+            raise DriverError(f"{self.path} is coded in a way that this program does not know; convert it to mp4")
+        if max(context.width, context.height) > _LARGEST:
+            size = f"{context.width}x{context.height}"
+            raise DriverError(f"{self.path} is {size}; scale it down to at most {_LARGEST} pixels a side")
+        return stream
+
+    def __iter__(self) -> Iterator[Picture]:
+        """The frames of every slot, see :mod:`echomimic.media.clock`."""
+        slots, shown, last, end = Slots(self.fps), 0, None, Fraction(0)
+        for picture, at, until in self._placed():
+            end = until
+            due = slots.begin(at)
+            for _ in range(due - shown):
+                yield picture if last is None else last
+            shown, last = max(shown, due), picture
+        if last is not None:
+            for _ in range(max(1, slots.begin(end) - shown)):
+                yield last
+
+    def _placed(self) -> Iterator[tuple[Picture, Fraction, Fraction]]:
+        """Every picture, when it appears, and when the film's picture ends as far as is known by then."""
+        with self._open() as container:
+            stream = self._stream(container)
+            stream.thread_type = "AUTO"
+            clock, each = Clock(self._begin), 1 / Fraction(self.fps)
+            end = self._end(container, stream)
+            for frame in decoded(container, stream):
+                at = clock.place(stamp(frame), each)
+                yield self._upright(cast(av.VideoFrame, frame)), at, max(clock.now, min(end, at + LONGEST_HOLE))
+
+    def _end(self, container: "av.container.InputContainer", stream: "av.VideoStream") -> Fraction:
+        """When the file says that its picture ends, 0 where it does not: packets do not tell how long a last one stays.
+
+        (The durations in an mp4 are those between decoding times; where frames are reordered they are others.)
+        """
+        if stream.duration and stream.time_base:
+            return ((stream.start_time or 0) + stream.duration) * stream.time_base - self._begin
+        if len(container.streams) == 1 and container.duration:
+            return Fraction((container.start_time or 0) + container.duration, av.time_base) - self._begin
+        return Fraction(0)
+
+    def _upright(self, frame: av.VideoFrame) -> Picture:
+        size: dict[str, Any] = {}
+        if self._pixel > 1:
+            size = {"width": round(frame.width * self._pixel)}
+        elif self._pixel < 1:
+            size = {"height": round(frame.height / self._pixel)}
+        picture = cast(Picture, (frame.reformat(**size, format="rgb24") if size else frame).to_ndarray(format="rgb24"))
+        picture = _turned(picture, frame)
+        width, height = self.size
+        if width and picture.shape[:2] != (height, width):  # the film changes its size midway
+            resized = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+            return cast(Picture, resized.reformat(width=width, height=height).to_ndarray(format="rgb24"))
+        return np.ascontiguousarray(picture)
+
+
+def _rate(container: "av.container.InputContainer", stream: "av.VideoStream") -> tuple[float, list[float]]:
+    """The frame rate, and the timestamps that it was found in."""
+    declared = [float(rate) for rate in (stream.average_rate, stream.base_rate, stream.guessed_rate) if rate]
+    try:
+        packets = list(islice(container.demux(stream), _LOOKED_AT))
+    except av.FFmpegError:
+        packets = []
+    scale = float(stream.time_base or 0)
+    stamps = [(p.pts if p.pts is not None else p.dts) for p in packets if p.size]
+    known = [stamp * scale for stamp in stamps if stamp is not None]
+    return base_rate(known, declared), known
+
+
+def _pixel(stream: "av.VideoStream") -> Fraction:
+    """Width of a pixel over its height."""
+    told = Fraction(stream.sample_aspect_ratio or 1)
+    return told if told and 1 / Fraction(_WIDEST) <= told <= _WIDEST else Fraction(1)
+
+
+def _turned(picture: Picture, frame: av.VideoFrame) -> Picture:
+    """The picture as the file's display matrix wants it shown: turned by quarters, mirrored."""
+    matrix = _matrix(frame)
+    if matrix is None:
+        turns = round(getattr(frame, "rotation", 0) / 90) % 4
+        return np.rot90(picture, turns) if turns else picture
+    (a, b), (c, d) = matrix
+    if abs(b) > abs(a):
+        picture, a, d = np.swapaxes(picture, 0, 1), c, b
+    return picture[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
+
+
+def _matrix(frame: av.VideoFrame) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """The part of the display matrix that turns and mirrors: (x, y) of a pixel becomes (ax + cy, bx + dy)."""
+    data = frame.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return None
+    a, b, _, c, d, *_ = struct.unpack("=9i", bytes(data))
+    return ((a, b), (c, d)) if a or b else None
