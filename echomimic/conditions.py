@@ -93,7 +93,7 @@ def gather(
     fps = settings.fps or settings.variant.fps
     frames = settings.length or max(1, round(speech.seconds * fps))
     LOG.info("shown: %s of the portrait at %dx%d; %d frames at %g fps", view.rect, *view.size, frames, fps)
-    notes = [note] if note else []
+    notes = [*speech.notes, *([note] if note else [])]
     height, width = picture.shape[:2]
     if settings.paste_back and (width % 2 or height % 2):
         notes.append(f"{width}x{height} rounded to even pixels: {width - width % 2}x{height - height % 2}")

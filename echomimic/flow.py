@@ -16,7 +16,9 @@ from echomimic.conditions import Conditions
 from echomimic.engine import Engine
 from echomimic.errors import SettingsError
 from echomimic.media.image import Picture
+from echomimic.media.output import claimed
 from echomimic.media.video import Shape, check_output, open_writer
+from echomimic.motion.load import GENERATED
 from echomimic.option import options as options_of
 from echomimic.progress import NoteTaker, Progress, Report, say, silent
 from echomimic.request import LoadOptions, Options, Request, Settings
@@ -84,8 +86,16 @@ def _settings(given: dict[str, Any], engine: Engine | None) -> Settings:
 
 def run(request: Request, settings: Settings, report: Report = silent, loaded: Engine | None = None) -> Result:
     """One job from files to file; ``loaded`` is an engine to use again."""
+    driver = None if request.driver in GENERATED else request.driver
+    inputs = (request.portrait, request.speech, driver, settings.weights, settings.vae)
+    check_output(request.output, request.overwrite, inputs)
+    with claimed(request.output):
+        return _run(request, settings, report, loaded)
+
+
+def _run(request: Request, settings: Settings, report: Report, loaded: Engine | None) -> Result:
+    """The job whose output is checked and claimed."""
     began, report = time.monotonic(), NoteTaker(report)
-    check_output(request.output, request.overwrite)
     job = conditions.gather(
         request.portrait,
         request.speech,
@@ -98,7 +108,7 @@ def run(request: Request, settings: Settings, report: Report = silent, loaded: E
     )
     shape, engine = video_shape(job), loaded or engines.load(job.settings, report)
     with (
-        open_writer(request.output, shape, job.speech, request.overwrite) as writer,
+        open_writer(request.output, shape, job.speech, request.overwrite, ours=True) as writer,
         contextlib.closing(render(job, engine, report)) as frames,
     ):
         for frame in frames:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import numbers
+import os
 import types
 import typing
 from dataclasses import dataclass, field, fields
@@ -86,26 +87,37 @@ def _checked(value: Any, entry: Option) -> Any:
     if entry.type in (int, float):
         return _number(value, entry)
     if entry.type is Path:
-        return Path(value)
+        return _path(value, entry.name)
     if not isinstance(value, entry.type):
-        raise SettingsError(f"{entry.name} takes {_kind(entry.type)}, not {value!r}", entry.name)
+        raise SettingsError(f"{entry.name} takes {_kind(entry.type)}, not {value!r}; give such a value", entry.name)
     if entry.choices and value not in entry.choices:
         choices = ", ".join(entry.choices)
         raise SettingsError(f"{entry.name} {value!r} is unknown; choose one of {choices}", entry.name)
     return value
 
 
+def _path(value: Any, name: str) -> Path:
+    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
+        raise SettingsError(f"{name} is {value!r}, which names no file; give a path", name)
+    return Path(value)
+
+
 def _number(value: Any, entry: Option) -> Any:
     real: type[Any] = numbers.Real  # numpy's numbers too
+    low, high, unit = entry.low, entry.high, f" {entry.unit}" if entry.unit else ""
+    remedy = f"choose {_range(low, high)}{unit}"
     if isinstance(value, bool) or not isinstance(value, real) or value != value:
-        raise SettingsError(f"{entry.name} takes {_kind(entry.type)}, not {value!r}", entry.name)
-    low, high = entry.low, entry.high
+        raise SettingsError(f"{entry.name} takes {_kind(entry.type)}, not {value!r}; {remedy}", entry.name)
     if (low is not None and value < low) or (high is not None and value > high):
-        unit = f" {entry.unit}" if entry.unit else ""
-        raise SettingsError(f"{entry.name} {value} is out of range; choose {_range(low, high)}{unit}", entry.name)
+        raise SettingsError(f"{entry.name} {value} is out of range; {remedy}", entry.name)
     if entry.type is int and value != int(value):
-        raise SettingsError(f"{entry.name} takes a whole number, not {value!r}", entry.name)
+        raise SettingsError(f"{entry.name} takes a whole number, not {value!r}; {remedy}", entry.name)
     return entry.type(value)
+
+
+def check_number(name: str, value: Any, low: float, high: float | None, *, whole: bool = False, unit: str = "") -> Any:
+    """``value`` as a float (or int) in low…high; raises :class:`SettingsError` that names ``name`` and the range."""
+    return _number(value, Option(name, int if whole else float, None, "", unit, low, high))
 
 
 def _kind(kind: type) -> str:

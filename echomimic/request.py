@@ -14,6 +14,9 @@ from echomimic.option import about, check_fields, option, options
 from echomimic.variants import ModelName, Variant, variant
 
 MAX_SEED = 2**31 - 1
+MOST_FRAMES = 1_000_000
+"""Longest video: eleven hours at 25 frames per second."""
+
 MAX_WINDOW = 32
 """Longest window: the motion modules' position table has 32 rows."""
 
@@ -88,7 +91,7 @@ class Settings:
 
     fps: float | None = option(None, "frame rate", unit="frames per second", low=5, high=100, shown=25.0)
     length: int = option(
-        0, "number of frames; 0 is as long as the speech", unit="frames", low=0, high=10_000_000, widget=(0, 5000, 1)
+        0, "number of frames; 0 is as long as the speech", unit="frames", low=0, high=MOST_FRAMES, widget=(0, 5000, 1)
     )
     width: int | None = option(
         None, "width of the video", unit="pixels", low=64, high=2160, widget=(128, 1024, 64), shown=512

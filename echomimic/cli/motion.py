@@ -36,8 +36,10 @@ def motion() -> None:
 def extract(source: Path, output: Path, face: int, hands: bool, overwrite: bool, quiet: bool) -> None:
     """Follow the face (and hands) in the video SOURCE."""
     from echomimic.motion.track.video import extract as extracted
+    from echomimic.option import check_number
 
-    _free(output, overwrite)
+    check_number("face", face, 0, 99, whole=True)
+    _claim(output, overwrite, source)
     with Bar(quiet) as report:
         found = extracted(source, report, face=face, hands=hands)
     _save(found, output, quiet)
@@ -64,9 +66,12 @@ def speak(
 ) -> None:
     """Generate the motion of someone who says SPEECH."""
     from echomimic.media.audio import Speech
+    from echomimic.motion.speech.hands_from_speech import GESTURES
     from echomimic.motion.speech.motion_from_speech import speak as spoken
+    from echomimic.option import check_number
 
-    _free(output, overwrite)
+    check_number("gestures", gestures, *GESTURES)
+    _claim(output, overwrite, speech, portrait)
     settings = build(Settings, values)
     picture = _picture(portrait)
     points, size, body = _subject(picture, hands)
@@ -89,7 +94,7 @@ def sync(source: Path, output: Path, portrait: Path, align: bool, overwrite: boo
     from echomimic.motion.load import motion_from
     from echomimic.motion.retarget.fit import sync_motion
 
-    _free(output, overwrite)
+    _claim(output, overwrite, source, portrait)
     with Bar(quiet) as report:
         done = sync_motion(motion_from(source, report), _picture(portrait), align=align)
     _save(done, output, quiet)
@@ -112,9 +117,9 @@ def edit(source: Path, output: Path, overwrite: bool, quiet: bool, **values: Any
     from echomimic.motion.edit import edited
     from echomimic.motion.load import motion_from
 
-    _free(output, overwrite)
+    lips = values.pop("lips_from")
+    _claim(output, overwrite, source, lips)
     with Bar(quiet) as report:
-        lips = values.pop("lips_from")
         other = motion_from(lips, report) if lips else None
         done = edited(motion_from(source, report), lips=other, **values)
     _save(done, output, quiet)
@@ -136,6 +141,8 @@ def show(
     source: Path, output: Path | None, png: Path | None, portrait: Path | None, overwrite: bool, quiet: bool
 ) -> None:
     """Draw the motion SOURCE over a portrait or on black, as a video or a contact sheet."""
+    from echomimic.media.image import write_picture
+    from echomimic.media.output import claimed
     from echomimic.media.video import check_output
     from echomimic.motion.draw.contact_sheet import contact_sheet
     from echomimic.motion.load import motion_from
@@ -143,17 +150,17 @@ def show(
     if output is None and png is None:
         raise click.UsageError("give -o VIDEO or --png PICTURE, or both")
     if output:
-        check_output(output, overwrite)
-    _free(png, overwrite, ".png")
+        check_output(output, overwrite, (source, portrait))
+        click.get_current_context().with_resource(claimed(output))
+    if png:
+        _claim(png, overwrite, source, portrait, suffix=".png")
     picture = _picture(portrait)
     with Bar(quiet) as report:
         motion = motion_from(source, report)
         if output:
             _draw(motion, picture, output, overwrite, report)
     if png:
-        from PIL import Image
-
-        Image.fromarray(contact_sheet(motion, picture)).save(png, format="PNG")
+        write_picture(png, contact_sheet(motion, picture))
     if not quiet:
         click.echo(" and ".join(str(path) for path in (output, png) if path))
 
@@ -178,14 +185,13 @@ def info(source: Path, quiet: bool) -> None:
         click.secho(f"  warning: jumps at frames {listed}; try `echomimic motion edit --smooth 0.05`", fg="yellow")
 
 
-def _free(path: Path | None, overwrite: bool, suffix: str = ".npz") -> None:
-    """Raises OutputError now rather than after the work."""
-    from echomimic.media.video import check_file
+def _claim(path: Path, overwrite: bool, *inputs: Path | None, suffix: str = ".npz") -> None:
+    """Keeps the output for this command; raises OutputError now rather than after the work."""
+    from echomimic.media.output import claim
 
-    if path is not None and path.suffix.lower() != suffix:
+    if path.suffix.lower() != suffix:
         raise OutputError(f"{path} ought to end in {suffix}; give it such a name")
-    if path is not None:
-        check_file(path, overwrite)
+    click.get_current_context().with_resource(claim(path, overwrite, inputs))
 
 
 def _save(motion: Any, output: Path, quiet: bool) -> None:
@@ -222,7 +228,10 @@ def _draw(motion: Any, picture: Any, output: Path, overwrite: bool, report: Any)
     told = describe(motion)
     height, width = picture.shape[:2] if picture is not None else told.size[::-1]
     shape = Shape(width - width % 2, height - height % 2, told.fps, told.frames, "Motion", "Drawn by EchoMimic")
-    with open_writer(output, shape, None, overwrite) as writer, contextlib.closing(shown(motion, picture)) as frames:
+    with (
+        open_writer(output, shape, None, overwrite, ours=True) as writer,
+        contextlib.closing(shown(motion, picture)) as frames,
+    ):
         for done, frame in enumerate(frames, 1):
             writer.add(frame[: shape.height, : shape.width])
             report(Progress("drawing", done, told.frames))

@@ -1,5 +1,6 @@
 """Pictures in and out: every common format becomes (H, W, 3) uint8 RGB, upright, without alpha."""
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from echomimic.errors import PictureError
 from echomimic.media.files import check_readable
+from echomimic.media.output import write_whole
 
 Picture = npt.NDArray[np.uint8]
 SMALLEST, LARGEST = 64, 8000
@@ -109,3 +111,10 @@ def resize(picture: Picture, width: int, height: int) -> Picture:
     if shrinks and min(picture.shape[0] / height, picture.shape[1] / width) < 3:
         how = Image.Resampling.LANCZOS
     return np.asarray(reduced.resize((width, height), how))
+
+
+def write_picture(path: Path, picture: Picture) -> None:
+    """Writes (H, W, 3) uint8 RGB as PNG, whole or not at all. Raises :class:`~echomimic.errors.OutputError`."""
+    data = io.BytesIO()
+    Image.fromarray(picture).save(data, format="PNG")
+    write_whole(path, data.getvalue())

@@ -161,7 +161,7 @@ def _turned(picture: Picture, frame: av.VideoFrame) -> Picture:
 
 def _matrix(frame: av.VideoFrame) -> tuple[tuple[int, int], tuple[int, int]] | None:
     """The part of the display matrix that turns and mirrors: (x, y) of a pixel becomes (ax + cy, bx + dy)."""
-    data = frame.side_data.get("DISPLAYMATRIX")
+    data: Any = frame.side_data.get("DISPLAYMATRIX")
     if data is None:
         return None
     a, b, _, c, d, *_ = struct.unpack("=9i", bytes(data))

@@ -17,10 +17,18 @@ from echomimic.motion.files.motion_file import Motion
 from echomimic.motion.retarget.face_regions import EYES, eye_weight, forehead_weight, speech_weight
 from echomimic.motion.retarget.head_pose import Heads, closed_mouth, split
 from echomimic.motion.tracks import at_times, gaussian
+from echomimic.option import check_number
+from echomimic.request import MOST_FRAMES
 
 M = TypeVar("M", FaceMotion, BodyPose)
 
 GAINS = (0.0, 3.0)
+SLOWEST, FASTEST = 1.0, 1000.0
+"""Frames per second that a motion may be resampled to."""
+
+LATEST = 1e6
+"""Seconds after which no motion goes on (eleven days)."""
+
 _IRIS_MIRROR = (473, 476, 475, 474, 477, 468, 471, 470, 469, 472)
 _BODY_MIRROR = [0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 15, 14, 17, 16]
 _FACE68_MIRROR = [
@@ -31,36 +39,40 @@ _FACE68_MIRROR = [
 
 def resample(motion: M, fps: float) -> M:
     """The same motion at another frame rate; it lasts as long as before, to the nearest frame."""
-    if not 0 < fps <= 1000:
-        raise SettingsError(f"frame rate {fps} is out of range; give a number above 0 and at most 1000")
+    check_number("fps", fps, SLOWEST, FASTEST, unit="frames per second")
     if fps == motion.fps:
         return motion
-    frames = max(1, round(len(motion) * fps / motion.fps))
+    frames = check_number("length", max(1, round(len(motion) * fps / motion.fps)), 1, MOST_FRAMES, unit="frames")
+    frames = int(frames)
     moments = np.arange(frames, dtype=np.float64) * (motion.fps / fps)
     return replace(_each(motion, lambda track: at_times(track, moments)), fps=fps)
 
 
 def smooth(motion: M, seconds: float) -> M:
     """The motion smoothed in time by a Gaussian whose standard deviation is `seconds`."""
-    if not 0 <= seconds <= 10:
-        raise SettingsError(f"smoothing of {seconds} s is out of range; give 0 to 10 seconds")
+    check_number("smooth", seconds, 0, 10, unit="seconds")
     return _each(motion, lambda track: track if track.dtype == np.bool_ else gaussian(track, seconds * motion.fps))
 
 
 def cut(motion: M, start: float = 0.0, stop: float | None = None) -> M:
     """The part from `start` to `stop` seconds (to the end when None)."""
+    check_number("start", start, 0, LATEST, unit="seconds")
+    if stop is not None:
+        check_number("stop", stop, 0, LATEST, unit="seconds")
     first = round(start * motion.fps)
     last = len(motion) if stop is None else min(len(motion), round(stop * motion.fps))
-    if start < 0 or first >= last:
+    if first >= last:
         end = "the end" if stop is None else f"{stop:g} s"
-        raise SettingsError(f"nothing lies between {start:g} s and {end}; the motion lasts {motion.seconds:.2f} s")
+        lasts = f"the motion lasts {motion.seconds:.2f} s"
+        raise SettingsError(
+            f"nothing lies between {start:g} s and {end}: {lasts}; choose a part of it", "start", "stop"
+        )
     return motion[first:last]
 
 
 def loop(motion: M, frames: int) -> M:
     """Exactly `frames` frames: played there and back as often as needed, cut when longer."""
-    if frames < 1:
-        raise SettingsError(f"a motion of {frames} frames cannot be made; give at least 1")
+    check_number("length", frames, 1, MOST_FRAMES, whole=True, unit="frames")
     return motion[there_and_back(len(motion), frames)]
 
 
@@ -179,8 +191,7 @@ def blend(head: FaceMotion, lips: FaceMotion) -> FaceMotion:
 
 def check_gain(name: str, factor: float) -> None:
     """Raises SettingsError unless `factor` is a usable gain."""
-    if not GAINS[0] <= factor <= GAINS[1]:
-        raise SettingsError(f"gain of the {name} is {factor}; give {GAINS[0]:g} (frozen) to {GAINS[1]:g}")
+    check_number(name, factor, *GAINS)
 
 
 def _speech_weight_of_all() -> npt.NDArray[np.float32]:

@@ -17,6 +17,9 @@ Points = npt.NDArray[np.float32]
 Flags = npt.NDArray[np.bool_]
 
 POINTS = 478
+SLOWEST_RATE, FASTEST_RATE = 0.1, 1000.0
+"""Frames per second of a motion."""
+
 VERSION = 1
 _PREFIX = "face_"
 
@@ -129,8 +132,9 @@ def frozen(value: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
 def checked_rate(fps: float) -> float:
     """`fps` as a float; raises DriverError unless it is finite and above 0."""
     rate = float(fps)
-    if not (np.isfinite(rate) and 0 < rate <= 1000):
-        raise DriverError(f"frame rate {fps} is not usable; give a number above 0 and at most 1000")
+    if not SLOWEST_RATE <= rate <= FASTEST_RATE:
+        allowed = f"{SLOWEST_RATE:g} to {FASTEST_RATE:g} frames per second"
+        raise DriverError(f"frame rate {fps} is not usable; give {allowed}")
     return rate
 
 
@@ -138,7 +142,7 @@ def checked_size(size: tuple[int, int]) -> tuple[int, int]:
     """(width, height) as ints; raises DriverError unless both are in 1…65536."""
     width, height = (int(n) for n in size)
     if not (0 < width <= 65536 and 0 < height <= 65536):
-        raise DriverError(f"picture size {width}x{height} is not usable")
+        raise DriverError(f"picture size {width}x{height} is not usable; give 1 to 65536 pixels a side")
     return width, height
 
 

@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from echomimic.errors import DriverError, OutputError
+from echomimic.errors import DriverError
+from echomimic.media.output import write_whole
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -104,13 +105,6 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
 
 def write_npz(path: str | os.PathLike[str], arrays: Mapping[str, npt.ArrayLike]) -> None:
     """Write named arrays as a compressed ``.npz``, whole or not at all. Raises OutputError."""
-    target = Path(path)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **{name: np.asarray(value) for name, value in arrays.items()})  # type: ignore[arg-type]
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(buffer.getvalue())
-        part.replace(target)
-    except OSError as fault:
-        part.unlink(missing_ok=True)
-        raise OutputError(f"{target} cannot be written: {fault.strerror}") from fault
+    write_whole(Path(path), buffer.getvalue())

@@ -13,6 +13,10 @@ from echomimic.motion.speech import log_mel as mel
 from echomimic.motion.speech.gestures import beats_in, gestures, posed
 from echomimic.motion.speech.performance_from_speech import frame_energy
 from echomimic.motion.tracks import at_times
+from echomimic.option import check_number
+
+GESTURES = (0.0, 3.0)
+"""How far hands may be asked to move: still, and thrice the natural amount."""
 
 _ENERGY_RATE = 25.0
 _SPEAKING = 0.36
@@ -38,6 +42,7 @@ def hands_from_speech(
     the gestures, 0 keeps the hands still. Wrists stay within the portrait's arm reach. Equal inputs and seed give equal
     values.
     """
+    strength = check_number("gestures", strength, *GESTURES)
     one = portrait[:1]
     still = one[np.zeros(frames, np.intp)]
     still = replace(still, fps=fps)

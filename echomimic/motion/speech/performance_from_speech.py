@@ -6,6 +6,8 @@ that hears the speech's energy (generator.py). Works at 25 frames per second and
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 
@@ -13,12 +15,13 @@ from echomimic.motion.performance import Performance
 from echomimic.motion.speech import log_mel as hearing
 from echomimic.motion.speech.head_model import lively, sample, smooth
 from echomimic.motion.speech.mouth_model import FRAME_RATE, MEL_PER_FRAME, PRESSED, TUCKED, MouthModel, mouth_model
+from echomimic.option import check_number
 from echomimic.progress import Progress, Report, silent
 
 Array = npt.NDArray[np.float32]
 Double = npt.NDArray[np.float64]
 
-STRONGEST = 2.0
+STRONGEST, OFTENEST = 2.0, 4.0
 FASTEST, SLOWEST = 100.0, 5.0
 
 _GAIN = 1.25
@@ -45,7 +48,8 @@ def perform(
     the movement of the eyes: each 0 off, 1 natural, 2 the most. Equal speech, seed and settings give equal values.
     Raises ValueError when a number is out of range.
     """
-    _check(frames, fps, (expressiveness, head_motion, blink_rate, gaze))
+    named = {"expressiveness": expressiveness, "head_motion": head_motion, "blink_rate": blink_rate, "gaze": gaze}
+    _check(frames, fps, named)
     steps = int(np.ceil(frames * FRAME_RATE / fps)) + 2
     report(Progress("audio", 0, steps))
     model, level = mouth_model(), hearing.measure(speech)
@@ -66,13 +70,11 @@ def perform(
     )
 
 
-def _check(frames: int, fps: float, strengths: tuple[float, ...]) -> None:
-    if frames < 1:
-        raise ValueError(f"{frames} frames were asked for; ask for at least one")
-    if not SLOWEST <= fps <= FASTEST:
-        raise ValueError(f"fps is {fps}; give {SLOWEST:g} to {FASTEST:g}")
-    if not all(0 <= strength <= STRONGEST for strength in strengths):
-        raise ValueError(f"a strength of {strengths} is out of range; give 0 to {STRONGEST:g}")
+def _check(frames: int, fps: float, strengths: Mapping[str, float]) -> None:
+    check_number("frames", frames, 1, None, whole=True)
+    check_number("fps", fps, SLOWEST, FASTEST)
+    for name, strength in strengths.items():
+        check_number(name, strength, 0, OFTENEST if name == "blink_rate" else STRONGEST)
 
 
 def frame_energy(speech: hearing.Sound, steps: int, level: hearing.Level) -> Array:

@@ -36,6 +36,8 @@ def extract(path: str | os.PathLike[str], report: Report = silent, *, face: int 
     video or shows no such face.
     """
     video = VideoReader(os.fspath(path))
+    for note in video.notes:
+        say(report, note)
     bodies: list[Body] = []
     frames = _watched(video, bodies) if hands else video
     points = list(_tracked(frames, video.frames, face, report, str(path)))
