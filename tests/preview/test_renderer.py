@@ -1,10 +1,11 @@
 """What the preview shows: nothing that was not asked for, and everything that was."""
 
+import cv2
 import numpy as np
 import pytest
 
 from echomimic.faces import geometry as g
-from tests.preview.portrait import DARK, LIP, Portrait, draw, play
+from tests.preview.portrait import DARK, LIP, SKIN, Portrait, draw, play
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +76,20 @@ def test_blink_hides_the_iris_and_touches_only_that_eye(portrait, renderer):
     eye = box(portrait.face.points[list(g.LEFT_EYE_UPPER + g.LEFT_EYE_LOWER), :2], 16)
     changed[eye] = False
     assert not changed.any()
+
+
+@pytest.mark.parametrize("light", [(1.0, 0.45), (0.3, 0.3)])
+def test_a_closed_lid_is_the_skin_around_it(light):
+    lit = draw(384, 384, 104.0)
+    ramp = np.interp(np.arange(384), [150, 230], light)[None, :, None]
+    grain = np.random.default_rng(0).normal(0, 6, (384, 384, 1))
+    lit.picture[:] = np.clip(lit.picture * ramp + grain, 0, 255)
+    frame = lit.renderer(384, 384).render(play(blink=(1.0, 1.0)), 0).astype(float)
+    for iris, side in ((g.LEFT_IRIS, light[0]), (g.RIGHT_IRIS, light[1])):
+        x, y = lit.face.points[iris[0], :2].astype(int)
+        lid = frame[y - 6 : y + 2, x - 8 : x + 9]
+        assert np.abs(lid.mean((0, 1)) / (np.array(SKIN) * side) - 1).max() < 0.14, "the colour of a lid"
+        assert 3 < (lid - cv2.blur(lid, (5, 5))).std() < 9, "the grain of a lid"
 
 
 def test_eyes_follow_a_head_that_moves_far(portrait, renderer):

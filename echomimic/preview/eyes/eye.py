@@ -10,14 +10,12 @@ import numpy as np
 from echomimic.faces import geometry as g
 from echomimic.preview.acting import Acting
 from echomimic.preview.curves import feather, polygon_mask, smooth_curve
-from echomimic.preview.eyes.lids import Lid, grown, make_lid
+from echomimic.preview.eyes.lids import Lid, make_lid
+from echomimic.preview.eyes.tuning import EYES
 from echomimic.preview.mesh.face_mesh import Array, Mesh
 from echomimic.preview.mesh.field import Field
 from echomimic.preview.mesh.patch import Patch, make_patch
-from echomimic.preview.mesh.warp import Pixels, Texture, invert, remap
-
-_STILL_GAZE = 0.04
-_STILL_LID = 0.01
+from echomimic.preview.mesh.warp import Pixels, Texture, blur, invert, remap
 
 
 @dataclass(frozen=True)
@@ -32,8 +30,8 @@ class Eye:
 
     def paint(self, frame: Pixels, texture: Texture, acting: Acting, skin: Array, blink: float) -> None:
         """Draws the eye into `frame` when it looks elsewhere or blinks."""
-        looks = float(np.abs(acting.gaze).max()) > _STILL_GAZE
-        if not looks and blink < _STILL_LID:
+        looks = float(np.abs(acting.gaze).max()) > EYES.still_gaze
+        if not looks and blink < EYES.still_lid:
             return
         field, corner = self.patch.field, np.array(self.patch.box[:2], np.float32)
         head, offset = self.patch.head(acting.stance)
@@ -47,7 +45,7 @@ class Eye:
             turned = invert(moved + self.pull * acting.gaze.astype(np.float32), field.numbers, rounds=3)
             at = source + (turned - back) * seen
         eye = texture.sample(at).astype(np.float32)
-        if blink >= _STILL_LID:
+        if blink >= EYES.still_lid:
             eye = self.lid.close(eye, texture, source, corner, seen, blink)
         self.patch.paste(frame, eye, self.edge * changed, offset)
 
@@ -71,7 +69,7 @@ def _make_eye(
     height, width = picture.shape[:2]
     points = mesh.points[list(upper + lower), :2]
     low, high = points.min(0), points.max(0)
-    margin = (high - low)[0] * 0.6
+    margin = (high - low)[0] * EYES.margin
     x0, y0 = (int(max(0, v)) for v in low - margin)
     x1, y1 = (int(min(v, limit)) for v, limit in zip(high + margin, (width, height), strict=True))
     if x1 - x0 < 6 or y1 - y0 < 6:
@@ -80,11 +78,20 @@ def _make_eye(
     centre = mesh.points[iris[0], :2]
     radius = max(1.0, float(np.linalg.norm(mesh.points[list(iris[1:]), :2] - centre, axis=1).mean()))
     away = np.linalg.norm(patch.field.grid.nodes() - centre, axis=2) / radius
-    pull = np.exp(-1.2 * np.maximum(0.0, away - 1.0) ** 2).astype(np.float32)
+    pull = np.exp(-EYES.pull_fall * np.maximum(0.0, away - 1.0) ** 2).astype(np.float32)
     outline = [smooth_curve(mesh.points[list(ids), :2]) for ids in (upper, lower)]
     aperture = polygon_mask(np.concatenate([outline[0], outline[1][::-1]]), x0, y0, x1 - x0, y1 - y0, fine=2)
-    changed = cv2.GaussianBlur(grown(aperture, 0.80 * radius * 2, 0.40 * radius * 2), (0, 0), max(0.8, 0.2 * radius))
-    aperture = cv2.GaussianBlur(aperture, (0, 0), max(0.6, radius * 0.12))
-    lid = make_lid(mesh, picture, (x0, y0, x1, y1), upper, lower, brow)
-    edge = feather(x1 - x0, y1 - y0, 6)
+    width = float((high - low)[0])
+    changed = blur(grow(aperture, *(reach * width for reach in EYES.reach)), max(1.0, EYES.reach_blur * width))
+    aperture = blur(aperture, max(0.5, radius * EYES.aperture_blur))
+    lid = make_lid(mesh, picture, (x0, y0, x1, y1), (upper, lower, brow))
+    edge = feather(x1 - x0, y1 - y0, EYES.box_edge)
     return Eye(patch, pull[..., None], np.stack([aperture, changed], -1), lid, edge)
+
+
+def grow(hole: Array, above: float, around: float) -> Array:
+    """The mask (h, w) dilated by `around` pixels on all sides and by `above` upwards."""
+    wide, high = max(1, round(around)), max(1, round(above))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * wide + 1, 2 * wide + 1))
+    column = np.ones((max(0, high - wide) + 1, 1), np.uint8)
+    return np.asarray(cv2.dilate(cv2.dilate(hole, kernel), column, anchor=(0, 0)), dtype=np.float32)

@@ -16,6 +16,14 @@ Pixels: TypeAlias = NDArray[np.uint8]
 _BORDERS = {"edge": cv2.BORDER_REPLICATE, "mirror": cv2.BORDER_REFLECT_101, "zero": cv2.BORDER_CONSTANT}
 _NO_SECOND_MAP: Any = None
 
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+"""Weights of red, green and blue in brightness (ITU-R BT.601)."""
+
+
+def blur(values: Array, sigma: float) -> Array:
+    """(h, w) or (h, w, C) smoothed by a Gaussian of `sigma` pixels; beyond the border its edge goes on."""
+    return np.asarray(cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE), dtype=np.float32)
+
 
 def remap(values: Array, at: Array, border: str = "edge", *, cubic: bool = False) -> Array:
     """`values` at the positions (h, w, 2), x first; beyond its border: its "edge", its "mirror" image or "zero"."""
