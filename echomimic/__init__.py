@@ -24,6 +24,8 @@ if TYPE_CHECKING:
         SpeechError,
         WeightsError,
     )
+    from echomimic.evaluate.result import Evaluation
+    from echomimic.evaluate.run import evaluate
     from echomimic.flow import Result, animate, render
     from echomimic.progress import Progress
     from echomimic.request import Request, Settings
@@ -44,6 +46,7 @@ _ROOMS = {
         "SpeechError",
         "WeightsError",
     ),
+    "evaluate.result": ("Evaluation",),
     "flow": ("Result", "animate", "render"),
     "progress": ("Progress",),
     "request": ("Request", "Settings"),
@@ -57,6 +60,7 @@ __all__ = [
     "DriverError",
     "EchoMimicError",
     "Engine",
+    "Evaluation",
     "InputError",
     "NoFaceError",
     "OutputError",
@@ -71,6 +75,7 @@ __all__ = [
     "WeightsError",
     "__version__",
     "animate",
+    "evaluate",
     "gather",
     "load",
     "render",
@@ -78,6 +83,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "evaluate":
+        return importlib.import_module("echomimic.evaluate")  # a room that can be called
     if name not in _ROOM_OF:
         raise AttributeError(f"module 'echomimic' has no attribute {name!r}")
     return getattr(importlib.import_module(f"echomimic.{_ROOM_OF[name]}"), name)

@@ -20,6 +20,7 @@ ROOMS = (
     {"diffusion", "preview"},
     {"engine"},
     {"flow"},
+    {"evaluate"},
     {"batch", "comfy", "studio"},
     {"cli"},
 )

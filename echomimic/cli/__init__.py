@@ -10,6 +10,7 @@ import click
 from echomimic.cli.animate import animate
 from echomimic.cli.demo import demo
 from echomimic.cli.doctor import doctor
+from echomimic.cli.evaluate import evaluate
 from echomimic.cli.log import verbose
 from echomimic.cli.motion import motion
 from echomimic.cli.signals import stoppable
@@ -38,6 +39,7 @@ def cli() -> None:
 cli.add_command(animate)
 cli.add_command(demo)
 cli.add_command(doctor)
+cli.add_command(evaluate)
 cli.add_command(motion)
 cli.add_command(studio)
 cli.add_command(weights)
