@@ -10,8 +10,10 @@ import numpy as np
 from echomimic.faces.detect import Face
 from echomimic.faces.geometry import (
     LEFT_BROW,
+    LEFT_EYE_CORNERS,
     LEFT_EYE_LOWER,
     RIGHT_BROW,
+    RIGHT_EYE_CORNERS,
     RIGHT_EYE_LOWER,
     STABLE,
     Array,
@@ -23,7 +25,8 @@ from echomimic.faces.geometry import (
 )
 from echomimic.media.image import Picture
 
-_RIGID = list(STABLE)
+_RIGID = [point for point in STABLE if point not in (*LEFT_EYE_CORNERS, *RIGHT_EYE_CORNERS)]
+"""What neither speech nor a blink moves."""
 _BROWS = [*LEFT_BROW, *RIGHT_BROW]
 _UNDER = [*LEFT_EYE_LOWER, *RIGHT_EYE_LOWER]
 
@@ -59,7 +62,7 @@ class FaceMeter:
     """Series: opening, width (eye distances), lid (lid gap over eye width), brow (eye distances above the lower lids),
     pitch, yaw, roll (degrees), x, y (pixels), eye_distance (pixels), jitter.
 
-    jitter: mean second difference of the points that speech does not move (`STABLE`), in eye distances per frame².
+    jitter: mean second difference of the points that neither speech nor a blink moves, in eye distances per frame².
     """
 
     def __init__(self) -> None:

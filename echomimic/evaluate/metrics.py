@@ -19,8 +19,6 @@ Better = Literal["higher", "lower", "nearer", ""]
 
 BLACK = 12.0
 """Mean brightness in levels under which a frame is black (video black is 0, or 16 when wrongly scaled)."""
-FROZEN = 0.35
-"""The most that a cell changed, in levels, in a frame that repeats the one before (talking faces: above 2)."""
 
 
 @dataclass(frozen=True)
@@ -144,8 +142,8 @@ def _black(o: Observed) -> float | None:
 
 
 def _frozen(o: Observed) -> float | None:
-    change = o.of("change")[1:]
-    return float(100 * (change < FROZEN).mean()) if len(change) else None
+    repeats = o.of("frozen")[1:]
+    return float(100 * repeats.mean()) if len(repeats) else None
 
 
 def _lost(o: Observed) -> float | None:
@@ -234,7 +232,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("jitter", "trembling of rigid points", STEADY, "% eyes", _jitter, "lower", None, 2, series="jitter"),
     Metric("flicker", "flicker where nothing moves", STEADY, "levels", _total("flicker"), "lower", None, 0.5,
            needs="a background beside the face"),
-    Metric("frozen", "repeated frames", STEADY, "%", _frozen, "lower", None, 1, digits=1, series="frozen"),
+    Metric("frozen", "repeated frames", STEADY, "%", _frozen, "lower", None, 5, digits=1, series="frozen"),
     Metric("black", "black frames", STEADY, "%", _black, "lower", None, 0, digits=1, series="black"),
     Metric("lost", "frames without a face", STEADY, "%", _lost, "lower", None, 0, digits=1, series="lost"),
     Metric("blinks", "blinks", ALIVE, "/min", _blink_rate, "nearer", 4, 45, 17, digits=1),

@@ -17,11 +17,11 @@ from echomimic.evaluate.hand_meter import HandMeter
 from echomimic.evaluate.identity import IdentityMeter, best_judge
 from echomimic.evaluate.likeness import LikenessMeter, SeamMeter, Sitter
 from echomimic.evaluate.lips import Heard, disagreement, hear
-from echomimic.evaluate.metrics import BLACK, FROZEN, METRICS, NETS
+from echomimic.evaluate.metrics import BLACK, METRICS, NETS
 from echomimic.evaluate.net_meters import CsimMeter, FidMeter, FvdMeter, LpipsMeter
 from echomimic.evaluate.nets import load_net
 from echomimic.evaluate.observe import Observed, Pass, watch
-from echomimic.evaluate.picture_meter import PictureMeter
+from echomimic.evaluate.picture_meter import PictureMeter, repeats
 from echomimic.evaluate.reference import Companion, ReferenceMeter
 from echomimic.evaluate.result import Evaluation, Values
 from echomimic.evaluate.sync_meter import SyncMeter
@@ -178,8 +178,7 @@ def _own(given: _Given, nets: OwnNets, companion: Companion | None) -> list[_Own
 def _observed(given: _Given, seen: Pass, heard: Heard | None) -> Observed:
     series: dict[str, Values] = dict(seen.series)
     series["black"] = (series["luma"] < BLACK).astype(np.float64)
-    series["frozen"] = np.zeros(seen.frames)
-    series["frozen"][: len(series.get("change", ()))] = series.get("change", np.zeros(0)) < FROZEN
+    series["frozen"] = repeats(series.get("change", np.full(seen.frames, np.nan)))
     series["lost"] = 1.0 - series["face"]
     if heard is not None:
         series["heard_opening"], series["heard_width"] = heard.opening, heard.width
