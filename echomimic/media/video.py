@@ -163,19 +163,19 @@ class VideoWriter(_Atomic):
 
     def _start(self) -> None:
         video_codec, audio_codec = CONTAINERS[self.path.suffix.lower()]
-        fast = {"movflags": "+faststart"} if self.path.suffix.lower() == ".mp4" else {}
-        name = str(self._part.absolute())  # a relative ``a:b.mp4`` would be taken for the protocol ``a``
-        self._container = av.open(name, "w", container_options=fast)
+        self._container = self._open()
         self._container.metadata.update({"title": self.shape.title, "comment": self.shape.comment})
         self._rate = frame_rate(self.shape.fps)
-        stream = self._container.add_stream(video_codec, rate=self._rate, options=_VIDEO_OPTIONS[video_codec])
-        self._video = cast("av.VideoStream", stream)
-        self._video.width, self._video.height, self._video.pix_fmt = self.shape.width, self.shape.height, "yuv420p"
-        context = self._video.codec_context
-        context.colorspace, context.color_primaries, context.color_trc = BT709, BT709, BT709
-        context.color_range = LIMITED
-        self._video.time_base = context.time_base = 1 / self._rate
+        self._video = add_pictures(self._container, video_codec, self.shape, self._coding(video_codec))
         self._track = self._sound(audio_codec)
+
+    def _open(self) -> "av.container.OutputContainer":
+        fast = {"movflags": "+faststart"} if self.path.suffix.lower() == ".mp4" else {}
+        # a relative ``a:b.mp4`` would be taken for the protocol ``a``
+        return av.open(str(self._part.absolute()), "w", container_options=fast)
+
+    def _coding(self, codec: str) -> dict[str, str]:
+        return VIDEO_OPTIONS[codec]
 
     def _sound(self, codec: str) -> SoundTrack | None:
         if self._speech is None:
@@ -184,11 +184,8 @@ class VideoWriter(_Atomic):
 
     def add(self, frame: Picture) -> None:
         """Encodes one (height, width, 3) uint8 RGB frame and the sound up to its end."""
-        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
-        picture = picture.reformat(format="yuv420p", dst_colorspace=BT709)
-        picture.pts, picture.time_base = self._count, 1 / self._rate
         with disk_errors(self.path):
-            self._container.mux(self._video.encode(picture))
+            self._container.mux(self._video.encode(as_picture(frame, self._count, self._rate)))
             self._count += 1
             if self._track:
                 self._track.advance(float(self._count / self._rate))
@@ -203,6 +200,28 @@ class VideoWriter(_Atomic):
         self._container.close()
 
 
+def add_pictures(
+    container: "av.container.OutputContainer", codec: str, shape: Shape, options: dict[str, str]
+) -> "av.VideoStream":
+    """A stream of ``shape`` in BT.709 colours, 4:2:0."""
+    rate = frame_rate(shape.fps)
+    stream = cast("av.VideoStream", container.add_stream(codec, rate=rate, options=options))
+    stream.width, stream.height, stream.pix_fmt = shape.width, shape.height, "yuv420p"
+    context = stream.codec_context
+    context.colorspace, context.color_primaries, context.color_trc = BT709, BT709, BT709
+    context.color_range = LIMITED
+    stream.time_base = context.time_base = 1 / rate
+    return stream
+
+
+def as_picture(frame: Picture, number: int, rate: Fraction) -> av.VideoFrame:
+    """(height, width, 3) uint8 RGB as the encoder takes it."""
+    picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+    picture = picture.reformat(format="yuv420p", dst_colorspace=BT709)
+    picture.pts, picture.time_base = number, 1 / rate
+    return picture
+
+
 def frame_rate(fps: float) -> Fraction:
     """``fps`` as players and editors write it: 29.97 is 30000/1001."""
     ntsc = Fraction(round(fps * 1.001) * 1000, 1001)
@@ -212,7 +231,7 @@ def frame_rate(fps: float) -> Fraction:
 _ALIKE = 1e-5
 """Relative difference of 29.97 from 30000/1001 and the like; whole numbers are a thousand times as far."""
 
-_VIDEO_OPTIONS = {
+VIDEO_OPTIONS = {
     "libx264": {"preset": "veryfast", "crf": "17"},
     "libvpx-vp9": {"deadline": "realtime", "cpu-used": "7", "crf": "24", "b": "0", "row-mt": "1"},
 }

@@ -27,6 +27,9 @@ SHIFT_LIMIT = 0.22
 OPEN_PHOTO = 0.035
 """A gap between the lips, in units, from which on a photo counts as open-mouthed."""
 
+_BLOCK = 1024
+TALK_REACH = 0.4
+"""Seconds around a moment in which moving lips count as talking."""
 BROAD = 0.60
 """A mouth wider than this, in units, is a broad smile."""
 
@@ -68,7 +71,7 @@ class Actor:
         shift = unit * _eased(performance.translation[i] - swing / unit, SHIFT_LIMIT)
         expression = performance.displacement(i)
         expression[:, 1] += mesh.brow * performance.brow[i]
-        talking = self._talking(performance, i)
+        talking = talking_of(performance, i)
         skin = mesh.displaced(expression, turn) + self.closing * np.float32(talking)
         return Acting(
             Stance(turn, shift.astype(np.float32), unit * performance.body[i]),
@@ -78,15 +81,29 @@ class Actor:
             talking,
         )
 
-    def _talking(self, performance: Performance, i: int) -> float:
-        """How much the lips move around frame `i`: an open-mouthed photo closes to speak and relaxes in silence."""
-        reach = max(1, round(0.4 * performance.fps))
-        first, last = max(0, i - reach), min(len(performance), i + reach + 1)
-        lips = performance.basis[:, list(_LIPS)]
-        moved = np.tensordot(performance.expression[first:last], lips, 1)
-        size = np.abs(moved).max((1, 2), initial=0.0)
-        near = 0.5 + 0.5 * np.cos(np.pi * (np.arange(first, last) - i) / (reach + 1))
-        return float(np.max(np.clip(size / 0.02, 0, 1) * np.minimum(1.0, 2.0 * near), initial=0.0))
+
+def talking_of(performance: Performance, i: int) -> float:
+    """0…1 how much the lips move around frame `i`: an open-mouthed photo closes to speak and relaxes in silence."""
+    reach = max(1, round(TALK_REACH * performance.fps))
+    first, last = max(0, i - reach), min(len(performance), i + reach + 1)
+    lips = performance.basis[:, list(_LIPS)]
+    moved = np.tensordot(performance.expression[first:last], lips, 1)
+    size = np.abs(moved).max((1, 2), initial=0.0)
+    near = 0.5 + 0.5 * np.cos(np.pi * (np.arange(first, last) - i) / (reach + 1))
+    return float(np.max(np.clip(size / 0.02, 0, 1) * np.minimum(1.0, 2.0 * near), initial=0.0))
+
+
+def talking_track(performance: Performance) -> Array:
+    """(F,) :func:`talking_of` every frame, to rounding."""
+    lips = performance.basis[:, list(_LIPS)].reshape(len(performance.basis), -1)
+    size = np.zeros(len(performance), np.float32)
+    for start in range(0, len(size), _BLOCK):
+        size[start : start + _BLOCK] = np.abs(performance.expression[start : start + _BLOCK] @ lips).max(1, initial=0.0)
+    reach = max(1, round(TALK_REACH * performance.fps))
+    padded = np.pad(np.clip(size / 0.02, 0, 1), reach)
+    near = np.minimum(1.0, 1.0 + np.cos(np.pi * np.arange(-reach, reach + 1) / (reach + 1)))
+    shifted = [padded[i : i + len(size)] * share for i, share in enumerate(near)]
+    return np.asarray(np.max(shifted, axis=0), dtype=np.float32)
 
 
 def make_actor(mesh: Mesh) -> Actor:

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 
 from echomimic.studio.api import Route, openapi, refused
 from echomimic.studio.asset_routes import ASSET_ROUTES
+from echomimic.studio.edit_routes import EDIT_ROUTES
 from echomimic.studio.events import Events
 from echomimic.studio.guard import Guard, is_token
 from echomimic.studio.house_routes import HOUSE_ROUTES, standing, with_cookie
@@ -66,6 +67,7 @@ def all_routes(events: Events) -> list[Route]:
         *ASSET_ROUTES,
         *JOB_ROUTES,
         *TAKE_ROUTES,
+        *EDIT_ROUTES,
     ]
     return routes
 

@@ -11,10 +11,14 @@ from starlette.responses import FileResponse, JSONResponse, Response
 
 from echomimic.studio.api import Call, Query, Route, ref, taken
 from echomimic.studio.assets import KINDS, Assets, as_asset, receive, too_large
+from echomimic.studio.database import Row
 from echomimic.studio.judge import PEAKS_PER_SECOND
+from echomimic.studio.orders import checked_edits
+from echomimic.studio.pose import NAMES as POSE
 from echomimic.studio.problems import Refused
+from echomimic.studio.sources import PERFORMANCE, describe_sources
 from echomimic.studio.studio import Studio
-from echomimic.studio.takes import REQUEST, SETTINGS, checked, checked_settings
+from echomimic.studio.takes import REQUEST, checked, checked_settings
 
 SOON = 60.0
 """Seconds in which a face, a still or a map must be drawn."""
@@ -56,6 +60,11 @@ def _picture(studio: Studio, call: Call) -> Response:
 
 def _faces(studio: Studio, call: Call) -> Response:
     return JSONResponse(studio.bench.ask({"do": "faces", "path": _portrait(studio, call)}, SOON)[0])
+
+
+def _map(studio: Studio, call: Call) -> Response:
+    question = {"do": "map", "path": _portrait(studio, call), "face": call.query["face"], "of": call.query["of"]}
+    return Response(studio.bench.ask(question, SOON)[1], media_type="image/png", headers=_KEPT)
 
 
 def _peaks(studio: Studio, call: Call) -> Response:
@@ -135,22 +144,36 @@ def peaks_of(assets: Assets, call: Call) -> dict[str, Any]:
 def still_question(studio: Studio, body: Any) -> dict[str, Any]:
     """What the bench is asked for a still."""
     take = studio.takes.get(taken(body, "take", str)) if taken(body, "take", str) else None
-    portrait = studio.assets.get(taken(body, "portrait", str, take["portrait"] if take else ...), "portrait")
-    spoken = taken(body, "speech", str, take["speech"] if take else None)
+    base: Row = take or {"settings": {}, "request": {}, "edits": [], "portrait": ..., "speech": None}
+    portrait = studio.assets.get(taken(body, "portrait", str, base["portrait"]), "portrait")
+    spoken = taken(body, "speech", str, base["speech"])
     speech = studio.assets.get(spoken, "speech") if spoken else None
-    settings = (take["settings"] if take else {}) | checked_settings(taken(body, "settings", dict, {}))
-    settings = {k: v for k, v in settings.items() if k in SETTINGS and k != "model"}
-    request = (take["request"] if take else {}) | checked(taken(body, "request", dict, {}), REQUEST, "request")
+    changed = {"settings", "speech", "request", "portrait"} & {k for k, v in body.items() if v is not None}
+    kept = studio.home.take(take["id"]) / PERFORMANCE if take and not changed else None
+    settings = base["settings"] | checked_settings(taken(body, "settings", dict, {}))
+    request = base["request"] | checked(taken(body, "request", dict, {}), REQUEST, "request")
+    edits = checked_edits(studio, taken(body, "edits", list, base["edits"]))
     return {
         "do": "still",
         "path": str(studio.assets.path(portrait)),
         "face": request.get("face", 0),
-        "settings": settings,
+        "settings": {k: v for k, v in settings.items() if k != "model"},
         "speech": str(studio.assets.path(speech)) if speech else "",
+        "performance": str(kept) if kept is not None and kept.is_file() else "",
+        "edits": edits,
+        "sources": describe_sources(studio.home, studio.database, edits),
         "time": taken(body, "time", (int, float), 0.0),
-        "pose": taken(body, "pose", dict),
+        "pose": pose_of(body),
         "quality": min(95, max(30, taken(body, "quality", int, 85))),
     }
+
+
+def pose_of(body: Any) -> dict[str, float] | None:
+    """The pose that is asked for, its numbers checked."""
+    pose = taken(body, "pose", dict)
+    if pose is not None and (unknown := sorted(set(map(str, pose)) - set(POSE))):
+        raise Refused("invalid", f"pose has no {unknown[0][:80]!r}; it has {', '.join(POSE)}")
+    return None if pose is None else {name: taken(pose, name, (int, float), 0.0) for name in pose}
 
 
 _ASSET = ref("Asset")
@@ -163,6 +186,10 @@ _PART = (
     Query("start", "s", float, 0.0),
     Query("stop", "s", float, None),
 )
+_DRAWN = (
+    Query("face", "which face", int, 0, most=99),
+    Query("of", "what is drawn", default="landmarks", choices=("landmarks", "pose")),
+)
 _BYTES, _JPEG = "application/octet-stream", "image/jpeg"
 ASSET_ROUTES = (
     Route("POST", "/api/assets", "Upload a file", asynchronous=_upload, query=_SENT, schema=_ASSET, status=201),
@@ -172,6 +199,7 @@ ASSET_ROUTES = (
     Route("GET", "/api/assets/{id}/file", "Its bytes", _file, answer=_BYTES),
     Route("GET", "/api/assets/{id}/picture", "A portrait, upright", _picture, query=_WIDTH, answer=_JPEG),
     Route("GET", "/api/assets/{id}/faces", "Faces in a portrait", _faces),
+    Route("GET", "/api/assets/{id}/map", "Its landmarks or pose, drawn", _map, query=_DRAWN, answer="image/png"),
     Route("GET", "/api/assets/{id}/peaks", "Loudness of a speech", _peaks, query=_PART),
     Route("POST", "/api/still", "One frame at these settings", _still, body=ref("Still"), answer=_JPEG),
 )

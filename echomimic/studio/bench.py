@@ -19,19 +19,28 @@ from echomimic.faces.detect import Face, find_faces
 from echomimic.framing.view import view_of
 from echomimic.media.audio import RATE, Speech
 from echomimic.media.image import Picture, read_picture, resize
+from echomimic.motion.files.performance_file import read_performance
 from echomimic.motion.performance import Performance
+from echomimic.motion.region import spans_of
+from echomimic.motion.retarget.from_performance import motion_from_performance
+from echomimic.motion.track.body import portrait_body
 from echomimic.preview.engine import renderer_for
 from echomimic.preview.renderer import PreviewRenderer
 from echomimic.request import Settings
 from echomimic.studio.child import Answer, Question, answer_all
+from echomimic.studio.curves import curves_of
+from echomimic.studio.pictures import body_overlay, frame_at, overlay
 from echomimic.studio.pose import posed, sample_pose
+from echomimic.studio.problems import Refused
+from echomimic.studio.scene import keys_of
+from echomimic.studio.sources import Borrowed, with_edits
 
-KEPT_PICTURES, KEPT_RENDERERS, KEPT_SPEECHES = 4, 4, 4
+KEPT_PICTURES, KEPT_RENDERERS, KEPT_SPEECHES, KEPT_PERFORMANCES = 4, 4, 4, 8
 FRAMING = ("size", "width", "height", "crop", "fps")
 
 
 @functools.lru_cache(KEPT_PICTURES)
-def picture_of(path: str) -> Picture:
+def portrait_of(path: str) -> Picture:
     """The portrait, read once."""
     return read_picture(Path(path))
 
@@ -39,7 +48,7 @@ def picture_of(path: str) -> Picture:
 @functools.lru_cache(KEPT_PICTURES)
 def faces_of(path: str) -> tuple[Face, ...]:
     """The faces in it, largest first."""
-    return tuple(find_faces(picture_of(path)))
+    return tuple(find_faces(portrait_of(path)))
 
 
 @functools.lru_cache(KEPT_SPEECHES)
@@ -49,17 +58,17 @@ def speech_of(path: str) -> Speech:
 
 
 @functools.lru_cache(KEPT_RENDERERS)
-def prepared(path: str, face: int, framing: tuple[tuple[str, Any], ...]) -> tuple[Conditions, PreviewRenderer]:
+def ready_portrait(path: str, face: int, framing: tuple[tuple[str, Any], ...]) -> tuple[Conditions, PreviewRenderer]:
     """The portrait ready to move."""
     job = gather(
-        picture_of(path), speech_of(""), Settings(**dict(framing)), face=face, allow_silence=True, name="the portrait"
+        portrait_of(path), speech_of(""), Settings(**dict(framing)), face=face, allow_silence=True, name="the portrait"
     )
     return job, renderer_for(job)
 
 
 def faces(question: Question) -> Answer:
     """Boxes of the faces, and what a head crop would show of each."""
-    picture = picture_of(question["path"])
+    picture = portrait_of(question["path"])
     shown = []
     for index, face in enumerate(faces_of(question["path"])):
         head, _ = view_of(picture, face, Settings(crop="head"))
@@ -88,17 +97,17 @@ def _box(face: Face) -> list[float]:
 
 def picture(question: Question) -> Answer:
     """The portrait upright, at most so wide."""
-    whole = picture_of(question["path"])
+    whole = portrait_of(question["path"])
     width = min(question["width"], whole.shape[1])
     return {}, jpeg(resize(whole, width, max(1, round(whole.shape[0] * width / whole.shape[1]))), 88)
 
 
-def still(question: Question) -> Answer:
+def still_frame(question: Question) -> Answer:
     """One frame at these settings."""
     began = time.perf_counter()
     settings = Settings(**question["settings"])
     framing = tuple((name, getattr(settings, name)) for name in FRAMING)
-    job, renderer = prepared(question["path"], question["face"], framing)
+    job, renderer = ready_portrait(question["path"], question["face"], framing)
     job = replace(job, settings=settings.resolved())
     acted, at = _performance(job, question)
     frame = renderer.render(acted, at)
@@ -113,12 +122,86 @@ def still(question: Question) -> Answer:
 def _performance(job: Conditions, question: Question) -> tuple[Performance, int]:
     if question["pose"] is not None:
         return posed(question["pose"], job.fps), 0
-    if not question["speech"]:
+    if question["performance"]:
+        acted = base_of(question["performance"], _stamp(question["performance"]))
+    elif question["speech"]:
+        acted = _spoken(job, question["speech"])
+    else:
         return sample_pose(job.settings, job.fps), 0
-    speech = speech_of(question["speech"])
-    frames = max(1, round(speech.seconds * job.fps))
-    job = replace(job, speech=speech, frames=frames)
-    return performance(job), min(frames - 1, round(question["time"] * job.fps))
+    points = None if job.face is None else job.face.points
+    acted = with_edits(acted, question["edits"], Borrowed(question["sources"], points, False))
+    return acted, min(len(acted) - 1, round(question["time"] * acted.fps))
+
+
+def _spoken(job: Conditions, path: str) -> Performance:
+    """What a preview of this speech would act out, without a driver; the last ones are kept."""
+    settings = job.settings
+    wanted = [getattr(settings, name) for name in ("seed", "expressiveness", "head_motion", "blink_rate", "gaze")]
+    key = (path, job.fps, settings.length, *wanted)
+    if key not in _SPOKEN:
+        while len(_SPOKEN) >= KEPT_PERFORMANCES:
+            del _SPOKEN[next(iter(_SPOKEN))]
+        speech = speech_of(path)
+        frames = settings.length or max(1, round(speech.seconds * job.fps))
+        _SPOKEN[key] = performance(replace(job, speech=speech, frames=frames))
+    return _SPOKEN[key]
+
+
+_SPOKEN: dict[tuple[Any, ...], Performance] = {}
+
+
+@functools.lru_cache(KEPT_PERFORMANCES)
+def base_of(path: str, stamp: int) -> Performance:
+    """The performance in a file that was written at ``stamp``."""
+    return read_performance(path)
+
+
+def _stamp(path: str) -> int:
+    return Path(path).stat().st_mtime_ns
+
+
+def _acted(question: Question) -> Performance:
+    """A take's performance with the edits of the question."""
+    points = np.load(question["points"]) if Path(question["points"]).is_file() else None
+    base = base_of(question["performance"], _stamp(question["performance"]))
+    return with_edits(base, question["edits"], Borrowed(question["sources"], points, False))
+
+
+def curves(question: Question) -> Answer:
+    """A take's performance as curves, from one moment to another."""
+    acted = _acted(question)
+    first = min(len(acted) - 1, max(0, round(question["start"] * acted.fps)))
+    stop = len(acted) if question["stop"] is None else round(question["stop"] * acted.fps)
+    return curves_of(acted, first, min(len(acted), max(first + 1, stop))), b""
+
+
+def changes(question: Question) -> Answer:
+    """The frames that these edits would change in the video that is there."""
+    if not Path(question["keys"]).is_file():
+        return {"frames": []}, b""
+    kept, wanted = np.load(question["keys"]), keys_of(_acted(question))
+    return {"frames": spans_of(kept != wanted) if len(kept) == len(wanted) else [(0, len(wanted))]}, b""
+
+
+def landmark_map(question: Question) -> Answer:
+    """The landmarks of a portrait's face, or of a moment of a take, drawn on nothing."""
+    if "performance" in question:
+        acted = _acted(question)
+        at = min(len(acted) - 1, max(0, round(question["time"] * acted.fps)))
+        points = motion_from_performance(acted[at : at + 1], np.load(question["points"]), question["size"]).points[0]
+        return {}, overlay(points, *question["size"])
+    whole = portrait_of(question["path"])
+    if question["of"] == "pose":
+        return {}, body_overlay(portrait_body(whole), whole.shape[1], whole.shape[0])
+    found = faces_of(question["path"])
+    if question["face"] >= len(found):
+        raise Refused("invalid", f"there is no face {question['face']}; {len(found)} were found")
+    return {}, overlay(found[question["face"]].points, whole.shape[1], whole.shape[0])
+
+
+def frame(question: Question) -> Answer:
+    """One frame of a video."""
+    return {}, jpeg(frame_at(Path(question["path"]), question["time"]), 90)
 
 
 def jpeg(picture: Picture, quality: int) -> bytes:
@@ -128,7 +211,15 @@ def jpeg(picture: Picture, quality: int) -> bytes:
     return out.getvalue()
 
 
-DOES = {"faces": faces, "picture": picture, "still": still}
+DOES = {
+    "faces": faces,
+    "picture": picture,
+    "still": still_frame,
+    "curves": curves,
+    "changes": changes,
+    "map": landmark_map,
+    "frame": frame,
+}
 
 if __name__ == "__main__":
     answer_all(lambda question: DOES[question["do"]](question))

@@ -17,13 +17,14 @@ LIMIT = Query("limit", "how many", int, 100, most=200)
 BEFORE = Query("before", "where the last page ended")
 
 
-def _shown(studio: Studio, id: str) -> Row:
+def job_shown(studio: Studio, id: str) -> Row:
+    """A job as the API shows it."""
     return as_job(studio.jobs.get(id), studio.jobs.positions())
 
 
 def _add(studio: Studio, call: Call) -> Response:
     id, new = order(studio, call.body, call.headers.get("idempotency-key", "")[:KEY_LENGTH])
-    return JSONResponse(_shown(studio, id), 201 if new else 200)
+    return JSONResponse(job_shown(studio, id), 201 if new else 200)
 
 
 def _list(studio: Studio, call: Call) -> Response:
@@ -33,7 +34,7 @@ def _list(studio: Studio, call: Call) -> Response:
 
 
 def _get(studio: Studio, call: Call) -> Response:
-    return JSONResponse(_shown(studio, call.path["id"]))
+    return JSONResponse(job_shown(studio, call.path["id"]))
 
 
 def _stop(studio: Studio, call: Call) -> Response:

@@ -54,10 +54,25 @@ class Jobs:
             raise Refused("not_found", f"there is no job {id[:80]!r}")
         return row
 
-    def add(self, connection: sqlite3.Connection, kind: str, lane: str, model: str, title: str, **more: Any) -> str:
-        """A new job at the end of its lane, in the caller's transaction; its id."""
+    def add(
+        self,
+        connection: sqlite3.Connection,
+        kind: str,
+        lane: str,
+        model: str,
+        title: str,
+        first: bool = False,
+        **more: Any,
+    ) -> str:
+        """A new job at the end (or front) of its lane, in the caller's transaction; its id."""
         row: Row = {"id": f"j{secrets.token_hex(8)}", "kind": kind, "state": "queued", "lane": lane, "model": model}
-        row |= {"place": _last(connection, lane) + 1, "title": title, "created": time.time(), "work": {}, **more}
+        row |= {
+            "place": _first(connection, lane) - 1 if first else _last(connection, lane) + 1,
+            "title": title,
+            "created": time.time(),
+            "work": {},
+            **more,
+        }
         insert(connection, "jobs", row)
         return str(row["id"])
 
@@ -165,6 +180,11 @@ def as_job(row: Row, positions: dict[str, int]) -> Row:
 
 def _queued(connection: sqlite3.Connection, lane: str) -> list[sqlite3.Row]:
     return list(connection.execute("SELECT * FROM jobs WHERE state = 'queued' AND lane = ? ORDER BY place", [lane]))
+
+
+def _first(connection: sqlite3.Connection, lane: str) -> float:
+    rows = _queued(connection, lane)
+    return math.floor(rows[0]["place"]) if rows else _last(connection, lane)
 
 
 def _last(connection: sqlite3.Connection, lane: str) -> float:

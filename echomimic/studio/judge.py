@@ -21,8 +21,6 @@ from echomimic.studio.problems import Refused, refusal
 MEMORY = 6 << 30
 SECONDS = 120
 PEAKS_PER_SECOND = 100
-FORMATS = "wav,mp3,mov,mp4,m4a,3gp,matroska,webm,ogg,flac,aac,aiff,au,avi,amr,asf,caf,ac3,w64,mpegts,mpeg"
-"""Containers that are taken. Playlists (hls, dash, concat, sdp) name other files or addresses: they are not in it."""
 TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "bmp": "image/bmp", "tiff": "image/tiff"}
 
 
@@ -93,12 +91,13 @@ def _video(path: Path) -> Answer:
 
 
 def _container(path: Path, wanted: str) -> str:
-    """The name of the file's container, opened with nothing but files allowed; raises :class:`Refused`."""
+    """The name of the file's container (playlists are none); raises :class:`Refused`."""
     import av
 
-    rules = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+    from echomimic.media.container import open_media
+
     try:
-        with av.open(str(path), options=rules, metadata_errors="ignore") as container:  # type: ignore[call-overload, unused-ignore]
+        with open_media(path) as container:
             if not any(stream.type == wanted for stream in container.streams):
                 raise Refused("unsupported", f"the file has no {wanted} in it; give another")
             return str(container.format.name)

@@ -3,14 +3,18 @@
 import sqlite3
 from typing import Any
 
+from echomimic.errors import SettingsError
+from echomimic.motion.region import read_edits
 from echomimic.studio.api import taken
 from echomimic.studio.database import Row
 from echomimic.studio.problems import Refused
+from echomimic.studio.sources import describe_sources
 from echomimic.studio.studio import Studio
 from echomimic.studio.takes import REQUEST, checked, checked_settings
 from echomimic.variants import VARIANTS
 
 DRIVERS = ("auto", "none")
+MOST_EDITS = 1000
 
 
 def order(studio: Studio, body: Any, key: str) -> tuple[str, bool]:
@@ -53,6 +57,7 @@ def wanted_take(studio: Studio, body: Any) -> Row:
     if request.get("driver", "auto") not in DRIVERS:
         _check_driver(studio, request["driver"])
     name = taken(body, "name", str, "")
+    edits = checked_edits(studio, taken(body, "edits", list, base["edits"] if base else []))
     made = {
         "portrait": portrait["id"],
         "speech": speech["id"],
@@ -61,7 +66,19 @@ def wanted_take(studio: Studio, body: Any) -> Row:
         "name": name[:200],
     }
     title = f"{portrait['name']} · {speech['name']}"
-    return made | {"origin": base["id"] if base else None, "edits": base["edits"] if base else [], "title": title}
+    return made | {"origin": base["id"] if base else None, "edits": edits, "title": title}
+
+
+def checked_edits(studio: Studio, edits: Any) -> list[Row]:
+    """A list of edits as it was given, checked; raises :class:`Refused`."""
+    if len(edits) > MOST_EDITS:
+        raise Refused("invalid", f"there are {len(edits)} edits; {MOST_EDITS} at most are taken")
+    try:
+        read_edits(edits)
+    except SettingsError as error:
+        raise Refused("invalid", str(error)) from None
+    describe_sources(studio.home, studio.database, edits)
+    return list(edits)
 
 
 def _merged(old: Row, new: Any) -> Row:

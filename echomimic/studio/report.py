@@ -30,7 +30,7 @@ class Stopped(Exception):
 
 
 class JobReport:
-    """The ``Report`` of one job; ``notes`` are the remarks that came."""
+    """The ``Report`` of one job; ``notes`` are the remarks that came, ``frame`` the newest picture."""
 
     def __init__(self, home: Home, jobs: Jobs, job: Row, worker: str) -> None:
         self._home, self._jobs, self._job, self._worker = home, jobs, job, worker
@@ -39,11 +39,14 @@ class JobReport:
         self._began, self._told, self._drawn, self._fraction = time.monotonic(), 0.0, 0.0, 0.0
         self._pictures, self._from, self._note = job["preview"], 0.0, ""
         self.notes: list[str] = []
+        self.frame: Any = None
 
     def __call__(self, progress: Progress) -> None:
         """Takes one report; raises :class:`Stopped`."""
         self._note = progress.detail or self._note
         now = time.monotonic()
+        if progress.preview is not None:
+            self.frame = progress.preview
         if progress.preview is not None and now - self._drawn > PICTURE_EVERY:
             self._drawn = now
             self._keep(progress.preview)

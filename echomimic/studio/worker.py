@@ -24,7 +24,7 @@ from echomimic.studio.home import Home
 from echomimic.studio.jobs import Jobs
 from echomimic.studio.problems import FULL
 from echomimic.studio.report import JobReport, Stopped
-from echomimic.studio.work import do
+from echomimic.studio.work import Work
 
 POLL = 0.1
 HEARTBEAT = 0.25
@@ -40,6 +40,7 @@ class Worker:
     def __init__(self, home: Home, database: Database, lane: str) -> None:
         self.home, self.database, self.lane = home, database, lane
         self.jobs, self.name = Jobs(database), f"{lane}-{os.getpid()}-{secrets.token_hex(3)}"
+        self._work = Work(home, database, self.engine)
         self._engine: tuple[Any, Engine] | None = None
         self.last = time.monotonic()
 
@@ -71,7 +72,7 @@ class Worker:
         """What becomes of the job: its new columns."""
         report = JobReport(self.home, self.jobs, job, self.name)
         try:
-            do(self.home, self.database, job, report, self.engine)
+            self._work.do(job, report)
             return {"state": "done", "fraction": 1.0, "left": 0.0, "notes": report.notes}
         except Stopped:
             return {"state": "stopped"}

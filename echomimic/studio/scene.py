@@ -1,0 +1,146 @@
+"""A take of the preview, ready to be drawn as a whole or in part."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from echomimic.conditions import Conditions
+from echomimic.driving import performance
+from echomimic.errors import OutputError
+from echomimic.flow import video_shape
+from echomimic.media.editable import EditableWriter, Span, replace_frames
+from echomimic.media.image import Picture
+from echomimic.motion.files.performance_file import read_performance, write_performance
+from echomimic.motion.performance import Performance
+from echomimic.motion.region import frame_keys, spans_of
+from echomimic.preview.acting import talking_track
+from echomimic.preview.engine import rendered, renderer_for
+from echomimic.preview.renderer import PreviewRenderer
+from echomimic.progress import Progress, Report
+from echomimic.studio.sources import PERFORMANCE
+
+VIDEO, PLAYING, KEYS, POINTS, THUMB = "video.mp4", "playing.mp4", "keys.npy", "points.npy", "thumb.jpg"
+THUMB_SIDE = 320
+UNKNOWN = np.uint64(0)
+"""The key of a frame that may be anything."""
+Keys = npt.NDArray[np.uint64]
+
+
+@dataclass(eq=False)
+class Scene:
+    """The conditions of a take, its portrait ready to move, and its performance before edits."""
+
+    job: Conditions
+    renderer: PreviewRenderer
+    base: Performance
+
+
+def prepare_scene(job: Conditions, folder: Path, report: Report) -> Scene:
+    """Reads the take's performance, or makes and keeps it."""
+    kept = folder / PERFORMANCE
+    if kept.is_file() and len(base := read_performance(kept)) == job.frames:
+        return Scene(job, renderer_for(job), base)
+    base = performance(job, report)
+    write_performance(kept, base)
+    report(Progress("preparing", 0, 1))
+    assert job.face is not None
+    _save(folder / POINTS, job.view.to_video(job.face.points))
+    return Scene(job, renderer_for(job), base)
+
+
+def draw_all(scene: Scene, acted: Performance, folder: Path, report: Report) -> None:
+    """Renders the take as a whole; it can be played while it grows."""
+    shape = video_shape(scene.job)
+    with EditableWriter(folder / VIDEO, shape, scene.job.speech, folder / PLAYING) as writer:
+        for number, frame in enumerate(_drawn(scene, acted, range(scene.job.frames), report)):
+            writer.add(frame)
+            if number == scene.job.frames // 3:
+                keep_thumb(frame, folder)
+    _save(folder / KEYS, keys_of(acted))
+
+
+def draw_changes(scene: Scene, acted: Performance, folder: Path, report: Report) -> list[Span]:
+    """Renders only what differs from the video that is there; the frames that were drawn."""
+    keys, wanted = np.load(folder / KEYS), keys_of(acted)
+    changed = keys != wanted
+    if not changed.any():
+        return []
+    _save(folder / KEYS, np.where(changed, UNKNOWN, wanted))
+    count = int(changed.sum())
+
+    def draw(frames: range) -> Iterator[Picture]:
+        return _drawn(scene, acted, frames, report, max(count, len(frames)))
+
+    drawn = replace_frames(folder / VIDEO, video_shape(scene.job), spans_of(changed), draw)
+    _save(folder / KEYS, wanted)
+    return drawn
+
+
+def can_change(folder: Path, frames: int) -> bool:
+    """Whether there is a video of so many frames whose frames are known."""
+    if not (folder / VIDEO).is_file() or not (folder / KEYS).is_file():
+        return False
+    try:
+        return len(np.load(folder / KEYS)) == frames
+    except (OSError, ValueError):
+        return False
+
+
+def redraw(scene: Scene, acted: Performance, folder: Path, report: Report) -> list[Span]:
+    """What differs, or everything where that cannot be told or the encoder is another one."""
+    if can_change(folder, scene.job.frames):
+        try:
+            return draw_changes(scene, acted, folder, report)
+        except OutputError as error:
+            if "as a whole" not in str(error):
+                raise
+    draw_all(scene, acted, folder, report)
+    return [(0, scene.job.frames)]
+
+
+def keys_of(acted: Performance) -> Keys:
+    """(F,) what each frame shows, as a number."""
+    keys = frame_keys(acted, [talking_track(acted)])
+    return np.asarray(np.maximum(keys, np.uint64(1)))
+
+
+def _drawn(
+    scene: Scene, acted: Performance, frames: range, report: Report, total: int | None = None
+) -> Iterator[Picture]:
+    canvas = scene.job.canvas
+    for done, frame in enumerate(rendered(scene.renderer, acted, frames), 1):
+        report(Progress("rendering", done, total or len(frames), preview=frame))
+        yield scene.job.view.paste(frame, canvas) if canvas is not None else frame
+
+
+def keep_thumb(frame: Picture, folder: Path) -> None:
+    """A small picture of the take."""
+    image = Image.fromarray(frame)
+    image.thumbnail((THUMB_SIDE, THUMB_SIDE))
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=85)
+    _place(folder / THUMB, out.getvalue())
+
+
+def _save(path: Path, array: npt.NDArray[np.generic]) -> None:
+    out = io.BytesIO()
+    np.save(out, array)
+    _place(path, out.getvalue())
+
+
+def _place(path: Path, data: bytes) -> None:
+    """Whole or not at all."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_bytes(data)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
