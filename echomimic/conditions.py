@@ -12,7 +12,7 @@ from echomimic.media.image import Picture, read_picture
 from echomimic.motion.files.motion_file import Motion
 from echomimic.motion.files.official_poses import OFFICIAL_FPS
 from echomimic.motion.load import Driver
-from echomimic.progress import Progress, Report, silent
+from echomimic.progress import Progress, Report, say, silent
 from echomimic.request import Settings
 
 LOG = logging.getLogger(__package__)
@@ -108,7 +108,7 @@ def _read(
     """Picture, sound, and what to call the picture; files are read."""
     report(Progress("reading", 0, 1))
     if isinstance(portrait, (Path, str)):
-        portrait, name = read_picture(portrait), name or str(portrait)
+        portrait, name = read_picture(portrait, lambda remark: say(report, remark)), name or str(portrait)
     heard = speech if isinstance(speech, Speech) else Speech.open(speech)
     report(Progress("reading", 1, 1))
     return portrait, heard, name or "the picture"

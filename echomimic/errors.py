@@ -18,7 +18,10 @@ Every message is one line that names the thing and says what to do. Doors print 
 
 
 class EchoMimicError(Exception):
-    """Root of every error this package raises on purpose."""
+    """Root of every error this package raises on purpose. Its text is one line, whatever file names are in it."""
+
+    def __str__(self) -> str:
+        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in super().__str__())
 
 
 class InputError(EchoMimicError, ValueError):

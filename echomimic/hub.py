@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator
@@ -52,6 +53,7 @@ class _Remote:
     url: str
     size: int
     etag: str
+    commit: str
 
 
 def listing(weights: Path | None = None) -> list[Item]:
@@ -147,7 +149,11 @@ def _ask(item: Item) -> _Remote:
         found = get_hf_file_metadata(url, token=_token(), timeout=30)
     if not found.size or not found.etag:
         raise WeightsError(f"{url} does not answer like a Hugging Face hub; check HF_ENDPOINT and your proxy")
-    return _Remote(item, url, found.size, found.etag)
+    commit = found.commit_hash or ""
+    # Both become parts of paths here, so a server may not choose them freely.
+    if not re.fullmatch(r"[0-9A-Za-z-]{1,128}", found.etag) or not re.fullmatch(r"[0-9A-Za-z]{1,64}", commit):
+        raise WeightsError(f"{url} names its file in a way no hub does; check HF_ENDPOINT and your proxy")
+    return _Remote(item, url, found.size, found.etag, commit)
 
 
 def _token() -> str | None:
@@ -186,12 +192,21 @@ def _fetch_all(remotes: list[_Remote], row: Variant, place: Path | None, report:
 
 
 def _fetch_into_cache(remote: _Remote, tell: Callable[[int], None]) -> None:
-    """Put the content where the cache keeps it; huggingface_hub then finds it there and makes the entry."""
-    from huggingface_hub import hf_hub_download
+    """Put the content and its entry where huggingface_hub's cache keeps them.
 
+    The entry is made here, not by huggingface_hub, which would ask the server once more and believe what it says.
+    """
     repo = layouts.cache() / f"models--{remote.item.repo.replace('/', '--')}"
-    _fetch(remote, repo / "blobs" / remote.etag, tell)
-    hf_hub_download(remote.item.repo, remote.item.name, cache_dir=layouts.cache(), endpoint=_endpoint(), token=_token())
+    blob, entry = repo / "blobs" / remote.etag, repo / "snapshots" / remote.commit / remote.item.name
+    _fetch(remote, blob, tell)
+    entry.parent.mkdir(parents=True, exist_ok=True)
+    (repo / "refs").mkdir(exist_ok=True)
+    entry.unlink(missing_ok=True)
+    try:
+        entry.symlink_to(os.path.relpath(blob, entry.parent))
+    except OSError:  # a file system without links
+        shutil.copyfile(blob, entry)
+    (repo / "refs" / "main").write_text(remote.commit, "utf-8")
 
 
 def _fetch(remote: _Remote, target: Path, tell: Callable[[int], None]) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import functools
+import os
 from importlib.resources import files
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 Array: TypeAlias = NDArray[np.float32]
 
@@ -19,6 +22,11 @@ _ERRORS_ONLY = 3
 
 @functools.cache
 def _session(name: str) -> onnxruntime.InferenceSession:
+    # Microsoft's builds report home and write a device id unless this is set before they are loaded.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    import onnxruntime
+
+    onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = _THREADS
     options.inter_op_num_threads = 1

@@ -1,35 +1,56 @@
 """Pictures in and out: every common format becomes (H, W, 3) uint8 RGB, upright, without alpha."""
 
 import io
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import (
+    BmpImagePlugin,
+    Image,
+    ImageOps,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    WebPImagePlugin,
+)
 
 from echomimic.errors import PictureError
 from echomimic.media.files import check_readable
 from echomimic.media.output import write_whole
+from echomimic.media.profile import to_srgb
 
 Picture = npt.NDArray[np.uint8]
 SMALLEST, LARGEST = 64, 8000
 FORMATS = "PNG, JPEG, WebP, BMP or TIFF"
+_PLUGINS = (PngImagePlugin, JpegImagePlugin, WebPImagePlugin, BmpImagePlugin, TiffImagePlugin)
+_OPENED = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
+"""What Pillow may open, and the plugins that know it (importing is enough). JPEG has phones' MPO in it."""
+
+_BRANDS = {b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIC", b"heim": "HEIC", b"msf1": "HEIC", b"avif": "AVIF"}
+"""What phones write that Pillow does not read, by the brand in the file's head."""
+
+Tell = Callable[[str], None]
 
 
-def read_picture(source: "Path | str | Image.Image | npt.NDArray[Any]") -> Picture:
+def read_picture(source: "Path | str | Image.Image | npt.NDArray[Any]", tell: Tell = lambda remark: None) -> Picture:
     """The picture as (H, W, 3) uint8 RGB.
 
-    Files are turned upright by their EXIF tag; alpha is laid on the file's own background colour, else on white;
+    Files are turned upright by their EXIF tag and brought to sRGB by their colour profile, of which ``tell`` gets one
+    line; alpha is laid on the file's own background colour, else on white;
     grey, palette and 16-bit pictures are converted; of an animation the first frame is taken. Arrays are
     (H, W), (H, W, 3) or (H, W, 4), uint8 or floats in 0…1. Raises :class:`PictureError`.
     """
     if isinstance(source, np.ndarray):
         picture, name = _from_array(source), "the picture"
     elif isinstance(source, Image.Image):
-        picture, name = _flatten(source), "the picture"
+        picture, name = _flatten(source, lambda remark: None), "the picture"
     else:
-        picture, name = _read_file(Path(source)), str(source)
+        picture, name = _read_file(Path(source), tell), str(source)
     height, width = picture.shape[:2]
     _check_size(width, height, name)
     return picture
@@ -42,34 +63,57 @@ def _check_size(width: int, height: int, name: str) -> None:
         raise PictureError(f"{name} is {width}x{height}: too large; scale it down to at most {LARGEST} pixels a side")
 
 
-def _read_file(path: Path) -> Picture:
+def _read_file(path: Path, tell: Tell) -> Picture:
     check_readable(path, PictureError, f"a picture ({FORMATS})")
     try:
-        with Image.open(path) as image:
-            _check_size(image.width, image.height, str(path))
-            return _flatten(image)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd tags, which do not matter here
+            with Image.open(path, formats=_OPENED) as image:
+                _check_size(image.width, image.height, str(path))
+                return _flatten(image, lambda remark: tell(f"{path}: {remark}"))
+    except (PictureError, MemoryError):
+        raise
     except UnidentifiedImageError:
-        raise PictureError(f"{path} is not a picture this program reads; save it anew as PNG or JPEG") from None
+        raise PictureError(f"{path} is {_kind(path)}; save it anew as PNG or JPEG") from None
     except Image.DecompressionBombError:
         raise PictureError(f"{path} is too large; scale it down to at most {LARGEST} pixels a side") from None
-    except (OSError, SyntaxError, ValueError) as error:
-        if isinstance(error, PictureError):
-            raise
+    except Exception as error:  # a damaged file can fail in any way its bytes happen to spell
         raise PictureError(f"{path} cannot be read ({_reason(error)}); save it anew as PNG or JPEG") from None
+
+
+def _kind(path: Path) -> str:
+    """What a file is that is not opened, as far as its head tells."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    known = _BRANDS.get(head[8:12]) if head[4:8] == b"ftyp" else None
+    return f"{known}, which this program does not read" if known else "not a picture this program reads"
 
 
 def _reason(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
-def _flatten(image: Image.Image) -> Picture:
-    image = ImageOps.exif_transpose(image) or image
+def _flatten(image: Image.Image, tell: Tell) -> Picture:
+    image = _upright(image)
     if image.mode.startswith("I") or image.mode == "F":
         return _from_deep_grey(np.asarray(image))
+    image, remark = to_srgb(image)
+    if remark:
+        tell(remark)
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         back = Image.new("RGBA", image.size, _background(image))
         image = Image.alpha_composite(back, image.convert("RGBA"))
     return np.array(image.convert("RGB"))
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """The picture as its EXIF tag wants it shown; as it is where the tag makes no sense."""
+    try:
+        return ImageOps.exif_transpose(image) or image
+    except MemoryError:
+        raise
+    except Exception:  # Pillow writes the other tags anew on the way, and any of them may be odd
+        return image
 
 
 def _background(image: Image.Image) -> tuple[int, int, int]:
@@ -82,7 +126,7 @@ def _background(image: Image.Image) -> tuple[int, int, int]:
 
 def _from_deep_grey(grey: npt.NDArray[Any]) -> Picture:
     """16- or 32-bit integers, or floats, to 8 bits: by the range that the values show to be meant."""
-    values = grey.astype(np.float32)
+    values = np.nan_to_num(grey.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
     top = float(values.max(initial=0.0))
     scale = 255.0 if top <= 1.0 and grey.dtype.kind == "f" else 1.0 if top <= 255.0 else 255.0 / 65535.0
     eight = np.clip(np.round(values * scale), 0, 255).astype(np.uint8)
@@ -98,7 +142,7 @@ def _from_array(array: npt.NDArray[Any]) -> Picture:
         raise PictureError(f"a picture array holds uint8 or floats in 0…1, not {array.dtype}")
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[..., 0]
-    return _flatten(Image.fromarray(np.ascontiguousarray(array)))
+    return _flatten(Image.fromarray(np.ascontiguousarray(array)), lambda remark: None)
 
 
 def resize(picture: Picture, width: int, height: int) -> Picture:

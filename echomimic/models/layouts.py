@@ -143,7 +143,7 @@ def read_card(folder: Path) -> dict[str, Any]:
         return {}
     try:
         card = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise WeightsError(f"{path} cannot be read ({error}); convert the weights again") from error
     if not isinstance(card, dict) or card.get("format") != 1 or not _sound(card):
         raise WeightsError(f"{path} is not of format 1; convert the weights again with this version")
@@ -189,7 +189,7 @@ def _roots(row: Variant, weights: Path | None) -> list[Path]:
     if weights is not None:
         weights = weights.expanduser()
         if not weights.is_dir():
-            what = "is a file; give the folder it lies in" if weights.exists() else "does not exist"
+            what = "is a file; give the folder it lies in" if weights.exists() else "does not exist; give another"
             raise WeightsError(f"the weights folder {weights} {what}")
         return [weights]
     return [place for place in (home(), snapshot(row.repo)) if place is not None]

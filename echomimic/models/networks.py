@@ -23,6 +23,9 @@ NETWORKS: tuple[Network, ...] = ("denoiser", "reference", "guider", "vae", "whis
 
 MOTION = "motion_modules."
 """In the name of every tensor that ``motion_module.pth`` holds and ``denoising_unet.pth`` lacks."""
+LARGEST = 8192
+"""Most channels, heads or layers that a card may ask for."""
+
 TABLE = ".pe"
 """End of the names of position tables, which a checkpoint may leave out because they are computed."""
 
@@ -44,9 +47,24 @@ class Sizes:
             unet = dict(card.get("unet", {}))
             unet["channels"] = tuple(unet.get("channels", UNetConfig.channels))
             guider = tuple(card.get("guider", cls.guider))
-            return cls(replace(UNetConfig(), **unet), guider, card.get("vae"))
-        except (TypeError, ValueError) as error:
-            raise WeightsError(f"echomimic.json describes unknown networks ({error})") from error
+            sizes = cls(replace(UNetConfig(), **unet), guider, card.get("vae"))
+        except (TypeError, ValueError, AttributeError) as error:
+            raise _unknown(error) from error
+        sizes.check()
+        return sizes
+
+    def check(self) -> None:
+        """Raises :class:`WeightsError` unless every size is a whole number that a network can have."""
+        vae: Mapping[str, Any] = self.vae if isinstance(self.vae, Mapping) else {}
+        if self.vae is not None and not vae:
+            raise _unknown("vae is no table")
+        for name, value in (*asdict(self.unet).items(), ("guider", self.guider), *vae.items()):
+            numbers = value if isinstance(value, list | tuple) else [value]
+            if not numbers or not all(_possible(number, name in vae) for number in numbers):
+                raise _unknown(f"{name} is {str(value)[:40]}")
+        heads = self.unet.heads
+        if len(self.unet.channels) != 4 or any(size % heads or size % 32 for size in self.unet.channels):
+            raise _unknown(f"channels {self.unet.channels} cannot be shared by {heads} heads and 32 groups")
 
     def to_card(self) -> dict[str, Any]:
         """The ``networks`` entry of ``echomimic.json``; {} for the official sizes."""
@@ -54,6 +72,17 @@ class Sizes:
         card: dict[str, Any] = {"unet": asdict(self.unet)} if self.unet != official.unet else {}
         card |= {"guider": list(self.guider)} if self.guider != official.guider else {}
         return card | ({"vae": dict(self.vae)} if self.vae else {})
+
+
+def _unknown(why: object) -> WeightsError:
+    return WeightsError(f"echomimic.json describes unknown networks ({why}); convert the weights again")
+
+
+def _possible(value: Any, of_vae: bool) -> bool:
+    """Whether a card's value is a flag or a number that a layer can have; diffusers' settings are texts too."""
+    if isinstance(value, bool) or value is None or (of_vae and isinstance(value, str)):
+        return True
+    return isinstance(value, int | float if of_vae else int) and 0 < value <= LARGEST
 
 
 def build(network: Network, row: Variant, sizes: Sizes) -> nn.Module:
@@ -73,7 +102,10 @@ def _module(network: Network, row: Variant, sizes: Sizes) -> nn.Module:
     if network == "vae":
         from echomimic.models import vae
 
-        return cast(nn.Module, vae.build_vae(sizes.vae or vae.CONFIG))
+        try:
+            return cast(nn.Module, vae.build_vae(sizes.vae or vae.CONFIG))
+        except Exception as error:  # what a card says of it goes to diffusers unread
+            raise _unknown(f"vae: {type(error).__name__}") from error
     from echomimic.models import audio
 
     return audio.build_encoder()

@@ -6,6 +6,7 @@ memory-mapped: a tensor that needs no cast stays a view of the file.
 """
 
 import pickle
+import tarfile
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -162,6 +163,8 @@ def _unpickle(path: Path) -> Mapping[str, Tensor]:
     head = _head(path)
     if foreign := _foreign(path, head):
         raise foreign
+    if tarfile.is_tarfile(path):
+        raise _refused(path, "a tar archive, as torch wrote before 0.2")
     if (zipped := head.startswith(b"PK")) and not zipfile.is_zipfile(path):
         raise WeightsError(f"{path} is cut short or damaged (the archive has no end); download it again")
     try:

@@ -1,13 +1,16 @@
 """Every kind of picture that people have becomes upright RGB; the rest is refused with the remedy."""
 
+import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from echomimic.errors import PictureError
 from echomimic.media.image import read_picture, resize
+from tests.media.profiles import ADOBE_RGB, DISPLAY_P3, profile, to_srgb
 
 
 @pytest.fixture
@@ -90,3 +93,73 @@ def test_resize_keeps_the_mean(ramp: np.ndarray) -> None:
         small = resize(ramp, *size)
         assert small.shape[:2] == size[::-1]
         assert np.abs(small.mean((0, 1)) - ramp.mean((0, 1))).max() < 1.5
+
+
+COLOURS = np.array([[224, 124, 82], [120, 90, 70], [200, 170, 150], [40, 60, 90], [128, 128, 128], [250, 240, 235]])
+
+
+@pytest.mark.parametrize(("name", "primaries"), [("Display P3", DISPLAY_P3), ("Adobe RGB (1998)", ADOBE_RGB)])
+@pytest.mark.parametrize("suffix", ["png", "tiff", "webp"])
+def test_a_colour_profile_is_brought_to_srgb(tmp_path: Path, name: str, primaries: Any, suffix: str) -> None:
+    flat = np.repeat(np.repeat(COLOURS.reshape(2, 3, 3), 40, 0), 40, 1).astype(np.uint8)
+    path, told = tmp_path / f"p.{suffix}", []
+    Image.fromarray(flat).save(path, icc_profile=profile(name, primaries), lossless=True)
+    seen = read_picture(path, told.append)[20::40, 20::40].reshape(-1, 3)
+    assert np.abs(seen - to_srgb(COLOURS, primaries)).max() <= 1
+    assert told == [f"{path}: its colour profile ({name}) was converted to sRGB"]
+
+
+def test_alpha_and_grey_keep_their_place_beside_a_profile(tmp_path: Path) -> None:
+    layered = np.zeros((80, 80, 4), np.uint8)
+    layered[:, 40:] = (224, 124, 82, 255)
+    Image.fromarray(layered).save(tmp_path / "p.png", icc_profile=profile("Display P3", DISPLAY_P3))
+    picture = read_picture(tmp_path / "p.png")
+    assert (picture[:, :40] == 255).all()
+    assert np.abs(picture[40, 60] - to_srgb(COLOURS[:1], DISPLAY_P3)[0]).max() <= 1
+
+
+@pytest.mark.parametrize("broken", [b"x", b"\0" * 500, profile("P3", DISPLAY_P3)[:200], None])
+def test_a_profile_that_cannot_be_used_is_left_out_and_said(tmp_path: Path, ramp: np.ndarray, broken: Any) -> None:
+    picture = Image.fromarray(ramp)
+    if broken is None:  # a profile for colours in a grey picture
+        picture, broken = picture.convert("L"), profile("P3", DISPLAY_P3)
+    told: list[str] = []
+    picture.save(tmp_path / "p.png", icc_profile=broken)
+    assert (read_picture(tmp_path / "p.png", told.append) == np.asarray(picture.convert("RGB"))).all()
+    assert "was left out" in told[0]
+
+
+def test_an_srgb_profile_changes_nothing_and_is_not_worth_a_word(tmp_path: Path, ramp: np.ndarray) -> None:
+    told: list[str] = []
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.fromarray(ramp).save(tmp_path / "p.png", icc_profile=srgb)
+    assert (read_picture(tmp_path / "p.png", told.append) == ramp).all()
+    assert told == []
+
+
+@pytest.mark.parametrize("suffix", ["gif", "eps", "ppm", "tga", "ico", "pcx"])
+def test_formats_that_are_not_named_are_not_opened(tmp_path: Path, ramp: np.ndarray, suffix: str) -> None:
+    path = tmp_path / f"p.{suffix}"
+    Image.fromarray(ramp).save(path)
+    path.rename(tmp_path / "p.png")
+    with pytest.raises(PictureError, match="not a picture this program reads; save it anew as PNG or JPEG"):
+        read_picture(tmp_path / "p.png")
+
+
+def test_heic_is_called_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "p.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100))
+    with pytest.raises(PictureError, match="is HEIC, which this program does not read; save it anew as PNG or JPEG"):
+        read_picture(tmp_path / "p.heic")
+
+
+def test_odd_tags_and_numbers_are_silent(tmp_path: Path, ramp: np.ndarray) -> None:
+    deep = np.full((80, 80), 0.5, np.float32)
+    deep[:10], deep[10:20] = np.nan, np.inf
+    Image.fromarray(deep).save(tmp_path / "p.tiff")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert (read_picture(tmp_path / "p.tiff")[30:] == 128).all()
+        Image.fromarray(ramp).save(tmp_path / "q.jpg", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + bytes(range(60)))
+        assert read_picture(tmp_path / "q.jpg").shape == ramp.shape
+        Image.fromarray(ramp).save(tmp_path / "r.jpg", exif=b"Exif\0\0MM\0*" + b"\xff" * 40)
+        assert read_picture(tmp_path / "r.jpg").shape == ramp.shape
