@@ -9,32 +9,48 @@ import numpy as np
 
 from echomimic.faces.geometry import OVAL
 from echomimic.preview.mesh.face_mesh import Array, Mesh
-from echomimic.preview.mesh.warp import Pixels, resized
+from echomimic.preview.mesh.warp import FINER, OPAQUE, Pixels, Scene, Texture, remap
 
 
 @dataclass(frozen=True)
 class Layers:
-    """person·matte + background·(1 − matte) is the photo again, to rounding."""
+    """person + background · (1 − coverage) is the photo again, to rounding.
 
-    person: Pixels
-    """(th, tw, 3) the texture the head moves, colours free of background where the matte is soft."""
-    matte: Array
-    """(H, W) float32 0…1"""
+    The person is premultiplied: dividing by a small coverage would turn the grain of a soft edge into speckles.
+    """
+
+    person: Texture
+    """what the head moves"""
     background: Pixels
     """(H, W, 3)"""
 
+    def compose(self, source: Array) -> Pixels:
+        """(H, W, 3) the frame whose pixels show the places `source`, (H, W, 2), of the photo."""
+        seen = self.person.sample(source)
+        beside = cv2.bitwise_not(cv2.extractChannel(seen, 3))
+        behind = cv2.multiply(self.background, cv2.merge([beside] * 3), scale=1 / OPAQUE)
+        return np.asarray(cv2.add(cv2.cvtColor(seen, cv2.COLOR_RGBA2RGB), behind), dtype=np.uint8)
 
-def split(texture: Pixels, picture: Pixels, mask: Array, mesh: Mesh) -> Layers:
-    """texture: (s·H, s·W, 3); picture: (H, W, 3) the same at the frame's size; mask: (H, W) rough person mask."""
+    def behind(self, box: tuple[int, int, int, int], offset: Array) -> Scene:
+        """The person before that part of the background where a box (x0, y0, x1, y1) has moved by `offset`."""
+        height, width = self.background.shape[:2]
+        columns = np.arange(box[0], box[2]) + int(offset[0])
+        rows = np.arange(box[1], box[3]) + int(offset[1])
+        part = self.background[rows.clip(0, height - 1)[:, None], columns.clip(0, width - 1)]
+        return Scene(self.person, part.astype(np.float32))
+
+
+def split(texture: Texture, picture: Pixels, mask: Array, mesh: Mesh) -> Layers:
+    """texture: the photo; picture: (H, W, 3) the same at the frame's size; mask: (H, W) rough person mask."""
     matte = _matte(_with_face(mask, mesh), mesh.unit)
     behind = np.round(_fill(picture, _cover(matte, mesh.unit)).clip(0, 255))
     matte = np.maximum(matte, _least_matte(picture.astype(np.float32), behind))
-    size = (texture.shape[1], texture.shape[0])
-    fine = resized_float(matte, *size)[..., None]
-    plate = cv2.resize(behind, size, interpolation=cv2.INTER_LINEAR)
-    person = (texture - plate * (1 - fine)) / np.maximum(fine, 0.02)
-    person = np.where(fine > 0.02, person.clip(0, 255), texture)
-    return Layers(np.round(person).astype(np.uint8), matte, behind.astype(np.uint8))
+    at = (np.indices(texture.pixels.shape[:2], np.float32)[::-1].transpose(1, 2, 0) - texture.offset) / FINER
+    fine = remap(np.dstack([behind, matte]).astype(np.float32), at)
+    cover = OPAQUE * fine[..., 3:]
+    person = np.clip(texture.pixels[..., :3] - fine[..., :3] * (1 - fine[..., 3:]), 0, cover)
+    layer = np.concatenate([person, cover], 2).round().clip(0, OPAQUE).astype(np.uint8)
+    return Layers(Texture(layer, texture.offset), behind.astype(np.uint8))
 
 
 def _least_matte(picture: Array, behind: Array) -> Array:
@@ -105,6 +121,3 @@ def push_pull(image: Array, known: Array) -> Array:
         for _ in range(4):
             result = colour + cv2.blur(result, (3, 3)) * (1 - share)
     return result
-
-
-__all__ = ["Layers", "resized", "resized_float", "split"]

@@ -13,7 +13,7 @@ from echomimic.preview.eyes.eye import make_eyes
 from echomimic.preview.layers import resized_float, split
 from echomimic.preview.mesh.face_mesh import Array, build_mesh
 from echomimic.preview.mesh.field import frame_field
-from echomimic.preview.mesh.warp import Pixels, Texture, invert, make_texture, remap, resized
+from echomimic.preview.mesh.warp import Pixels, invert, make_texture, remap, resized
 from echomimic.preview.mouth.folds import make_folds
 from echomimic.preview.mouth.lip_line import prepared
 from echomimic.preview.mouth.mouth import make_mouth
@@ -40,12 +40,10 @@ class PreviewRenderer:
         soft = resized_float(mask.astype(np.float32), width, height)
         self._actor = make_actor(self._mesh)
         self._field = frame_field(self._mesh, width, height, soft)
-        layers = split(texture.pixels, small, soft, self._mesh)
-        self._texture = Texture(layers.person, texture.scale)
-        self._matte, self._background = layers.matte, layers.background
+        self._layers = split(texture, small, soft, self._mesh)
         self._mouth = make_mouth(self._mesh, self._field, texture, width, height)
         self._folds = make_folds(self._mesh, width, height)
-        self._eyes = make_eyes(self._mesh, self._field, texture, small)
+        self._eyes = make_eyes(self._mesh, self._field, small)
         self._lever = self._at_points(self._field.lever)
         self._body = self._at_points(self._field.body)
         self._pixels = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float32)
@@ -55,12 +53,12 @@ class PreviewRenderer:
         acting = self._actor.act(performance, i)
         skin = self._mesh.with_rings(acting.skin)
         source = self._source(acting, skin)
-        frame = self._person(source)
+        frame = self._layers.compose(source)
         for eye, blink in zip(self._eyes, acting.blink, strict=True):
             if eye is not None:
-                eye.paint(frame, self._texture, acting, skin, float(blink))
+                eye.paint(frame, self._layers, acting, skin, float(blink))
         settled = self._settled(acting, skin)
-        self._mouth.paint(frame, self._texture, acting, settled, skin)
+        self._mouth.paint(frame, self._layers, acting, settled, skin)
         self._folds.paint(frame, source, settled - self._mesh.points[:, :2], skin)
         return frame
 
@@ -73,12 +71,6 @@ class PreviewRenderer:
         back = back[margin - 1 :, margin - 1 :]
         wide = cv2.resize(back, None, fx=step, fy=step, interpolation=cv2.INTER_LINEAR) if step > 1 else back
         return np.asarray(self._pixels + wide[step : step + self.height, step : step + self.width])
-
-    def _person(self, source: Array) -> Pixels:
-        """The person, warped, over the background."""
-        person = self._texture.sample(source)
-        matte = remap(self._matte, source, "mirror")
-        return np.asarray(cv2.blendLinear(person, self._background, matte, 1.0 - matte), dtype=np.uint8)
 
     def _at_points(self, values: Array) -> Array:
         """A grid's values at the mesh points: (478, C)."""

@@ -1,15 +1,16 @@
 """The parts: inverted fields, layers that add up, lips that behave."""
 
+import cv2
 import numpy as np
 import pytest
 
 from echomimic.faces import geometry as g
 from echomimic.preview.acting import make_actor
-from echomimic.preview.layers import split
+from echomimic.preview.layers import Layers, split
 from echomimic.preview.mesh.face_mesh import LOWER_LIP_BETWEEN, UPPER_LIP_BETWEEN, Grid, build_mesh, hold
-from echomimic.preview.mesh.warp import invert, node_numbers, remap
+from echomimic.preview.mesh.warp import invert, make_texture, node_numbers, remap
 from echomimic.preview.mouth.lip_limits import THINNEST
-from tests.preview.portrait import draw, play
+from tests.preview.portrait import Portrait, draw, play
 
 
 def test_inversion_undoes_a_smooth_field():
@@ -32,20 +33,32 @@ def test_mesh_points_hold_to_themselves():
     assert np.quantile(np.abs(found - grid.nodes())[face], 0.99) < 0.3
 
 
+def layers_of(portrait: Portrait) -> Layers:
+    texture = make_texture(portrait.picture, 192, 192)
+    return split(texture, portrait.picture, portrait.mask, build_mesh(portrait.face.points))
+
+
 def test_layers_add_up_to_the_photo():
     portrait = draw()
-    mesh = build_mesh(portrait.face.points)
-    layers = split(portrait.picture, portrait.picture, portrait.mask, mesh)
-    matte = layers.matte[..., None]
-    again = layers.person * matte + layers.background * (1 - matte)
-    assert np.abs(again - portrait.picture).max() <= 2
-    assert layers.matte[portrait.mask > 0.9].min() > 0.98
+    layers = layers_of(portrait)
+    at = node_numbers(Grid(0, 0, 1, 192, 192))
+    assert np.abs(layers.compose(at).astype(int) - portrait.picture).max() <= 2
+    assert layers.person.sample(at)[portrait.mask > 0.9][:, 3].min() > 250
+
+
+def test_grain_at_a_soft_edge_does_not_turn_into_speckles():
+    portrait = draw()
+    portrait.picture[:] = np.clip(portrait.picture + np.random.default_rng(0).normal(0, 12, (192, 192, 1)), 0, 255)
+    soft = Portrait(portrait.picture, portrait.face, cv2.GaussianBlur(portrait.mask, (0, 0), 6))
+    at = node_numbers(Grid(0, 0, 1, 192, 192)) + np.float32(3.3)
+    frame = layers_of(soft).compose(at)
+    edge = (soft.mask > 0.01) & (soft.mask < 0.25)
+    odd = np.abs(frame.astype(int) - cv2.medianBlur(frame, 5)).max(2)
+    assert (odd[edge] > 60).mean() < 0.002
 
 
 def test_background_behind_the_person_continues_what_is_around():
-    portrait = draw()
-    layers = split(portrait.picture, portrait.picture, portrait.mask, build_mesh(portrait.face.points))
-    middle = layers.background[60:100, 80:110].reshape(-1, 3).mean(0)
+    middle = layers_of(draw()).background[60:100, 80:110].reshape(-1, 3).mean(0)
     assert np.abs(middle - (95, 125, 152)).max() < 25
 
 

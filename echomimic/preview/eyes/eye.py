@@ -12,10 +12,11 @@ from echomimic.preview.acting import Acting
 from echomimic.preview.curves import feather, polygon_mask, smooth_curve
 from echomimic.preview.eyes.lids import Lid, make_lid
 from echomimic.preview.eyes.tuning import EYES
+from echomimic.preview.layers import Layers
 from echomimic.preview.mesh.face_mesh import Array, Mesh
 from echomimic.preview.mesh.field import Field
 from echomimic.preview.mesh.patch import Patch, make_patch
-from echomimic.preview.mesh.warp import Pixels, Texture, blur, invert, remap
+from echomimic.preview.mesh.warp import Pixels, blur, invert, remap
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Eye:
     lid: Lid
     edge: Array
 
-    def paint(self, frame: Pixels, texture: Texture, acting: Acting, skin: Array, blink: float) -> None:
+    def paint(self, frame: Pixels, layers: Layers, acting: Acting, skin: Array, blink: float) -> None:
         """Draws the eye into `frame` when it looks elsewhere or blinks."""
         looks = float(np.abs(acting.gaze).max()) > EYES.still_gaze
         if not looks and blink < EYES.still_lid:
@@ -44,13 +45,14 @@ class Eye:
         if looks:
             turned = invert(moved + self.pull * acting.gaze.astype(np.float32), field.numbers, rounds=3)
             at = source + (turned - back) * seen
-        eye = texture.sample(at).astype(np.float32)
+        scene = layers.behind(self.patch.box, offset)
+        eye = scene.sample(at)
         if blink >= EYES.still_lid:
-            eye = self.lid.close(eye, texture, source, corner, seen, blink)
+            eye = self.lid.close(eye, scene, source, corner, seen, blink)
         self.patch.paste(frame, eye, self.edge * changed, offset)
 
 
-def make_eyes(mesh: Mesh, whole: Field, texture: Texture, picture: Pixels) -> tuple[Eye | None, Eye | None]:
+def make_eyes(mesh: Mesh, whole: Field, picture: Pixels) -> tuple[Eye | None, Eye | None]:
     """The image-left and image-right eye; None for one that lies outside the picture."""
     left = _make_eye(mesh, whole, picture, g.LEFT_EYE_UPPER, g.LEFT_EYE_LOWER, g.LEFT_IRIS, g.LEFT_BROW)
     right = _make_eye(mesh, whole, picture, g.RIGHT_EYE_UPPER, g.RIGHT_EYE_LOWER, g.RIGHT_IRIS, g.RIGHT_BROW)

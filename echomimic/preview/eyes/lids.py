@@ -15,7 +15,7 @@ from echomimic.preview.eyes.eye_axis import EyeAxis, make_axis
 from echomimic.preview.eyes.lid_skin import LidSkin, make_lid_skin
 from echomimic.preview.eyes.tuning import EYES
 from echomimic.preview.mesh.face_mesh import Array, Mesh, smoothstep
-from echomimic.preview.mesh.warp import Pixels, Texture
+from echomimic.preview.mesh.warp import Pixels, Scene
 from echomimic.preview.mesh.warp import blur as smooth
 
 
@@ -32,7 +32,7 @@ class Lid:
     line: Array
     """(n,) half the thickness of the line of lashes"""
 
-    def close(self, eye: Array, texture: Texture, source: Array, corner: Array, aperture: Array, blink: float) -> Array:
+    def close(self, eye: Array, scene: Scene, source: Array, corner: Array, aperture: Array, blink: float) -> Array:
         """(h, w, 3) the eye with its lid down by `blink`.
 
         source: (h, w, 2) photo coordinates that each pixel shows. corner: (2,) of the eye's box.
@@ -48,7 +48,7 @@ class Lid:
         shadow = 1 - np.clip(under / (EYES.shadow_reach * axis.width), 0, 1)
         eye = eye * (1 - EYES.shadow * min(1.0, 2 * blink) * shadow * aperture[..., 0])[..., None]
         eye = eye + (colour * self._lash_shadow(under) - eye) * below[..., None]
-        lid = self._slide(texture, source, edge, down, under, drop)
+        lid = self._slide(scene, source, edge, down, under, drop)
         if taken > 0:
             drawn = lid + (colour * self._shade(down - edge, under, drop) - lid) * above[..., None]
             lid = lid + (drawn - lid) * taken
@@ -56,7 +56,7 @@ class Lid:
         closed = lid + (eye - lid) * np.clip(under / softness + 0.5, 0, 1)[..., None]
         return self._draw_lashes(closed, along, under, line, taken)
 
-    def _slide(self, texture: Texture, source: Array, edge: Array, down: Array, under: Array, drop: Array) -> Array:
+    def _slide(self, scene: Scene, source: Array, edge: Array, down: Array, under: Array, drop: Array) -> Array:
         """The photo's own lid, its skin unfolding from `fold` above."""
         top = edge - self.fold
         opened = np.maximum(edge + drop - top, 1e-3)
@@ -65,7 +65,7 @@ class Lid:
         from_down = top + self.fold * (start * place + (1 - start) * place * place)
         slide = np.where((down > top) & (under <= 0), from_down - down, np.where(under > 0, -drop, 0.0))
         at = source + slide[..., None] * self.axis.down
-        return texture.sample(at.astype(np.float32)).astype(np.float32)
+        return scene.sample(at.astype(np.float32))
 
     def _shade(self, above_edge: Array, under: Array, drop: Array) -> Array:
         """(h, w, 1) the light on a lid that lies round on the eyeball, and the crease above it."""

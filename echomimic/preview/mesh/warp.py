@@ -16,6 +16,12 @@ Pixels: TypeAlias = NDArray[np.uint8]
 _BORDERS = {"edge": cv2.BORDER_REPLICATE, "mirror": cv2.BORDER_REFLECT_101, "zero": cv2.BORDER_CONSTANT}
 _NO_SECOND_MAP: Any = None
 
+FINER = 2
+"""Pixels of a texture per pixel of the frame, each way."""
+DETAILED = 1.4
+"""A picture that is finer than the frame by this factor has detail of its own to keep."""
+OPAQUE = 255
+
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """Weights of red, green and blue in brightness (ITU-R BT.601)."""
 
@@ -25,10 +31,9 @@ def blur(values: Array, sigma: float) -> Array:
     return np.asarray(cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE), dtype=np.float32)
 
 
-def remap(values: Array, at: Array, border: str = "edge", *, cubic: bool = False) -> Array:
+def remap(values: Array, at: Array, border: str = "edge") -> Array:
     """`values` at the positions (h, w, 2), x first; beyond its border: its "edge", its "mirror" image or "zero"."""
-    how = cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR
-    return np.asarray(cv2.remap(values, at, _NO_SECOND_MAP, how, borderMode=_BORDERS[border]))
+    return np.asarray(cv2.remap(values, at, _NO_SECOND_MAP, cv2.INTER_LINEAR, borderMode=_BORDERS[border]))
 
 
 def invert(field: Array, nodes: Array, *, rounds: int, damping: float = 1.0) -> Array:
@@ -53,30 +58,52 @@ def node_numbers(grid: Grid) -> Array:
 
 @dataclass(frozen=True)
 class Texture:
-    """A picture that may be finer than the frame: `scale` texture pixels per frame pixel."""
+    """A picture with coverage, twice as fine as the frame, so that reading it linearly keeps what is sharp."""
 
     pixels: Pixels
-    scale: int
+    """(h, w, 4) RGB premultiplied by coverage, and coverage"""
+    offset: float
+    """where the frame's first pixel lies in it"""
 
     def sample(self, at: Array) -> Pixels:
-        """at: (h, w, 2) frame coordinates of pixel centres → (h, w, C). Outside the picture it is mirrored."""
-        if self.scale == 1:
-            return self.read(at)
-        return self.read(cv2.addWeighted(at, self.scale, at, 0.0, 0.5 * self.scale - 0.5))
+        """at: (h, w, 2) frame coordinates of pixel centres → (h, w, 4). Outside the picture it is mirrored."""
+        return remap(self.pixels, cv2.addWeighted(at, FINER, at, 0.0, self.offset), "mirror")
 
-    def read(self, at: Array) -> Pixels:
-        """The same in texture coordinates."""
-        return remap(self.pixels, at, "mirror", cubic=self.scale == 1)
+
+@dataclass(frozen=True)
+class Scene:
+    """A texture seen before what lies behind it."""
+
+    texture: Texture
+    behind: Array
+    """(h, w, 3) float32"""
+
+    def sample(self, at: Array) -> Array:
+        """at: (h, w, 2) frame coordinates → (h, w, 3) float32."""
+        seen = self.texture.sample(at).astype(np.float32)
+        colour, cover = seen[..., :3], seen[..., 3:]
+        return colour if cover.min() == OPAQUE else colour + self.behind * (1 - cover / OPAQUE)
 
 
 def make_texture(picture: Pixels, width: int, height: int) -> Texture:
-    """`picture` at the frame's size, or at twice that where the picture has the detail."""
-    rows, columns = picture.shape[:2]
-    scale = 2 if min(columns / width, rows / height) >= 1.4 else 1
-    return Texture(resized(picture, width * scale, height * scale), scale)
+    """`picture` at twice the frame's size, opaque."""
+    size = (FINER * width, FINER * height)
+    if min(picture.shape[1] / width, picture.shape[0] / height) >= DETAILED:
+        return Texture(_opaque(resized(picture, *size)), 0.5 * FINER - 0.5)
+    # Every second pixel is one of the frame's: a head that rests is as sharp as the photo.
+    half = np.array([[1 / FINER, 0, 0], [0, 1 / FINER, 0]], np.float32)
+    how = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    small = resized(picture, width, height)
+    return Texture(_opaque(cv2.warpAffine(small, half, size, flags=how, borderMode=cv2.BORDER_REPLICATE)), 0.0)
+
+
+def _opaque(picture: NDArray[Any]) -> Pixels:
+    """(h, w, 3) → (h, w, 4)"""
+    return np.concatenate([picture, np.full((*picture.shape[:2], 1), OPAQUE)], 2, dtype=np.uint8, casting="unsafe")
 
 
 def resized(picture: Pixels, width: int, height: int) -> Pixels:
+    """`picture` (h, w, 3) at another size."""
     if picture.shape[1] == width and picture.shape[0] == height:
         return picture
     how = cv2.INTER_AREA if picture.shape[1] >= width else cv2.INTER_CUBIC

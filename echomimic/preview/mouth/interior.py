@@ -79,7 +79,7 @@ class Interior:
     ) -> tuple[Array, Array]:
         """The photo's own inside, which stays with the skull, over the drawn one."""
         at = place.pixels - place.drift
-        photo = texture.sample(at).astype(np.float32)
+        photo = texture.sample(at)[..., :3].astype(np.float32)
         cover = remap(own, at - np.array(self.box[:2], np.float32), "zero")
         # The photo's own shadows are in it already: only what is darker now than then counts.
         then = remap(self.own_shade, at - np.array(self.box[:2], np.float32))
@@ -149,7 +149,7 @@ def make_interior(
     light = _light(mesh, texture, width, height)
     own, own_shade, row = None, np.ones((1, 1), np.float32), Row(0.055, -0.15)
     if opened:
-        photo = texture.sample(_box_pixels(box)).astype(np.float32)
+        photo = texture.sample(_box_pixels(box))[..., :3].astype(np.float32)
         own, light, row = look_inside(mesh, photo, box, light)
         own_shade = lip_shadow(_photo_opening(mesh, box), box, mesh.mouth)
     density = float(np.clip(1.5 * mesh.mouth, 24, 240))
@@ -204,5 +204,5 @@ def _light(mesh: Mesh, texture: Texture, width: int, height: int) -> Light:
 
 def _colours(mesh: Mesh, texture: Texture, ids: tuple[int, ...], width: int, height: int) -> Array:
     at = mesh.points[list(ids), :2].clip(0, [width - 1, height - 1])[None].astype(np.float32)
-    colours: Array = texture.sample(at)[0].astype(np.float32)
+    colours: Array = texture.sample(at)[0, :, :3].astype(np.float32)
     return colours

@@ -10,10 +10,11 @@ import numpy as np
 from echomimic.faces.geometry import LOWER_LIP_INNER, LOWER_LIP_OUTER, UPPER_LIP_INNER, UPPER_LIP_OUTER
 from echomimic.preview.acting import Acting, is_open
 from echomimic.preview.curves import feather, polygon_mask, smooth_curve
+from echomimic.preview.layers import Layers
 from echomimic.preview.mesh.face_mesh import Array, Grid, Mesh, smoothstep
 from echomimic.preview.mesh.field import Field
 from echomimic.preview.mesh.patch import Patch, make_patch
-from echomimic.preview.mesh.warp import Pixels, Texture, invert, remap
+from echomimic.preview.mesh.warp import Pixels, Scene, Texture, invert, remap
 from echomimic.preview.mouth.interior import Interior, Opening, make_interior
 
 _STILL = 0.02
@@ -47,7 +48,7 @@ class Mouth:
     edge: Array
     """(h, w, 1) falls to 0 at the edges of the box."""
 
-    def paint(self, frame: Pixels, texture: Texture, acting: Acting, settled: Array, skin: Array) -> None:
+    def paint(self, frame: Pixels, layers: Layers, acting: Acting, settled: Array, skin: Array) -> None:
         """Draws the mouth into `frame`.
 
         settled: (478, 2) where the mesh points lie in this frame. skin: (612, 2) displacement by the expression.
@@ -58,23 +59,23 @@ class Mouth:
         head, offset = self.patch.head(acting.stance)
         settled = settled - offset
         upper, lower = smooth_curve(settled[list(UPPER_LIP_INNER)]), smooth_curve(settled[list(LOWER_LIP_INNER)])
-        lips = self._lips(texture, head, skin, upper, lower)
+        lips = self._lips(layers.behind(self.patch.box, offset), head, skin, upper, lower)
         opening = self._opening(upper, lower, skin[ids])
         if opening is not None:
-            self.interior.paint(lips, opening, texture, settled, skin)
+            self.interior.paint(lips, opening, layers.person, settled, skin)
         self.patch.paste(frame, lips, self.edge * self._around(settled), offset)
 
-    def _lips(self, texture: Texture, head: Array, skin: Array, upper: Array, lower: Array) -> Array:
+    def _lips(self, scene: Scene, head: Array, skin: Array, upper: Array, lower: Array) -> Array:
         """(h, w, 3) float32: the upper side above the line between the lips, the lower side below it."""
         moved = self.patch.field.skin(skin)
-        above = texture.sample(self._source(head, self.upper.field(moved, skin)))
-        below = texture.sample(self._source(head, self.lower.field(moved, skin)))
+        above = scene.sample(self._source(head, self.upper.field(moved, skin)))
+        below = scene.sample(self._source(head, self.lower.field(moved, skin)))
         line = _extended((upper + lower) / 2, 2.0)
         floor = self.patch.box[3] + 999.0
         border = np.array([[line[-1, 0], floor], [line[0, 0], floor]], np.float32)
         x0, y0, x1, y1 = self.patch.box
         low = polygon_mask(np.concatenate([line, border]), x0, y0, x1 - x0, y1 - y0, fine=2, blur=0.6)[..., None]
-        return above + (below.astype(np.float32) - above) * low
+        return np.asarray(above + (below - above) * low, dtype=np.float32)
 
     def _source(self, head: Array, lip: Array) -> Array:
         """(h, w, 2) frame coordinates that each pixel of the box shows."""
