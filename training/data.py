@@ -29,6 +29,9 @@ LIPS = np.array(
 )
 """The 40 mesh points of both lips, outer and inner contour."""
 
+RESEARCH_ONLY = frozenset({"smeetrs/deep_avsr", "jixinya/EAMM"})
+"""Repositories whose clips come from corpora that are for research only (LRS, MEAD): nothing here learns from them."""
+
 INNER_TOP, INNER_BOTTOM, LEFT_CORNER, RIGHT_CORNER = 13, 14, 61, 291
 
 
@@ -38,15 +41,19 @@ class Clip:
 
     shape: (F, 468, 3) displacement from the clip's own closed-mouth neutral. mel: (4F, 80) raw log-mel.
     rotation: (F, 3, 3) canonical to image, y up. centre: (F, 2) head position, image x right, y down, eye distances.
+    iris: (F, 2) mean shift of both irises in eye widths. lid: (F,) openness of the eyes, 1 when open.
     """
 
     name: str
     person: str
     kind: str
+    repository: str
     shape: Array
     mel: Array
     rotation: Array
     centre: Array
+    iris: Array
+    lid: Array
 
     def __len__(self) -> int:
         return len(self.shape)
@@ -59,27 +66,45 @@ class Clip:
 
 @dataclass(frozen=True)
 class Recordings:
+    """What there is to learn from: the clips, the mean face (468, 3) and each point's mirror image (468,)."""
+
     clips: list[Clip]
     mean: Array
     mirror: Indices
 
 
 def load(path: Path) -> Recordings:
-    """Read the recordings; the json with the clips' names and people must lie beside the npz."""
+    """Read the recordings that may be learned from; the json with names and people must lie beside the npz."""
     data = np.load(path)
     rows = json.loads(path.with_suffix(".json").read_text())
     shape = (data["coef"].astype(np.float32) @ data["pca"].astype(np.float32)).reshape(-1, 468, 3)
     mel = data["mel_u8"].astype(np.float32) * np.float32(data["mel_scale"][0]) + np.float32(data["mel_scale"][1])
-    pose = data["pose"].astype(np.float32)
+    tracks = {"shape": shape, "pose": data["pose"].astype(np.float32)}
+    tracks |= {name: data[name].astype(np.float32) for name in ("iris", "eye")}
     clips = []
     for row, stop, count in zip(rows, np.cumsum(data["frames"]), data["frames"], strict=True):
         part = slice(int(stop - count), int(stop))
+        if row["repo"] in RESEARCH_ONLY:
+            continue
         sound = realign(mel[part.start * MEL_PER_FRAME : part.stop * MEL_PER_FRAME], -row["audio_shift_frames"])
-        scale = pose[part, 9].mean()
-        centre = pose[part, 10:12] * np.array([1, -1], np.float32) / scale
-        rotation = pose[part, :9].reshape(-1, 3, 3)
-        clips.append(Clip(row["name"], row["person"], row["kind"], shape[part], sound, rotation, centre))
+        clips.append(_clip(row, sound, {name: track[part] for name, track in tracks.items()}))
     return Recordings(clips, data["mean"], data["mirror"])
+
+
+def _clip(row: dict[str, str], mel: Array, tracks: dict[str, Array]) -> Clip:
+    pose, iris, eye = tracks["pose"], tracks["iris"], tracks["eye"].mean(1)
+    return Clip(
+        row["name"],
+        row["person"],
+        row["kind"],
+        row["repo"],
+        tracks["shape"],
+        mel,
+        pose[:, :9].reshape(-1, 3, 3),
+        pose[:, 10:12] * np.array([1, -1], np.float32) / pose[:, 9].mean(),
+        (iris[:, :2] + iris[:, 2:]) / 2,
+        eye / np.quantile(eye, 0.8),
+    )
 
 
 def realign(mel: Array, frames: int) -> Array:

@@ -91,13 +91,6 @@ def fit_gain(model: HeadModel, clips: list[Clip], strength: Double) -> HeadModel
     return model
 
 
-def openness(data: Path, clips: list[Clip]) -> list[Double]:
-    """Openness of the eyes of each clip, 1 when open."""
-    eye: Double = np.load(data)["eye"].astype(np.float64).mean(1)
-    tracks: list[Double] = np.split(eye, np.cumsum([len(clip) for clip in clips])[:-1])
-    return [track / float(np.quantile(track, 0.8)) for track in tracks]
-
-
 def blink_moments(track: Double) -> list[int]:
     """Frames at which the eye is most closed in a blink."""
     shut, moments, i = track < 0.5, [], 0
@@ -133,12 +126,11 @@ def fit_blinks(tracks: list[Double]) -> Double:
     )
 
 
-def fit_glances(data: Path, clips: list[Clip]) -> Double:
+def fit_glances(clips: list[Clip]) -> Double:
     """(4,) gamma shape, mean fixation seconds, and the spread of glances without what makes up for the head."""
-    iris = np.load(data)["iris"].astype(np.float64)
-    iris = (iris[:, :2] + iris[:, 2:]) / 2 * EYE_WIDTH
     spreads, stays = [], []
-    for clip, track in zip(clips, np.split(iris, np.cumsum([len(clip) for clip in clips])[:-1]), strict=True):
+    for clip in clips:
+        track = clip.iris.astype(np.float64) * EYE_WIDTH
         if len(clip) < SHORTEST or np.abs(track).max() > 0.2:
             continue
         head = np.column_stack([head_channels(clip)[:, :2], np.ones(len(clip))])
@@ -157,7 +149,7 @@ def fit(data: Path) -> HeadModel:
     long = [clip for clip in clips if len(clip) >= SHORTEST]
     strength = np.median([head_channels(clip).std(0) for clip in long], 0)
     process = fit_process(long, strength)
-    model = HeadModel(*process, fit_blinks(openness(data, clips)), fit_glances(data, clips))
+    model = HeadModel(*process, fit_blinks([clip.lid.astype(np.float64) for clip in clips]), fit_glances(clips))
     return fit_gain(model, long, strength)
 
 

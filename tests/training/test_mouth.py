@@ -33,7 +33,8 @@ def clips(count: int = 6, frames: int = 40) -> Recordings:
         shape = (0.1 * rng.standard_normal((frames, 468, 3))).astype(np.float32)
         turn = np.tile(np.eye(3, dtype=np.float32), (frames, 1, 1))
         mel = rng.standard_normal((4 * frames, 80)).astype(np.float32)
-        made.append(Clip(f"clip {i}", f"person {i // 2}", "real", shape, mel, turn, np.zeros((frames, 2), np.float32)))
+        still, lid = np.zeros((frames, 2), np.float32), np.ones(frames, np.float32)
+        made.append(Clip(f"clip {i}", f"person {i // 2}", "real", "a/b", shape, mel, turn, still, still, lid))
     return Recordings(made, mean, np.roll(np.arange(468).reshape(-1, 2), 1, axis=1).ravel())
 
 

@@ -22,12 +22,15 @@ WINDOW = 400
 BANDS = 80
 PER_SECOND = RATE // HOP
 CHUNK = 60 * PER_SECOND
+BEFORE, AFTER = WINDOW // 2 + 1, WINDOW // 2
+"""Samples before (one more for the pre-emphasis) and after a column's centre that it is made of."""
 
 _FFT = 512
 _SCALE = 3.0
 _FLOOR = 3.2
 _ACTIVE_RANGE = 6.0
-_VOLUME = 0.15
+VOLUME = 0.15
+"""Root mean square that speech is brought to before its logarithm is taken."""
 _SILENCE = 1e-3
 _QUIETEST = -9.0
 
@@ -70,8 +73,13 @@ def filters() -> Array:
 
 def log_mel(sound: Sound, start: int, stop: int, gain: float = 1.0) -> Array:
     """(stop - start, 80) log-mel columns of the sound times `gain`; columns outside the speech are those of silence."""
-    first = start * HOP - WINDOW // 2
-    wave = sound.read(first - 1, (stop - 1) * HOP + WINDOW // 2).astype(np.float32) * np.float32(gain)
+    first = start * HOP - BEFORE
+    return mel_of(sound.read(first, (stop - 1) * HOP + AFTER), gain)
+
+
+def mel_of(wave: Array, gain: float = 1.0) -> Array:
+    """All columns that fit into a wave whose first column is centred at sample BEFORE."""
+    wave = wave.astype(np.float32) * np.float32(gain)
     wave = wave[1:] - np.float32(0.97) * wave[:-1]
     frames = np.lib.stride_tricks.sliding_window_view(wave, WINDOW)[::HOP] * np.hanning(WINDOW).astype(np.float32)
     power = np.abs(np.fft.rfft(frames, _FFT)).astype(np.float32) ** 2
@@ -100,7 +108,7 @@ def measure(sound: Sound) -> Level:
 
     What stays far below any voice even when turned up has no active columns: a hum in a silent recording says nothing.
     """
-    gain = _VOLUME / max(_volume(sound), _SILENCE)
+    gain = VOLUME / max(_volume(sound), _SILENCE)
     energy = np.concatenate([mel.mean(1) for mel in chunks(sound, gain)])
     peak = max(loud(energy), _QUIETEST)
     total, count = np.zeros(BANDS, np.float64), 0

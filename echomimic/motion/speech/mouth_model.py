@@ -30,20 +30,24 @@ PRESSED, TUCKED, PAUSE = range(3)
 
 @dataclass(frozen=True)
 class Conv:
-    """A 1-D convolution over time; weight (out, in, width)."""
+    """A 1-D convolution over time; weight (out, in, width), padding (before, after)."""
 
     weight: Array
     bias: Array
     stride: int = 1
     dilation: int = 1
-    padding: int = 0
+    padding: tuple[int, int] = (0, 0)
 
     def __call__(self, x: Array) -> Array:
-        padded = np.pad(x, ((self.padding, self.padding), (0, 0)))
+        """As long as its input (over the stride): silence of the net's own is put before and after."""
+        return self.valid(np.pad(x, (self.padding, (0, 0))))
+
+    def valid(self, x: Array) -> Array:
+        """Only the rows for which all inputs are there."""
         reach = self.dilation * (self.weight.shape[2] - 1)
         starts = range(0, reach + 1, self.dilation)
-        stop = len(padded) - reach
-        taps = (padded[s : s + stop : self.stride] @ self.weight[:, :, i].T for i, s in enumerate(starts))
+        stop = len(x) - reach
+        taps = (x[s : s + stop : self.stride] @ self.weight[:, :, i].T for i, s in enumerate(starts))
         return np.asarray(sum(taps, start=self.bias), dtype=np.float32)
 
 
@@ -57,10 +61,18 @@ class Block:
     out: Conv
 
     def __call__(self, x: Array) -> Array:
+        return x + self.gated(self.conv(self.normal(x)))
+
+    def normal(self, x: Array) -> Array:
+        """Each row with mean 0 and mean square 1, scaled and shifted."""
         centred = x - x.mean(1, keepdims=True)
-        normal = centred / np.sqrt((centred**2).mean(1, keepdims=True) + 1e-5) * self.scale + self.shift
-        value, gate = np.split(self.conv(normal), 2, axis=1)
-        return x + self.out(value / (1 + np.exp(-gate)))
+        deviation = np.sqrt((centred**2).mean(1, keepdims=True) + 1e-5)
+        return np.asarray(centred / deviation * self.scale + self.shift, np.float32)
+
+    def gated(self, x: Array) -> Array:
+        """What the block adds, from its convolution's output."""
+        value, gate = np.split(x, 2, axis=1)
+        return self.out(value / (1 + np.exp(-gate)))
 
 
 @dataclass(frozen=True)
@@ -79,9 +91,15 @@ class Net:
             x = block(x)
         if self.phone is None:
             return self.shape(x), None
-        named = self.phone(x)
-        score = np.exp(named - named.max(1, keepdims=True))
-        return self.shape(x), score / score.sum(1, keepdims=True)
+        return self.shape(x), softmax(self.phone(x))
+
+
+def softmax(x: Array) -> Array:
+    """Probabilities of unnormalised logarithms, row by row."""
+    if not len(x):
+        return x
+    score = np.exp(x - x.max(1, keepdims=True))
+    return np.asarray(score / score.sum(1, keepdims=True), np.float32)
 
 
 def gelu(x: Array) -> Array:
@@ -109,9 +127,19 @@ class MouthModel:
         return np.asarray(self.basis[:, 13, 1] - self.basis[:, 14, 1], dtype=np.float32)
 
     @property
+    def past(self) -> int:
+        """Frames of context before a frame that it depends on, apart from the first layers' 70 ms."""
+        return sum(block.conv.padding[0] for block in self.nets[0].blocks)
+
+    @property
+    def ahead(self) -> int:
+        """Frames of sound that must be heard after a frame begins before it is known: the first layers take two."""
+        return 2 + sum(block.conv.padding[1] for block in self.nets[0].blocks)
+
+    @property
     def margin(self) -> int:
-        """Frames of context on either side that an output depends on."""
-        return sum(block.conv.padding for block in self.nets[0].blocks) + 4
+        """Frames of context on either side that an output depends on, and some to spare."""
+        return max(self.past, self.ahead) + 4
 
     def __call__(
         self, sound: hearing.Sound, frames: int, level: hearing.Level, report: Report = silent
@@ -152,17 +180,20 @@ def load_mouth(path: Path) -> MouthModel:
 
 
 def _net(tensors: dict[str, Array], name: str) -> Net:
-    def conv(part: str, stride: int = 1, dilation: int = 1) -> Conv:
+    def conv(part: str, stride: int = 1, dilation: int = 1, ahead: int | None = None) -> Conv:
         weight, bias = tensors[f"{name}.{part}.weight"], tensors[f"{name}.{part}.bias"]
         padding = dilation * (weight.shape[2] // 2) if stride == 1 else 1
-        return Conv(weight, bias, stride, dilation, padding)
+        reach = dilation * (weight.shape[2] - 1)
+        after = padding if ahead is None else ahead
+        return Conv(weight, bias, stride, dilation, (reach - after if stride == 1 else 1, after))
 
     dilations = [int(d) for d in tensors["dilations"]]
+    aheads = [int(a) for a in tensors["ahead"]] if "ahead" in tensors else [2 * d for d in dilations]
     blocks = [
         Block(
             tensors[f"{name}.blocks.{i}.norm.weight"],
             tensors[f"{name}.blocks.{i}.norm.bias"],
-            conv(f"blocks.{i}.conv", dilation=dilation),
+            conv(f"blocks.{i}.conv", dilation=dilation, ahead=aheads[i]),
             conv(f"blocks.{i}.out"),
         )
         for i, dilation in enumerate(dilations)

@@ -1,0 +1,127 @@
+"""From what the nets guess to a mouth that moves as people's do, frame by frame.
+
+A net trained on many people predicts their average, which moves less than any of them and never quite closes. So the
+measures of the guess are stretched about their running mean, lips meet on m, b and p, and the mouth rests in silence.
+Looks one frame ahead in the guess and three in the loudness.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from echomimic.motion.speech.mouth_model import FRAME_RATE, PRESSED, TUCKED, Array, MouthModel
+from echomimic.motion.speech.streams import Tail
+
+Double = npt.NDArray[np.float64]
+
+DELAY = 1
+ENERGY_AHEAD = 3
+SPEAKING = 0.36
+"""Loudness above which a frame counts as speech."""
+WIDE_OPEN = 0.26
+"""Opening, in eye distances, from which on it grows slower: people rarely open further (99th percentile 0.25)."""
+_BEYOND = 0.35
+_SOFT = np.array([0.12, 0.76, 0.12])
+_MEMORY = 4.0
+"""Seconds over which the mean mouth of a speaker is remembered."""
+_FIRST = 1.0
+_CLOSED_SHARE = 0.08
+_CLOSED_STEP = 0.004
+_TUCKED_GAP = 0.35
+_HELD = np.exp(-0.5 * (np.arange(-8, ENERGY_AHEAD + 1) / 2.0) ** 2)
+_EARLY = np.exp(-0.5 * (np.arange(-8, ENERGY_AHEAD + 1) - 2.0) ** 2)
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """How the guess is made as large as life.
+
+    measures: (K, 3) opening, width and protrusion of the lips per unit of each coefficient. directions: (3, K) how
+    coefficients change with each measure. gain: (3,) by how much recorded measures vary more than guessed ones.
+    mean: (K,) the mean mouth of speech. closed: opening below which the guess means closed.
+    """
+
+    measures: Double
+    directions: Double
+    gain: Double
+    mean: Double
+    closed: float
+
+
+class Articulator:
+    """Guesses, cues, loudness and chance in; coefficients to show out, DELAY frames later."""
+
+    def __init__(self, model: MouthModel, stretch: Stretch, temperature: float, strength: float) -> None:
+        self.model, self.stretch, self.strength = model, stretch, strength
+        self.gain = 1 + temperature * (stretch.gain - 1)
+        self.shapes, self.cues = Tail(np.zeros((1, len(model.basis)))), Tail(np.zeros((2, 3)))
+        self.energy = Tail(np.zeros(8))
+        self.mean, self.closed, self.counted = stretch.mean.copy(), stretch.closed, _FIRST * FRAME_RATE
+        self.done = 0
+
+    def hear(self, energy: Array) -> None:
+        """Loudness of the next frames; must be ENERGY_AHEAD frames ahead of the guesses."""
+        self.energy.append(energy.astype(np.float64))
+
+    def push(self, shapes: Array, cues: Array, chance: Double) -> tuple[Double, Double]:
+        """(n, K) coefficients and (n,) voicing; `chance` (n, K) is what chance adds to the frames that come out."""
+        self.shapes.append(shapes.astype(np.float64))
+        self.cues.append(cues.astype(np.float64))
+        start, stop = self.done, self.shapes.stop - DELAY
+        if stop <= start:
+            return np.zeros((0, len(self.mean))), np.zeros(0)
+        voiced = self._voicing(start, stop)
+        track = np.stack([self._stretched(self._soft(f), voiced[f - start]) for f in range(start, stop)])
+        track = self._closing(track + chance * voiced[:, None], voiced)
+        self.done = stop
+        for tail, kept in ((self.shapes, 1), (self.cues, 2), (self.energy, 8)):
+            tail.forget(stop - kept)
+        return self.strength * track * voiced[:, None], voiced
+
+    def _soft(self, frame: int) -> Double:
+        return np.asarray(_SOFT @ self.shapes.span(frame - 1, frame + 2))
+
+    def _voicing(self, start: int, stop: int) -> Double:
+        """0 where nothing is said, 1 in speech; opens a little before a sound and closes gently after."""
+        heard = self.energy.span(start - 8, stop + ENERGY_AHEAD) > SPEAKING
+        windows = np.lib.stride_tricks.sliding_window_view(heard.astype(np.float64), len(_HELD))
+        held = np.clip(1.6 * (windows @ _HELD) / _HELD.sum(), 0, 1)
+        return np.asarray(np.maximum(held, windows @ _EARLY / _EARLY.sum()))
+
+    def _stretched(self, shape: Double, voiced: float) -> Double:
+        """One guess with its measures stretched about the running mean mouth."""
+        if voiced > 0.5:
+            self.counted = min(self.counted + 1, _MEMORY * FRAME_RATE)
+            self.mean += (shape - self.mean) / self.counted
+        off = (shape - self.mean) @ self.stretch.measures
+        return np.asarray(shape + ((self.gain - 1) * off) @ self.stretch.directions)
+
+    def _closing(self, track: Double, voiced: Double) -> Double:
+        start, stop = self.done, self.done + len(track)
+        gap = track @ self.stretch.measures[:, 0]
+        pressed = _spread(_rise(self.cues.span(start - 1, stop + 1)[:, PRESSED], 0.2, 0.55))
+        tucked = _rise(self.cues.span(start, stop)[:, TUCKED], 0.3, 0.8) * (1 - _TUCKED_GAP)
+        wanted = self._opening(gap, voiced) * (1 - np.maximum(pressed, tucked))
+        return np.asarray(track + (wanted - gap)[:, None] * self.stretch.directions[0])
+
+    def _opening(self, gap: Double, voiced: Double) -> Double:
+        """The least opened twelfth of speech is closed, the widest stays within what people do."""
+        closed = np.empty_like(gap)
+        for i, value in enumerate(gap):
+            self.closed += (voiced[i] > 0.5) * _CLOSED_STEP * (_CLOSED_SHARE - float(value < self.closed))
+            closed[i] = self.closed
+        wide = np.maximum(0.0, gap - closed)
+        return np.asarray(np.minimum(wide, WIDE_OPEN + _BEYOND * np.maximum(0.0, wide - WIDE_OPEN)))
+
+
+def _spread(closed: Double) -> Double:
+    """Lips are half-way in the frame before and after they meet; one frame more on either side goes in."""
+    return np.maximum(closed[1:-1], 0.5 * np.maximum(closed[:-2], closed[2:]))
+
+
+def _rise(x: Double, low: float, high: float) -> Double:
+    t = np.clip((x - low) / (high - low), 0, 1)
+    return np.asarray(t * t * (3 - 2 * t))
