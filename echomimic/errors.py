@@ -9,6 +9,7 @@
     │   │   └── NoFaceError              … because no usable face is in it
     │   ├── SpeechError                  the sound cannot be read or used
     │   ├── DriverError                  the motion source cannot be read or used
+    │   ├── ManifestError                a list of videos to make, or a row of it, cannot be used
     │   └── OutputError                  the result cannot be written where it was asked for
     ├── WeightsError                     model files are missing, damaged or of the wrong kind
     └── ResourceError                    memory or a needed package ran out or is missing
@@ -50,6 +51,10 @@ class SpeechError(InputError):
 
 class DriverError(InputError):
     """The motion source cannot be read or used."""
+
+
+class ManifestError(InputError):
+    """A list of videos to make, or a row of it, cannot be used."""
 
 
 class OutputError(InputError):

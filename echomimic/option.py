@@ -1,6 +1,7 @@
 """What an option of the program is: a dataclass field that knows its range, unit and help, and checks its value."""
 
 import dataclasses
+import functools
 import numbers
 import os
 import types
@@ -61,6 +62,7 @@ def option(default: T, help: str, **details: Any) -> T:
     return field(default=default, metadata=about(help, **details))
 
 
+@functools.cache
 def options(of: type) -> tuple[Option, ...]:
     """The options of ``Request`` or ``Settings`` in order of declaration."""
     hints = typing.get_type_hints(of)

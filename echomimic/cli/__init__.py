@@ -8,6 +8,7 @@ import traceback
 import click
 
 from echomimic.cli.animate import animate
+from echomimic.cli.batch import batch
 from echomimic.cli.demo import demo
 from echomimic.cli.doctor import doctor
 from echomimic.cli.evaluate import evaluate
@@ -37,6 +38,7 @@ def cli() -> None:
 
 
 cli.add_command(animate)
+cli.add_command(batch)
 cli.add_command(demo)
 cli.add_command(doctor)
 cli.add_command(evaluate)

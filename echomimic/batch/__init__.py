@@ -1,0 +1,1 @@
+"""Many videos from one list: rows are checked first, rendered in any order, and never twice."""
