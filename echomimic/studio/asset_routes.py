@@ -18,7 +18,7 @@ from echomimic.studio.pose import NAMES as POSE
 from echomimic.studio.problems import Refused
 from echomimic.studio.sources import PERFORMANCE, describe_sources
 from echomimic.studio.studio import Studio
-from echomimic.studio.takes import REQUEST, checked, checked_settings
+from echomimic.studio.takes import checked_request, checked_settings
 
 SOON = 60.0
 """Seconds in which a face, a still or a map must be drawn."""
@@ -151,7 +151,7 @@ def still_question(studio: Studio, body: Any) -> dict[str, Any]:
     changed = {"settings", "speech", "request", "portrait"} & {k for k, v in body.items() if v is not None}
     kept = studio.home.take(take["id"]) / PERFORMANCE if take and not changed else None
     settings = base["settings"] | checked_settings(taken(body, "settings", dict, {}))
-    request = base["request"] | checked(taken(body, "request", dict, {}), REQUEST, "request")
+    request = base["request"] | checked_request(taken(body, "request", dict, {}))
     edits = checked_edits(studio, taken(body, "edits", list, base["edits"]))
     return {
         "do": "still",

@@ -176,9 +176,9 @@ def curves(question: Question) -> Answer:
 
 
 def changes(question: Question) -> Answer:
-    """The frames that these edits would change in the video that is there."""
+    """The frames that these edits would change in the video that is there; None when its frames are not known."""
     if not Path(question["keys"]).is_file():
-        return {"frames": []}, b""
+        return {"frames": None}, b""
     kept, wanted = np.load(question["keys"]), keys_of(_acted(question))
     return {"frames": spans_of(kept != wanted) if len(kept) == len(wanted) else [(0, len(wanted))]}, b""
 

@@ -10,7 +10,7 @@ from echomimic.studio.database import Row
 from echomimic.studio.problems import Refused
 from echomimic.studio.sources import describe_sources
 from echomimic.studio.studio import Studio
-from echomimic.studio.takes import REQUEST, checked, checked_settings
+from echomimic.studio.takes import checked_request, checked_settings
 from echomimic.variants import VARIANTS
 
 DRIVERS = ("auto", "none")
@@ -53,7 +53,7 @@ def wanted_take(studio: Studio, body: Any) -> Row:
     speech = studio.assets.get(taken(body, "speech", str, base["speech"] if base else ...), "speech")
     settings = taken(body, "settings", dict, {})
     settings = checked_settings(_merged(base["settings"] if base else {}, settings))
-    request = (base["request"] if base else {}) | checked(taken(body, "request", dict, {}), REQUEST, "request")
+    request = (base["request"] if base else {}) | checked_request(taken(body, "request", dict, {}))
     if request.get("driver", "auto") not in DRIVERS:
         _check_driver(studio, request["driver"])
     name = taken(body, "name", str, "")

@@ -4,6 +4,7 @@ import secrets
 import shutil
 import sqlite3
 import time
+from pathlib import Path
 from typing import Any
 
 from echomimic.errors import SettingsError
@@ -126,6 +127,18 @@ def checked_settings(given: Any) -> Row:
     except SettingsError as error:
         raise Refused("invalid", str(error)) from None
     return {name: getattr(made, name) for name in values if getattr(made, name) != SETTINGS[name].default}
+
+
+def checked_request(given: Any) -> Row:
+    """What differs from the defaults, checked; raises :class:`Refused`. The driver is a name, not yet looked up."""
+    values = checked(given, REQUEST, "request")
+    if not isinstance(values.get("driver", ""), str):
+        raise Refused("invalid", "driver is auto, none, or the id of a motion, a video or a take")
+    try:
+        made = Request(Path("portrait"), Path("speech"), Path("video.mp4"), **values)
+    except SettingsError as error:
+        raise Refused("invalid", str(error)) from None
+    return {name: getattr(made, name) for name in values if getattr(made, name) != REQUEST[name].default}
 
 
 def differences(row: Row, other: Row) -> list[Row]:
