@@ -1,5 +1,5 @@
 """Lets ``python <this folder> …`` run the command line from a plain clone, as ComfyUI users have it."""
 
-from echomimic.cli import main
+from echomimic.__main__ import main
 
 main()

@@ -4,12 +4,12 @@
 ``gather`` and ``render`` give the frames of any part of a video as arrays. Names are imported when they are used.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
 from echomimic.version import VERSION as __version__
 
+TYPE_CHECKING = False  # typing itself takes longer to import than all of this
 if TYPE_CHECKING:
+    from typing import Any
+
     from echomimic.conditions import Conditions, gather
     from echomimic.engine import Engine, load
     from echomimic.errors import (
@@ -82,7 +82,9 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
+    import importlib
+
     if name == "evaluate":
         return importlib.import_module("echomimic.evaluate")  # a room that can be called
     if name not in _ROOM_OF:

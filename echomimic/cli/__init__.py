@@ -1,5 +1,6 @@
 """The terminal door. Parses, calls the package, shows progress; exit codes are in ``echomimic --help``."""
 
+import errno
 import os
 import signal
 import sys
@@ -52,11 +53,42 @@ def main(arguments: list[str] | None = None) -> None:
     """Runs the command line and exits; input errors are one line on standard error and exit code 2."""
     with stoppable() as signals:
         try:
+            _require_folder()
             cli.main(arguments, prog_name="echomimic", standalone_mode=False)
+            _flush()
         except click.exceptions.Exit as stop:
             sys.exit(stop.exit_code)
         except (Exception, KeyboardInterrupt) as error:
             sys.exit(_interrupted(error, signals[0]) if signals else _failed(error))
+
+
+def _require_folder() -> None:
+    try:
+        os.getcwd()
+    except OSError:
+        raise click.ClickException("the working folder is gone; change to another one and run again") from None
+
+
+def _flush() -> None:
+    """Writes out what was printed while it can still be said that it could not."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (the interpreter closes it at its end)
+        raise
+
+
+def _unwritable(error: OSError) -> int | None:
+    """The exit code where standard output is closed or full; None where ``error`` is another one."""
+    if error.filename is not None or error.errno not in (errno.EPIPE, errno.ENOSPC, errno.EBADF, errno.EIO):
+        return None
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    if error.errno == errno.EPIPE:  # as of ``| head``, which has read enough
+        return 128 + getattr(signal, "SIGPIPE", 13)
+    reason = f"standard output cannot be written ({error.strerror})"
+    click.secho(f"error: {reason}; send it elsewhere, or give --quiet", fg="red", err=True)
+    return 2
 
 
 def _interrupted(error: BaseException, number: int) -> int:
@@ -85,9 +117,11 @@ def _failed(error: BaseException) -> int:
     if isinstance(error, EchoMimicError):
         click.secho(f"error: {error}", fg="red", err=True)
         return 2
-    if isinstance(error, MemoryError):
-        click.secho("error: out of memory; lower --size, or close other programs", fg="red", err=True)
+    if isinstance(error, MemoryError) or "allocate memory" in str(error):
+        click.secho("error: out of memory; lower --size or --length, or close other programs", fg="red", err=True)
         return 2
+    if isinstance(error, OSError) and (code := _unwritable(error)) is not None:
+        return code
     if os.environ.get("ECHOMIMIC_DEBUG"):
         raise error
     kind, place = type(error).__name__, traceback.extract_tb(error.__traceback__)[-1]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import sys
 from collections.abc import Sequence
 from itertools import groupby
@@ -79,7 +77,7 @@ def evaluate(
     many = is_batch(video)
     if many and not (html or sheet or table):
         table, sheet = Path("evaluation.csv"), Path("evaluation.png")
-    _check_outputs(overwrite, html=html, sheet=sheet, table=table)
+    _check_outputs(overwrite, (video, *shared.values()), html=html, sheet=sheet, table=table)
     rows = _rows(Item(video, **shared), many, nets, quiet or as_json)
     _print(rows, many, quiet, as_json)
     _write(rows, html, sheet, table, quiet or as_json)
@@ -104,31 +102,32 @@ def _rows(item: Item, many: bool, nets: OwnNets, silent: bool) -> list[Row]:
         return [Row(item, evaluated(item.video, nets=nets, report=report, **given))]
 
 
-def _check_outputs(overwrite: bool, **paths: Path | None) -> None:
+def _check_outputs(overwrite: bool, inputs: Sequence[Path | None], **paths: Path | None) -> None:
     """Raises OutputError now rather than after the work."""
     from echomimic.errors import OutputError
-    from echomimic.media.video import check_file
+    from echomimic.media.output import check_file
 
     endings = {"html": (".html", ".htm"), "sheet": (".png", ".jpg", ".jpeg"), "table": (".csv",)}
     for name, path in paths.items():
         if path is not None and path.suffix.lower() not in endings[name]:
             raise OutputError(f"{path} ought to end in {' or '.join(endings[name])}; give it such a name")
         if path is not None:
-            check_file(path, overwrite)
+            check_file(path, overwrite, inputs)
 
 
 def _write(rows: list[Row], html: Path | None, sheet: Path | None, table: Path | None, silent: bool) -> None:
     from echomimic.evaluate.batch import to_csv
     from echomimic.evaluate.page import report_page
     from echomimic.evaluate.sheet import worst_sheet
+    from echomimic.media.output import write_whole
 
     done = [row.evaluation for row in rows if row.evaluation is not None]
     if table:
-        _store(table, to_csv(rows).encode())
+        write_whole(table, to_csv(rows).encode())
     if sheet:
-        _store(sheet, _picture_bytes(worst_sheet(done), sheet.suffix))
+        write_whole(sheet, _picture_bytes(worst_sheet(done), sheet.suffix))
     if html:
-        _store(html, report_page(rows).encode())
+        write_whole(html, report_page(rows).encode())
     if not silent:
         for path in (p for p in (table, sheet, html) if p):
             click.echo(f"wrote {path}")
@@ -142,16 +141,6 @@ def _picture_bytes(picture: Any, suffix: str) -> bytes:
     stored = io.BytesIO()
     Image.fromarray(picture).save(stored, "PNG" if suffix.lower() == ".png" else "JPEG", quality=88)
     return stored.getvalue()
-
-
-def _store(path: Path, content: bytes) -> None:
-    """Whole or not at all."""
-    part = path.with_name(f".{path.stem[:40]}.{secrets.token_hex(4)}.part")
-    try:
-        part.write_bytes(content)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _broken(rows: Sequence[Row], rules: Sequence[Requirement]) -> bool:

@@ -3,8 +3,12 @@
 import contextlib
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
+
+PATIENCE = 3.0
+"""Seconds in which a second signal changes nothing, so that cleaning up is not interrupted itself."""
 
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 
@@ -17,9 +21,13 @@ def stoppable() -> Iterator[list[int]]:
     Signals that are ignored (``nohup``) stay ignored; outside the main thread nothing changes.
     """
     came: list[int] = []
+    first: list[float] = []
 
     def stop(number: int, _: Any) -> None:
         came.append(number)
+        if first and time.monotonic() - first[0] < PATIENCE:
+            return  # what the first one began is cleaning up
+        first[:] = [time.monotonic()]
         raise KeyboardInterrupt
 
     numbers = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]

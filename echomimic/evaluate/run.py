@@ -114,7 +114,7 @@ def _open(video: Path, speech: Path | str | None, portrait: Path | str | None, r
     sound = Speech.open(video) if own and media.sound_start is not None else None
     if not own:
         sound = Speech.open(Path(str(speech)))
-    delay = media.sound_delay if own else 0.0
+    delay = 0.0  # both readers count from the film's beginning, so what is late in it is late here
     sitter = None if portrait is None else _sitter(Path(portrait))
     return _Given(reader, media, sound, delay, sitter, None if reference is None else Path(reference))
 

@@ -4,6 +4,7 @@ Every writer of the package goes through here. A run claims its output when it s
 (a hidden ``.part`` beside the output) is removed by the next one that claims the same output.
 """
 
+import atexit
 import contextlib
 import errno
 import hashlib
@@ -133,16 +134,34 @@ def claim(path: Path, overwrite: bool = False, inputs: Iterable[Path | str | Non
 @contextlib.contextmanager
 def claimed(path: Path) -> Iterator[None]:
     """Keeps ``path`` for this run without checking it."""
-    path = real_path(path)
-    with disk_errors(path):
-        lock = _lock(path)
-        _tidy(path)
+    path = real_path(path).absolute()
+    lock = None
     try:
+        with disk_errors(path):
+            lock = _lock(path)
+            _tidy(path)
         yield
     finally:
         if lock is not None:
-            part_of(path, "claim").unlink(missing_ok=True)
+            _release(path)
             os.close(lock)
+
+
+_OURS: set[Path] = set()
+"""Outputs that this process has claimed: an interruption may come while one is being released."""
+
+
+def _release(path: Path) -> None:
+    part_of(path, "claim").unlink(missing_ok=True)
+    _OURS.discard(path)
+
+
+@atexit.register
+def _release_all() -> None:
+    for path in list(_OURS):
+        with contextlib.suppress(OSError):
+            remove(part_of(path))
+            _release(path)
 
 
 def _lock(path: Path) -> int | None:
@@ -162,6 +181,7 @@ def _lock(path: Path) -> int | None:
             name.unlink(missing_ok=True)
             return None
         if _still(handle, name):
+            _OURS.add(path)
             return handle
         os.close(handle)
 

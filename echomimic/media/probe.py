@@ -10,7 +10,7 @@ import av
 from PIL import Image
 
 from echomimic.errors import DriverError
-from echomimic.media.audio import open_media
+from echomimic.media.container import open_media
 from echomimic.media.files import check_readable
 from echomimic.media.image import Picture
 
