@@ -21,7 +21,7 @@ from echomimic.errors import InputError
 from echomimic.faces.geometry import OVAL
 from echomimic.media.audio import RATE, Speech
 from echomimic.media.image import Picture, read_picture
-from echomimic.motion.performance import Performance, still
+from echomimic.motion.performance import Performance, at_rest
 from echomimic.motion.speech.mouth_model import mouth_model
 from echomimic.preview.engine import renderer_for
 from echomimic.request import Settings
@@ -58,9 +58,9 @@ def mouth(opening: float, widening: float, protrusion: float) -> npt.NDArray[np.
 
 def looks() -> dict[str, Performance]:
     """Three frames each; the middle one is the look, the others speak, so that the lips count as talking."""
-    talking = still(3, FPS, mouth_model().basis)
+    talking = at_rest(3, FPS, mouth_model().basis)
     talking = replace(talking, expression=np.stack([mouth(*MOUTHS["open"])] * 3))
-    made = {"photo": still(3, FPS, mouth_model().basis)}
+    made = {"photo": at_rest(3, FPS, mouth_model().basis)}
     for name, measures in MOUTHS.items():
         expression = talking.expression.copy()
         expression[1] = mouth(*measures)

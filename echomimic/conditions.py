@@ -15,7 +15,7 @@ from echomimic.motion.load import Driver
 from echomimic.progress import Progress, Report, say, silent
 from echomimic.request import Settings
 
-LOG = logging.getLogger(__package__)
+_LOG = logging.getLogger(__package__)
 
 SMALLEST_FACE = 18
 """Width in pixels of the smallest face whose mesh can be trusted."""
@@ -92,7 +92,7 @@ def gather(
     view, note = view_of(picture, chosen, settings)
     fps = settings.fps or settings.variant.fps
     frames = settings.length or max(1, round(speech.seconds * fps))
-    LOG.info("shown: %s of the portrait at %dx%d; %d frames at %g fps", view.rect, *view.size, frames, fps)
+    _LOG.info("shown: %s of the portrait at %dx%d; %d frames at %g fps", view.rect, *view.size, frames, fps)
     notes = [*speech.notes, *([note] if note else [])]
     height, width = picture.shape[:2]
     if settings.paste_back and (width % 2 or height % 2):
@@ -130,7 +130,7 @@ def _choose_face(picture: Picture, index: int, name: str, settings: Settings) ->
         count = "1 face was" if len(faces) == 1 else f"{len(faces)} faces were"
         raise NoFaceError(f"face {index} was asked for, but {count} found in {name}; choose 0 to {len(faces) - 1}")
     face = faces[index]
-    LOG.info("face %d of %d, %.0f pixels wide", index, len(faces), _width(face))
+    _LOG.info("face %d of %d, %.0f pixels wide", index, len(faces), _width(face))
     if _width(face) < SMALLEST_FACE:
         raise NoFaceError(
             f"the face in {name} is too small: {_width(face):.0f} pixels wide, at least {SMALLEST_FACE} are needed; "

@@ -17,7 +17,7 @@ from echomimic.variants import ModelName
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-LOG = logging.getLogger(__package__)
+_LOG = logging.getLogger(__package__)
 
 
 class Engine(Protocol):
@@ -52,7 +52,7 @@ def load(model: ModelName | Settings = "preview", report: Report = silent, **opt
     given = model if isinstance(model, Settings) else Settings(model=model)
     named: dict[str, Any] = {**options}
     settings = dataclasses.replace(given, **named) if named else given
-    LOG.debug("loading the engine of %s", settings.model)
+    _LOG.debug("loading the engine of %s", settings.model)
     if settings.variant.engine == "preview":
         from echomimic.preview.engine import PreviewEngine
 

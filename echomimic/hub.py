@@ -26,7 +26,7 @@ from echomimic.progress import Progress, Report, silent
 from echomimic.variants import VARIANTS, Variant
 from echomimic.variants import variant as row_of
 
-LOG = logging.getLogger(__package__)
+_LOG = logging.getLogger(__package__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def get(variant: str, into: Path | None = None, report: Report = silent) -> layo
     """
     if into is not None:
         into.mkdir(parents=True, exist_ok=True)
-    place = into or layouts.home()
+    place = into or layouts.home_folder()
     absent = [item for item in items(variant, into) if item.path is None or _cut_short(item.path)]
     if absent:
         _require_online(absent)
@@ -177,7 +177,7 @@ def _fetch_all(remotes: list[_Remote], row: Variant, place: Path | None, report:
     total, before = sum(remote.size for remote in remotes), 0
     for remote in remotes:
         start, name = before, remote.item.name
-        LOG.info("fetching %s (%d bytes)", remote.url, remote.size)
+        _LOG.info("fetching %s (%d bytes)", remote.url, remote.size)
 
         def tell(done: int, start: int = start, name: str = name) -> None:
             report(Progress("download", start + done, total, detail=name))

@@ -14,7 +14,7 @@ from echomimic.errors import SettingsError
 
 T = TypeVar("T")
 
-EVERY = ("preview", "diffusion")
+EVERY_ENGINE = ("preview", "diffusion")
 """The kinds of engine there are; an option says which of them read it."""
 
 
@@ -35,7 +35,7 @@ class Option:
     low: float | None = None
     high: float | None = None
     choices: tuple[str, ...] = ()
-    used_by: tuple[str, ...] = EVERY
+    used_by: tuple[str, ...] = EVERY_ENGINE
     group: str = "Output"
     widget: tuple[float, float, float] | None = None
     shown: float | None = None
@@ -47,7 +47,7 @@ def about(
     unit: str = "",
     low: float | None = None,
     high: float | None = None,
-    used_by: tuple[str, ...] = EVERY,
+    used_by: tuple[str, ...] = EVERY_ENGINE,
     group: str = "Output",
     widget: tuple[float, float, float] | None = None,
     shown: float | None = None,
@@ -79,7 +79,7 @@ def _option(of: "dataclasses.Field[Any]", hint: Any) -> Option:
 
 def check_fields(value: Any) -> None:
     """Brings every option of ``value`` to its own type; raises :class:`SettingsError` for what cannot be used."""
-    for entry in options(type(value)):
+    for entry in options(value.__class__):
         object.__setattr__(value, entry.name, _checked(getattr(value, entry.name), entry))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-LOG = logging.getLogger(__package__)
+_LOG = logging.getLogger(__package__)
 
 Stage: TypeAlias = Literal[
     "reading",
@@ -82,7 +82,7 @@ def say(report: Report, text: str) -> None:
     if callable(note):
         note(text)
     else:
-        LOG.info("%s", text)
+        _LOG.info("%s", text)
 
 
 class NoteTaker:

@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "echomimic"
 ROOMS = (
-    {"errors", "progress", "version", "variants", "option", "request"},
+    {"arrays", "errors", "progress", "version", "variants", "option", "request"},
     {"media"},
     {"faces"},
     {"motion"},

@@ -14,9 +14,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from echomimic.models.audio import position_table
+from echomimic.models.audio import whisper_positions
 from echomimic.models.layouts import CARD
-from echomimic.models.networks import MOTION, Sizes
+from echomimic.models.networks import MOTION_PREFIX, Sizes
 from echomimic.models.unet import UNet, UNetConfig
 from tests.parity import fixtures
 
@@ -49,8 +49,8 @@ def write(folder: Path, family: Literal["v1", "v2"] = "v1", *, acc: bool = True,
 
 def _write_own(folder: Path, kind: str, suffix: str, acc: bool) -> None:
     denoiser = denoising_state(CASES[kind])
-    motion = {key: value for key, value in denoiser.items() if MOTION in key}
-    still = {key: value for key, value in denoiser.items() if MOTION not in key}
+    motion = {key: value for key, value in denoiser.items() if MOTION_PREFIX in key}
+    still = {key: value for key, value in denoiser.items() if MOTION_PREFIX not in key}
     for name, state in (("denoising_unet", still), ("motion_module", motion)):
         torch.save(state, folder / f"{name}{suffix}.pth")
         if acc:
@@ -81,4 +81,4 @@ def _vae(family: str) -> dict[str, Tensor]:
 @cache
 def _whisper() -> dict[str, Tensor]:
     state = dict(fixtures.state("whisper_short", "whisper"))
-    return {**state, "encoder.positional_embedding": position_table(), "decoder.ln.weight": torch.ones(384)}
+    return {**state, "encoder.positional_embedding": whisper_positions(), "decoder.ln.weight": torch.ones(384)}

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import save_file
 
-from echomimic.motion.speech.head_model import CONTROL_RATE, FRAME_RATE, HeadModel, drives, head_track, smooth
-from echomimic.motion.speech.log_mel import activity
+from echomimic.motion.speech.head_model import CONTROL_RATE, HeadModel, drives, head_track, smooth
+from echomimic.motion.speech.log_mel import FRAME_RATE, activity
 from training.data import MEL_PER_FRAME, Clip, clip_level, load
 
 Double = npt.NDArray[np.float64]

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from echomimic.motion.speech.log_mel import HOP, RATE, columns, log_mel, normalise
+from echomimic.media.audio import RATE
+from echomimic.motion.speech.log_mel import HOP, columns, log_mel, normalise
 from training.data import MEL_PER_FRAME, clip_level
 
 Array = npt.NDArray[np.float32]

@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
-from echomimic.cli.options import Grouped, add_options, build
-from echomimic.cli.progress import Bar, show
+from echomimic.cli.options import Grouped, add_options, build_options
+from echomimic.cli.progress import Bar, print_result
 from echomimic.request import Request, Settings
 
 
@@ -16,7 +16,7 @@ from echomimic.request import Request, Settings
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON about the result.")
 def animate(quiet: bool, as_json: bool, **values: Any) -> None:
     """Make a talking video: PORTRAIT (a photo or drawing) says SPEECH (a sound file)."""
-    request, settings = build(Request, values), build(Settings, values)
+    request, settings = build_options(Request, values), build_options(Settings, values)
     run_and_show(request, settings, quiet, as_json)
 
 
@@ -27,7 +27,7 @@ def run_and_show(request: Request, settings: Settings, quiet: bool, as_json: boo
     with Bar(quiet or as_json) as report:
         result = run(request, settings, report)
     speed = result.seconds / result.took if result.took else 0.0
-    show(
+    print_result(
         dataclasses.asdict(result),
         as_json,
         quiet,

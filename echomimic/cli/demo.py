@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from echomimic.cli.animate import run_and_show
-from echomimic.cli.options import Grouped, add_options, build
+from echomimic.cli.options import Grouped, add_options, build_options
 from echomimic.request import Request, Settings
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "example"
@@ -21,4 +21,4 @@ EXAMPLE = Path(__file__).resolve().parents[1] / "example"
 def demo(output: Path, overwrite: bool, quiet: bool, as_json: bool, **values: Any) -> None:
     """Make a talking video of the example that comes with the program."""
     request = Request(EXAMPLE / "portrait.jpg", EXAMPLE / "speech.flac", output, overwrite=overwrite)
-    run_and_show(request, build(Settings, values), quiet, as_json)
+    run_and_show(request, build_options(Settings, values), quiet, as_json)

@@ -6,19 +6,17 @@ from typing import Any
 
 import click
 
-from echomimic.cli.options import Grouped, add_options, build
+from echomimic.cli.options import FOLDER, QUIET, Grouped, add_options, build_options
 from echomimic.cli.progress import Bar
 from echomimic.errors import DriverError, OutputError
 from echomimic.request import Settings
 
-FOLDER = click.Path(path_type=Path)
 SOURCE = click.argument("source", type=FOLDER)
 OUT = click.option("-o", "--output", type=FOLDER, required=True, help="The motion file to write (.npz).")
 OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
 PORTRAIT = click.option("--portrait", type=FOLDER, help="The picture whose face (and hands) it is for.")
-QUIET = click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 SPOKEN = ("seed", "fps", "expressiveness", "head_motion", "blink_rate", "gaze")
-GAINS = ("mouth", "brows", "eyes", "head", "hands")
+GAIN_PARTS = ("mouth", "brows", "eyes", "head", "hands")
 
 
 @click.group()
@@ -72,7 +70,7 @@ def speak(
 
     check_number("gestures", gestures, *GESTURES)
     _claim(output, overwrite, speech, portrait)
-    settings = build(Settings, values)
+    settings = build_options(Settings, values)
     picture = _picture(portrait)
     points, size, body = _subject(picture, hands)
     chosen = {name: getattr(settings, name) for name in SPOKEN}
@@ -125,7 +123,7 @@ def edit(source: Path, output: Path, overwrite: bool, quiet: bool, **values: Any
     _save(done, output, quiet)
 
 
-for _part in GAINS:
+for _part in GAIN_PARTS:
     _text = f"Strength of the {_part}: 0 freezes, 1 leaves as it is."
     edit = click.option(f"--{_part}", type=float, default=1.0, help=_text)(edit)
 

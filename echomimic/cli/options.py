@@ -9,12 +9,14 @@ from typing import Any, TypeVar
 import click
 
 from echomimic.errors import SettingsError
-from echomimic.option import EVERY, Option, options
+from echomimic.option import EVERY_ENGINE, Option, options
 from echomimic.request import Request, Settings
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 ARGUMENTS = ("portrait", "speech")
 SHORT = {"output": "-o", "model": "-m"}
+FOLDER = click.Path(path_type=Path)
+QUIET = click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 
 
 class Grouped(click.Command):
@@ -76,12 +78,12 @@ def _help(option: Option) -> str:
         facts.append(f"default {option.default}")
     elif option.default is None:
         facts.append("default: the model's" if option.shown is not None else "default: none")
-    if option.used_by != EVERY:
+    if option.used_by != EVERY_ENGINE:
         facts.append(_ENGINES.get(option.used_by, "no effect"))
     return f"{option.help[0].upper()}{option.help[1:]}." + (f" [{'; '.join(facts)}]" if facts else "")
 
 
-def build(kind: type, values: dict[str, Any]) -> Any:
+def build_options(kind: type, values: dict[str, Any]) -> Any:
     """``Request`` or ``Settings`` from a command's values; messages speak of ``--dashed`` options."""
     names = {o.name for o in options(kind)}
     try:

@@ -104,7 +104,7 @@ def _rate_column() -> Any:
     return Rate()
 
 
-def show(result: dict[str, Any], as_json: bool, quiet: bool, text: str) -> None:
+def print_result(result: dict[str, Any], as_json: bool, quiet: bool, text: str) -> None:
     """The one line that a command ends with, on standard output."""
     if as_json:
         click.echo(json.dumps(result))

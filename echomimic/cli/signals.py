@@ -10,7 +10,7 @@ from typing import Any
 PATIENCE = 3.0
 """Seconds in which a second signal changes nothing, so that cleaning up is not interrupted itself."""
 
-NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 @contextlib.contextmanager
@@ -30,7 +30,7 @@ def stoppable() -> Iterator[list[int]]:
         first[:] = [time.monotonic()]
         raise KeyboardInterrupt
 
-    numbers = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
+    numbers = [getattr(signal, name) for name in SIGNALS if hasattr(signal, name)]
     if threading.current_thread() is not threading.main_thread():
         numbers = []
     before = {number: signal.getsignal(number) for number in numbers}

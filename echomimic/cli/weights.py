@@ -6,16 +6,15 @@ from pathlib import Path
 
 import click
 
+from echomimic.cli.options import FOLDER, QUIET
 from echomimic.cli.progress import Bar
 from echomimic.errors import EchoMimicError, ResourceError
 from echomimic.variants import VARIANTS
 
-MODELS = tuple(row.name for row in VARIANTS.values() if row.files)
-FOLDER = click.Path(path_type=Path)
+DIFFUSION_MODELS = tuple(row.name for row in VARIANTS.values() if row.files)
 IN = click.option(
     "--weights", type=FOLDER, help="Look in this folder (else ECHOMIMIC_HOME, else the Hugging Face cache)."
 )
-QUIET = click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 
 
 @click.group()
@@ -47,7 +46,7 @@ def list_(weights: Path | None, as_json: bool) -> None:
 
 
 @weights.command()
-@click.argument("model", type=click.Choice(MODELS))
+@click.argument("model", type=click.Choice(DIFFUSION_MODELS))
 @click.option("-o", "--output", type=FOLDER, help="Put the files here instead of the Hugging Face cache.")
 @QUIET
 def get(model: str, output: Path | None, quiet: bool) -> None:
@@ -84,7 +83,9 @@ def check(folder: Path, quick: bool, quiet: bool) -> None:
 @weights.command()
 @click.argument("folder", type=FOLDER)
 @click.option("-o", "--output", type=FOLDER, required=True, help="The new folder.")
-@click.option("--model", "models", multiple=True, type=click.Choice(MODELS), help="Only this one; may be given again.")
+@click.option(
+    "--model", "models", multiple=True, type=click.Choice(DIFFUSION_MODELS), help="Only this one; may be given again."
+)
 @click.option("--dtype", type=click.Choice(("fp16", "bf16", "fp32")), default="fp16", show_default=True)
 @click.option("--overwrite", is_flag=True, help="Replace an earlier conversion.")
 @QUIET
@@ -107,7 +108,7 @@ def readiness(packages: bool) -> list[tuple[str, str]]:
     from echomimic.models import layouts
 
     lines: list[tuple[str, str]] = []
-    for name in MODELS:
+    for name in DIFFUSION_MODELS:
         try:
             layouts.find(name)
             state = "ready" if packages else "weights are there, packages are missing (see above)"

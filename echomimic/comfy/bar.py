@@ -6,7 +6,7 @@ from typing import Any
 
 from echomimic.progress import Progress, Stage
 
-LOG = logging.getLogger(__package__)
+_LOG = logging.getLogger(__package__)
 
 UNITS = 1000
 _ENDS: dict[Stage, float] = {"weights": 1.0, "denoising": 0.9, "rendering": 1.0}
@@ -42,7 +42,7 @@ class Bar:
 
     def note(self, text: str) -> None:
         """A remark for the user goes to the server's log."""
-        LOG.info("%s", text)
+        _LOG.info("%s", text)
 
     def _part(self, progress: Progress) -> float:
         """How much of the whole job is done, 0…1."""

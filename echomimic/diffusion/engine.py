@@ -16,11 +16,18 @@ from echomimic.diffusion import pictures
 from echomimic.diffusion import resume as checkpoint
 from echomimic.diffusion.guidance import Predictor
 from echomimic.diffusion.guides import Guide, GuideFeatures, guide_for
-from echomimic.diffusion.loop import Moment, Rules, denoise, first_noise
-from echomimic.diffusion.placement import Placement, enough_memory, home, out_of_memory, pick_device, pick_dtype
+from echomimic.diffusion.loop import Rules, StepState, denoise, first_noise
+from echomimic.diffusion.placement import (
+    Placement,
+    enough_memory,
+    out_of_memory,
+    pick_device,
+    pick_dtype,
+    waiting_device,
+)
 from echomimic.diffusion.resume import ResumeFile, Saved
 from echomimic.diffusion.schedule import Sampler, scheduler_class
-from echomimic.diffusion.windows import WINDOWS, Plan
+from echomimic.diffusion.windows import WINDOWS, WindowPlan
 from echomimic.media.image import Picture
 from echomimic.models import layouts, vae, weights
 from echomimic.models.audio import LogMel, SpeechFeatures
@@ -29,7 +36,7 @@ from echomimic.models.weights import Networks
 from echomimic.progress import Progress, Report, say, silent
 from echomimic.request import Settings
 
-LOG = logging.getLogger(__package__)
+_LOG = logging.getLogger(__package__)
 
 
 def load_engine(settings: Settings, report: Report = silent) -> "DiffusionEngine":
@@ -43,12 +50,14 @@ def load_engine(settings: Settings, report: Report = silent) -> "DiffusionEngine
     dtype = pick_dtype(settings.dtype, device)
     if dtype == torch.float16 and device.type == "cpu":
         say(report, "fp16 is many times slower than fp32 on a CPU; dtype auto picks what is fast")
-    LOG.info("%s on %s in %s", settings.model, device, str(dtype).removeprefix("torch."))
+    _LOG.info("%s on %s in %s", settings.model, device, str(dtype).removeprefix("torch."))
     files = layouts.find(settings.model, settings.weights, settings.vae)
     for component, path in files.paths.items():
-        LOG.info("%s: %s", component, path)
+        _LOG.info("%s: %s", component, path)
     with enough_memory(settings, "loading the networks"):
-        networks = weights.load(files, dtype, home(settings.offload, device), {"whisper": torch.float32}, report)
+        networks = weights.load_networks(
+            files, dtype, waiting_device(settings.offload, device), {"whisper": torch.float32}, report
+        )
     return DiffusionEngine(networks, device, settings, files.fingerprint())
 
 
@@ -130,13 +139,13 @@ class DiffusionEngine:
     def _denoised(self, job: "Job", saved: Saved) -> Tensor:
         settings, latents = job.settings, saved.latents
         reference = self._reference(job)
-        plan = Plan(job.conditions.frames, settings.context_frames, settings.context_overlap, job.rules.rotation)
+        plan = WindowPlan(job.conditions.frames, settings.context_frames, settings.context_overlap, job.rules.rotation)
         windows = functools.partial(WINDOWS[settings.windows], plan)
         with self.placement.working(self.nets.denoiser, self.nets.guider), enough_memory(settings, "denoising"):
             predict = self._predictor(job, reference())
             steps = denoise(latents, job.sampler, predict, windows, divide=job.rules.divide, begin=saved.done)
             with job.keeping(saved.done) as keep:
-                for moment in told(steps, len(job.sampler.timesteps), job.report):
+                for moment in report_steps(steps, len(job.sampler.timesteps), job.report):
                     latents = moment.latents
                     if moment.velocity is not None:
                         keep(Saved(moment.step + 1, latents, job.sampler.state()))
@@ -195,7 +204,7 @@ class DiffusionEngine:
         except (MemoryError, RuntimeError) as error:
             if not out_of_memory(error) or self._vae.use_tiling:
                 raise
-        LOG.info("memory ran out in the autoencoder: from here on it works in tiles")
+        _LOG.info("memory ran out in the autoencoder: from here on it works in tiles")
         self._vae.enable_tiling()
         return work()
 
@@ -245,7 +254,7 @@ class Job:
             raise KeyboardInterrupt(f"stopped after step {last}; the same command goes on from there") from None
 
 
-def told(steps: Iterator[Moment], total: int, report: Report) -> Iterator[Moment]:
+def report_steps(steps: Iterator[StepState], total: int, report: Report) -> Iterator[StepState]:
     """Passes the moments on and reports them: windows done of all, step, window, time left, and a rough picture."""
     began = time.monotonic()
     for seen, moment in enumerate(steps, 1):

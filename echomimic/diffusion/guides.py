@@ -13,9 +13,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from echomimic.arrays import Floats
 from echomimic.conditions import Conditions
 from echomimic.driving import hands, landmarks
-from echomimic.framing.crop import Mask, cut_mask, face_box, face_mask
+from echomimic.framing.crop import cut_mask, face_box, face_mask
 from echomimic.framing.rectangle import Size
 from echomimic.media.image import Picture
 from echomimic.motion.body_pose import BodyPose
@@ -43,7 +44,7 @@ class Guide(Protocol):
 class MaskGuide:
     """V1 audio: one mask (H, W) in 0…1 of where the face is."""
 
-    mask: Mask
+    mask: Floats
     still: bool = True
 
     def pictures(self, frames: Sequence[int]) -> Tensor:
@@ -144,7 +145,7 @@ def _maps(guide: npt.NDArray[np.float32]) -> Tensor:
     return torch.from_numpy(guide).transpose(0, 1)
 
 
-def _mask(conditions: Conditions) -> Mask:
+def _mask(conditions: Conditions) -> Floats:
     """The face mask of the shown part; without a face it covers everything."""
     settings, (width, height) = conditions.settings, conditions.view.size
     if conditions.face is None:

@@ -46,7 +46,7 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class StepState:
     """Where the loop is: after ``window`` of ``windows`` in ``step`` (from 0).
 
     Behind a step's last window, ``velocity`` is the prediction that was used and ``latents`` are those of the
@@ -86,7 +86,7 @@ def denoise(
     *,
     divide: bool = True,
     begin: int = 0,
-) -> Iterator[Moment]:
+) -> Iterator[StepState]:
     """All steps from ``begin`` on: predict every window, blend the predictions, take one step for all frames.
 
     Yields after every window, so that whoever iterates can report, save and stop. ``latents`` may be overwritten.
@@ -98,13 +98,13 @@ def denoise(
             predicted = predict(seen[list(window.frames)], sampler.timesteps[step], window.frames)
             _blend(velocity, weight, predicted, window)
             if number < len(planned):
-                yield Moment(step, number, len(planned), latents)
+                yield StepState(step, number, len(planned), latents)
         if divide:
             velocity /= weight
         middle = len(latents) // 2
         clean = sampler.clean(velocity[middle], step, seen[middle])
         latents = sampler.step(velocity, step, latents)
-        yield Moment(step, len(planned), len(planned), latents, velocity, clean)
+        yield StepState(step, len(planned), len(planned), latents, velocity, clean)
 
 
 def _blend(velocity: Tensor, weight: Tensor, predicted: Tensor, window: Window) -> None:

@@ -4,7 +4,6 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import nn
@@ -14,8 +13,6 @@ from echomimic.models.attention import SpatialTransformer
 from echomimic.models.temporal import MotionModule
 from echomimic.models.unet import ResBlock
 from echomimic.request import Settings
-
-Offload = Literal["none", "model", "sequential"]
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 _CPU_FLAGS = Path("/proc/cpuinfo")
@@ -50,7 +47,7 @@ def cpu_has_bf16() -> bool:
     return bool(_FAST_BF16 & set(flags.split()))
 
 
-def home(offload: str, device: torch.device) -> torch.device:
+def waiting_device(offload: str, device: torch.device) -> torch.device:
     """Where the networks are kept while they do not work."""
     return device if offload == "none" else torch.device("cpu")
 

@@ -26,7 +26,7 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class WindowPlan:
     """What a windows function has to know. ``rotation``: frames the windows move per denoising step."""
 
     frames: int
@@ -35,7 +35,7 @@ class Plan:
     rotation: int = 3
 
 
-WindowsFunction: TypeAlias = Callable[[Plan, int], list[Window]]
+WindowsFunction: TypeAlias = Callable[[WindowPlan, int], list[Window]]
 """(plan, number of the denoising step) → the windows of that step."""
 
 
@@ -69,14 +69,14 @@ def reversed_fraction(number: int) -> float:
     return int(f"{number:064b}"[::-1], 2) / 2**64
 
 
-def uniform_windows(plan: Plan, step: int) -> list[Window]:
+def uniform_windows(plan: WindowPlan, step: int) -> list[Window]:
     """The official ring: windows of step 0, turned by ``rotation`` frames per step; every weight is 1."""
     turn = step * plan.rotation
     ring = uniform(0, plan.frames, plan.size, 1, plan.overlap)
     return [Window(tuple((i + turn) % plan.frames for i in w), (1.0,) * len(w)) for w in ring]
 
 
-def open_windows(plan: Plan, step: int) -> list[Window]:
+def open_windows(plan: WindowPlan, step: int) -> list[Window]:
     """Windows along the video that fade into each other linearly and never wrap around.
 
     Seams move by ``rotation`` frames per step, so that no frame always lies at the edge of its windows. The

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 from echomimic.conditions import Conditions
-from echomimic.motion.body_pose import BodyPose
-from echomimic.motion.edit import loop, resample
-from echomimic.motion.face_motion import FaceMotion
+from echomimic.motion.edit import M, loop, resample
 from echomimic.progress import Report, say
-
-M = TypeVar("M", FaceMotion, BodyPose)
 
 
 def at_rate(motion: M, conditions: Conditions) -> M:

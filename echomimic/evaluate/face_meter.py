@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from echomimic.arrays import Floats
 from echomimic.faces.detect import Face
 from echomimic.faces.geometry import (
     LEFT_BROW,
@@ -16,7 +17,6 @@ from echomimic.faces.geometry import (
     RIGHT_EYE_CORNERS,
     RIGHT_EYE_LOWER,
     STABLE,
-    Array,
     eye_distance,
     eye_opening,
     head_pose,
@@ -66,7 +66,7 @@ class FaceMeter:
     """
 
     def __init__(self) -> None:
-        self._rigid: list[Array] = []
+        self._rigid: list[Floats] = []
 
     def read(self, shot: Shot) -> dict[str, float]:
         if shot.face is None:
@@ -92,7 +92,7 @@ class FaceMeter:
         }
         return read | self._tremble(points[_RIGID, :2], unit)
 
-    def _tremble(self, rigid: Array, unit: float) -> dict[str, float]:
+    def _tremble(self, rigid: Floats, unit: float) -> dict[str, float]:
         self._rigid = [*self._rigid[-2:], rigid]
         if len(self._rigid) < 3:
             return {}

@@ -18,10 +18,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from echomimic.arrays import Floats
 from echomimic.evaluate.face_meter import Shot
 from echomimic.evaluate.likeness import Sitter, aligned
 from echomimic.faces.detect import Face
-from echomimic.faces.geometry import MESH_POINTS, Array, canonical_face, head_pose
+from echomimic.faces.geometry import MESH_POINTS, canonical_face, head_pose
 from echomimic.faces.square import Pyramid
 from echomimic.media.image import Picture
 
@@ -123,14 +124,14 @@ class ShapeJudge:
 
     name = "identity: mesh shape and likeness of the face's picture (no network; extra `evaluate` has one)"
 
-    def describe(self, picture: Picture, face: Face) -> tuple[Array, Array]:
+    def describe(self, picture: Picture, face: Face) -> tuple[Floats, Floats]:
         crop, _ = aligned(Pyramid(picture), face.points, _ROUGH_SCALE)
         grey = cv2.GaussianBlur(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), (0, 0), 2.0)
         rows = slice(*(round(share * len(grey)) for share in _FACE_STRIP))
         strip = grey[rows, round(0.15 * len(grey)) : round(0.85 * len(grey))]
         return _shape(face.points), strip.astype(np.float32)
 
-    def similarity(self, first: tuple[Array, Array], second: tuple[Array, Array]) -> float:
+    def similarity(self, first: tuple[Floats, Floats], second: tuple[Floats, Floats]) -> float:
         rms = float(np.sqrt(((first[0] - second[0]) ** 2).sum(1).mean()))
         alike = float(np.corrcoef(first[1].ravel(), second[1].ravel())[0, 1])
         return (float(np.exp(-((rms / _SHAPE_SPREAD) ** 2))) + alike) / 2
@@ -142,7 +143,7 @@ def _bony() -> npt.NDArray[np.int64]:
     return np.flatnonzero(canonical_face()[:, 1] > canonical_face()[2, 1])
 
 
-def _shape(points: Array) -> Array:
+def _shape(points: Floats) -> Floats:
     return head_pose(points).to_canonical(points[:MESH_POINTS])[_bony()][:, :2]
 
 

@@ -8,16 +8,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from echomimic.arrays import Floats
 from echomimic.evaluate.face_meter import Shot, lips
 from echomimic.faces.detect import Face
-from echomimic.faces.geometry import (
-    LOWER_LIP_INNER,
-    LOWER_LIP_OUTER,
-    UPPER_LIP_INNER,
-    UPPER_LIP_OUTER,
-    Array,
-    eye_distance,
-)
+from echomimic.faces.geometry import LOWER_LIP_INNER, LOWER_LIP_OUTER, UPPER_LIP_INNER, UPPER_LIP_OUTER, eye_distance
 from echomimic.faces.square import Pyramid, Square
 from echomimic.media.image import Picture, resize
 
@@ -47,7 +41,7 @@ class Sitter:
     face: Face
 
 
-def aligned(picture: Pyramid, points: Array, scale: float) -> tuple[Array, Array]:
+def aligned(picture: Pyramid, points: Floats, scale: float) -> tuple[Floats, Floats]:
     """The face turned upright at `scale` pixels per eye distance: pixels (n, n, 3) in 0 to 1, its points (478, 2)."""
     left, right = points[33, :2], points[263, :2]
     angle = float(np.arctan2(right[1] - left[1], right[0] - left[0]))
@@ -61,7 +55,7 @@ def aligned(picture: Pyramid, points: Array, scale: float) -> tuple[Array, Array
     return picture.cut(square, side)[0], (inside * side).astype(np.float32)
 
 
-def detail(crop: Array, points: Array, part: list[int], *, hull: bool = False) -> float | None:
+def detail(crop: Floats, points: Floats, part: list[int], *, hull: bool = False) -> float | None:
     """Deviation of the fine detail around some points over their mean brightness; None where there is nothing.
 
     hull: only within the outline that the points make, without its rim; else in their box and a margin.
@@ -80,11 +74,11 @@ def detail(crop: Array, points: Array, part: list[int], *, hull: bool = False) -
     return float(fine[y0:y1, x0:x1].std() / max(float(grey[y0:y1, x0:x1].mean()), 0.02))
 
 
-def skin_colour(crop: Array, points: Array) -> Array:
+def skin_colour(crop: Floats, points: Floats) -> Floats:
     """(3,) mean CIE L*a*b* of cheeks and forehead."""
     blurred = cv2.blur(crop, (5, 5))
     x, y = np.clip(np.rint(points[_SKIN]).astype(int), 0, crop.shape[0] - 1).T
-    lab: Array = cv2.cvtColor(np.clip(blurred[y, x], 0, 1)[None].astype(np.float32), cv2.COLOR_RGB2LAB)
+    lab: Floats = cv2.cvtColor(np.clip(blurred[y, x], 0, 1)[None].astype(np.float32), cv2.COLOR_RGB2LAB)
     return np.asarray(lab[0].mean(0), np.float32)
 
 

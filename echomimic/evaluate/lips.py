@@ -10,9 +10,11 @@ import numpy as np
 
 from echomimic.evaluate.life import whole
 from echomimic.evaluate.result import Values
+from echomimic.media.audio import RATE
 from echomimic.motion.speech import log_mel
 from echomimic.motion.speech.head_model import sample, smooth
-from echomimic.motion.speech.mouth_model import FRAME_RATE, PRESSED, mouth_model
+from echomimic.motion.speech.log_mel import FRAME_RATE
+from echomimic.motion.speech.mouth_model import PRESSED, mouth_model
 from echomimic.motion.speech.performance_from_speech import frame_energy, mouth_track, voicing
 from echomimic.progress import Report, silent
 
@@ -56,7 +58,7 @@ def hear(speech: log_mel.Sound, frames: int, fps: float, delay: float = 0.0, rep
     tracks = np.stack([mouth @ model.gap, mouth @ across, cues[:, PRESSED], voicing(energy)], 1)
     moments = np.arange(frames) / fps - delay
     shown = sample(tracks.astype(np.float64), moments * FRAME_RATE)
-    shown[(moments < 0) | (moments > speech.samples / log_mel.RATE), 2:] = 0
+    shown[(moments < 0) | (moments > speech.samples / RATE), 2:] = 0
     return Heard(np.maximum(shown[:, 0], 0), shown[:, 1], shown[:, 2], shown[:, 3])
 
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from echomimic.faces.detect import Box, detect, extent, overlap
-from echomimic.faces.network import run
-from echomimic.faces.square import Picture, Pyramid, Square, square_of
-
-Array: TypeAlias = NDArray[np.float32]
+from echomimic.arrays import Floats, Picture
+from echomimic.faces.detect import Detection, detect, extent, overlap
+from echomimic.faces.network import infer
+from echomimic.faces.square import Pyramid, Square, square_of
 
 _PALM, _HAND, _POSE_BOX, _POSE = 192, 224, 224, 256
 _PRESENT = 0.5
@@ -37,7 +35,7 @@ LEFT_ELBOW, RIGHT_ELBOW, LEFT_WRIST, RIGHT_WRIST = 13, 14, 15, 16
 class Hand:
     """One hand in a picture."""
 
-    points: Array
+    points: Floats
     """(21, 3): wrist, then thumb, index, middle, ring and little finger, four joints each, tip last. x, y in pixels; z
     in about the same scale, zero at the wrist, smaller is nearer."""
     score: float
@@ -50,14 +48,14 @@ class Hand:
 class Pose:
     """A person's body in a picture."""
 
-    points: Array
+    points: Floats
     """(33, 3) as MediaPipe numbers them; x, y in pixels, z in about the same scale, zero at the hips. Points outside
     the picture are guesses."""
-    visibility: Array
+    visibility: Floats
     """(33,) 0…1: in the picture and not hidden."""
     score: float
     """0…1, how sure the network is of a person."""
-    anchors: Array
+    anchors: Floats
     """(2, 2): the middle of the hips and a point above the head; where to look in the next frame."""
 
 
@@ -93,13 +91,13 @@ def _keep(hands: list[Hand], hand: Hand | None) -> None:
         hands.append(hand)
 
 
-def _palms(picture: Pyramid, square: Square) -> list[Box]:
+def _palms(picture: Pyramid, square: Square) -> list[Detection]:
     return detect("palm_find", _PALM, picture, square, least=_PRESENT, low=0.0)
 
 
 def hand_in(picture: Pyramid, square: Square) -> Hand | None:
     """The hand in a square in which it stands upright, or None."""
-    found = run("hand_points", picture.cut(square, _HAND))
+    found = infer("hand_points", picture.cut(square, _HAND))
     score = float(found["score"][0])
     if score < _PRESENT:
         return None
@@ -107,13 +105,13 @@ def hand_in(picture: Pyramid, square: Square) -> Hand | None:
     return Hand(points, score, 1 - float(found["right"][0]))
 
 
-def _palm_square(box: Box) -> Square:
+def _palm_square(box: Detection) -> Square:
     """The square for the hand behind a palm's box: fingers up, moved towards them."""
     angle = _upright(box.points[0], box.points[2])
     return _shifted(box.centre, float(box.size[1]) * _PALM_SHIFT, float(box.size.max()) * _PALM_MARGIN, angle)
 
 
-def hand_square(points: Array) -> Square:
+def hand_square(points: Floats) -> Square:
     """The square in which to look again for a hand with these points."""
     knuckles = (points[5, :2] + points[13, :2]) / 4 + points[9, :2] / 2
     angle = _upright(points[0], knuckles)
@@ -158,7 +156,7 @@ def find_pose(rgb: Picture) -> Pose | None:
     return None
 
 
-def pose_square(anchors: Array) -> Square:
+def pose_square(anchors: Floats) -> Square:
     """The square of a person: around the middle of the hips, as large as the other point is far, and upright."""
     hips, top = anchors[0], anchors[1]
     side = 2 * float(np.linalg.norm(top - hips)) * _POSE_MARGIN
@@ -167,7 +165,7 @@ def pose_square(anchors: Array) -> Square:
 
 def pose_in(picture: Pyramid, square: Square) -> Pose | None:
     """The pose of the person in a square, or None."""
-    found = run("pose_points", picture.cut(square, _POSE))
+    found = infer("pose_points", picture.cut(square, _POSE))
     score = float(found["score"][0])
     if score < _PRESENT:
         return None
@@ -177,9 +175,9 @@ def pose_in(picture: Pyramid, square: Square) -> Pose | None:
     return Pose(points[:33], visibility, score, points[33:35, :2])
 
 
-def _sharpened(points: Array, heatmap: Array) -> Array:
+def _sharpened(points: Floats, heatmap: Floats) -> Floats:
     """Points (39, 3) in 0…1, each moved to the centre of the heat around it (RefineLandmarksFromHeatmapCalculator)."""
-    result: Array = points.copy()
+    result: Floats = points.copy()
     for index, (x, y) in enumerate(points[:, :2] * _HEAT_SIDE):
         if not (0 <= x < _HEAT_SIDE and 0 <= y < _HEAT_SIDE):
             continue
@@ -193,7 +191,7 @@ def _sharpened(points: Array, heatmap: Array) -> Array:
     return result
 
 
-def _sigmoid(logits: Array) -> Array:
+def _sigmoid(logits: Floats) -> Floats:
     return np.asarray(1 / (1 + np.exp(-np.clip(logits, -30, 30))), np.float32)
 
 

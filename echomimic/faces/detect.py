@@ -5,16 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
+from echomimic.arrays import Floats, Picture
 from echomimic.faces.geometry import eye_distance, mirror_points
-from echomimic.faces.network import run
-from echomimic.faces.square import Picture, Pyramid, Square, square_of
-
-Array: TypeAlias = NDArray[np.float32]
+from echomimic.faces.network import infer
+from echomimic.faces.square import Pyramid, Square, square_of
 
 MESH_SIDE = 192
 # MediaPipe's margin around a detected box, and around the points of a mesh.
@@ -43,7 +40,7 @@ _VIEWS = ((0.0, 0.0, 0.0), (0.015, 0.01, 0.03), (-0.015, -0.01, -0.03))
 class Face:
     """One face found in a picture."""
 
-    points: Array
+    points: Floats
     """(478, 3): x, y in pixels of the picture (a pixel's centre has whole coordinates); z in the same scale, smaller is
     nearer, zero near the middle of the head."""
     score: float
@@ -53,14 +50,14 @@ class Face:
 
 
 @dataclass(frozen=True)
-class Box:
+class Detection:
     """What a detector found: in pixels of the picture."""
 
-    centre: Array
+    centre: Floats
     """(2,)"""
-    size: Array
+    size: Floats
     """(2,) width and height along the crop it was found in."""
-    points: Array
+    points: Floats
     """(k, 2); of a face: image-left eye, other eye, nose, mouth, ears."""
     score: float
 
@@ -71,19 +68,21 @@ class Box:
         return float(x0), float(y0), float(x1), float(y1)
 
 
-def detect(network: str, side: int, picture: Pyramid, square: Square, *, least: float, low: float = -1.0) -> list[Box]:
+def detect(
+    network: str, side: int, picture: Pyramid, square: Square, *, least: float, low: float = -1.0
+) -> list[Detection]:
     """The boxes that a detector sees in a square of the picture, overlapping ones merged; best first."""
-    found = run(network, picture.cut(square, side, low=low, replicate=False))
+    found = infer(network, picture.cut(square, side, low=low, replicate=False))
     chosen = found["scores"] >= least
     rows = found["boxes"][chosen]
     boxes = []
     for row, score in zip(rows, found["scores"][chosen], strict=True):
         points = square.to_picture(np.concatenate([row[:2], row[4:]]).reshape(-1, 2))
-        boxes.append(Box(points[0], row[2:4] * np.float32(square.side), points[1:], float(score)))
+        boxes.append(Detection(points[0], row[2:4] * np.float32(square.side), points[1:], float(score)))
     return merge(boxes)
 
 
-def merge(boxes: list[Box]) -> list[Box]:
+def merge(boxes: list[Detection]) -> list[Detection]:
     """Weighted non-maximum suppression: boxes that overlap become their mean, weighted by score; best first."""
     rest = sorted(boxes, key=lambda box: -box.score)
     merged = []
@@ -95,14 +94,14 @@ def merge(boxes: list[Box]) -> list[Box]:
     return merged
 
 
-def _mean(group: list[Box]) -> Box:
+def _mean(group: list[Detection]) -> Detection:
     weights = np.array([box.score for box in group], np.float32)
     weights /= weights.sum()
     centre, size, points = (
         np.tensordot(weights, np.stack(values), 1)
         for values in ([b.centre for b in group], [b.size for b in group], [b.points for b in group])
     )
-    return Box(centre, size, points, group[0].score)
+    return Detection(centre, size, points, group[0].score)
 
 
 def overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> float:
@@ -139,7 +138,7 @@ def near_faces(picture: Pyramid) -> list[Face]:
     return sorted(faces, key=lambda face: -_length(face))
 
 
-def _gather(picture: Pyramid, boxes: list[Box], faces: list[Face]) -> None:
+def _gather(picture: Pyramid, boxes: list[Detection], faces: list[Face]) -> None:
     """Adds the faces behind the boxes to `faces`; of two that lie on each other the surer stays."""
     for box in boxes:
         if any(face.score >= _SURE and overlap(box.corners, face.box) > _OVERLAP for face in faces):
@@ -153,7 +152,7 @@ def _gather(picture: Pyramid, boxes: list[Box], faces: list[Face]) -> None:
             faces.append(face)
 
 
-def _stages(picture: Pyramid) -> Iterator[tuple[float, list[Box]]]:
+def _stages(picture: Pyramid) -> Iterator[tuple[float, list[Detection]]]:
     """Ever dearer searches, each with the size of face (pixels) that makes the next one needless.
 
     The picture, then with a margin, in parts, in small parts, and turned.
@@ -171,11 +170,11 @@ def _stages(picture: Pyramid) -> Iterator[tuple[float, list[Box]]]:
         yield 0.0, merge(_near(picture, Square(whole.x, whole.y, whole.side * 1.3, math.radians(angle))))
 
 
-def _near(picture: Pyramid, square: Square) -> list[Box]:
+def _near(picture: Pyramid, square: Square) -> list[Detection]:
     return detect("face_short", 128, picture, square, least=_DETECTED)
 
 
-def _far(picture: Pyramid, square: Square) -> list[Box]:
+def _far(picture: Pyramid, square: Square) -> list[Detection]:
     return detect("face_full", 192, picture, square, least=_DETECTED)
 
 
@@ -194,7 +193,7 @@ def _steps(length: int, side: float) -> list[float]:
     return [float(x) for x in np.linspace(side / 2 - 0.5, length - side / 2 - 0.5, count)]
 
 
-def look(picture: Pyramid, box: Box) -> Face | None:
+def look(picture: Pyramid, box: Detection) -> Face | None:
     """The face in a detector's box, or None when there is none after all."""
     points, score = mesh(picture, _box_square(box))
     if score < _PRESENT or eye_distance(points) < _LEAST_EYE_DISTANCE:
@@ -220,7 +219,7 @@ def _other_way_up(picture: Pyramid, face: Face) -> Face:
     return best
 
 
-def _box_square(box: Box) -> Square:
+def _box_square(box: Detection) -> Square:
     across = box.points[1] - box.points[0]
     return Square(
         float(box.centre[0]),
@@ -230,7 +229,7 @@ def _box_square(box: Box) -> Square:
     )
 
 
-def certainty(picture: Pyramid, points: Array) -> float:
+def certainty(picture: Pyramid, points: Floats) -> float:
     """0…1: how sure the near detector is of a face when shown the square around its points."""
     square = face_square(points)
     wider = Square(square.x, square.y, square.side * 1.2, square.angle)
@@ -238,7 +237,7 @@ def certainty(picture: Pyramid, points: Array) -> float:
     return max((box.score for box in _near(picture, wider) if overlap(box.corners, here) > _OVERLAP / 2), default=0.0)
 
 
-def settled(picture: Pyramid, points: Array) -> Array:
+def settled(picture: Pyramid, points: Floats) -> Floats:
     """The points after looking again, each time where the last look said, until they rest."""
     for _ in range(3):
         before, points = points, mesh(picture, face_square(points))[0]
@@ -257,7 +256,7 @@ def sharpened(picture: Pyramid, face: Face) -> Face:
     return Face(np.mean(views, 0, dtype=np.float32), face.score, face.box)
 
 
-def mesh(picture: Pyramid, square: Square, *, mirrored: bool = False, centred: bool = False) -> tuple[Array, float]:
+def mesh(picture: Pyramid, square: Square, *, mirrored: bool = False, centred: bool = False) -> tuple[Floats, float]:
     """The points (478, 3) in pixels and the score of the face that fills two thirds of a square.
 
     mirrored: show the network the mirror image; the result is turned back. centred: count from the centres of the
@@ -265,7 +264,7 @@ def mesh(picture: Pyramid, square: Square, *, mirrored: bool = False, centred: b
     right and low: measured by mirror images, and by the dark line between closed lips.
     """
     pixels = picture.cut(square, MESH_SIDE)
-    found = run("face_mesh", np.ascontiguousarray(pixels[:, :, ::-1]) if mirrored else pixels)
+    found = infer("face_mesh", np.ascontiguousarray(pixels[:, :, ::-1]) if mirrored else pixels)
     points = found["points"]
     if centred:
         points = points - np.array([0.5 / MESH_SIDE, 0.5 / MESH_SIDE, 0], np.float32)
@@ -276,12 +275,12 @@ def mesh(picture: Pyramid, square: Square, *, mirrored: bool = False, centred: b
     return square.to_picture(points), float(found["score"][0])
 
 
-def face_square(points: Array) -> Square:
+def face_square(points: Floats) -> Square:
     """The square in which the mesh should look again for the face with these points."""
     return square_of(points[:, :2], points[33], points[263], MARGIN)
 
 
-def extent(points: Array) -> tuple[float, float, float, float]:
+def extent(points: Floats) -> tuple[float, float, float, float]:
     """The upright box around points, pixels."""
     low, high = points[:, :2].min(0), points[:, :2].max(0)
     return float(low[0]), float(low[1]), float(high[0]), float(high[1])

@@ -10,12 +10,11 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array: TypeAlias = NDArray[np.float32]
+from echomimic.arrays import Floats
 
 POINTS = 478
 """Points of a face with irises."""
@@ -67,8 +66,8 @@ RIGHT_EYE_CORNERS = (263, 362)
 MOUTH_CORNERS = (61, 291)
 FOREHEAD, CHIN, NOSE_TIP = 10, 152, 1
 
-# Picture and canonical coordinates differ by the sign of y and z.
-_FLIP = np.array([1.0, -1.0, -1.0], np.float32)
+FLIP = np.array([1.0, -1.0, -1.0], np.float32)
+"""From canonical to picture axes and back: they differ by the sign of y and z."""
 
 
 @functools.cache
@@ -80,12 +79,12 @@ def _canonical() -> dict[str, NDArray[np.generic]]:
     return arrays
 
 
-def canonical_face() -> Array:
+def canonical_face() -> Floats:
     """The mean face, (468, 3) float32, read-only, canonical coordinates (see the module's text)."""
     return _canonical()["mean"].astype(np.float32, copy=False)
 
 
-def mirror() -> NDArray[np.int64]:
+def mesh_mirror() -> NDArray[np.int64]:
     """For each of the 468 points its partner on the other half of the face: `points[mirror()] * (-1, 1, 1)` mirrors."""
     return _canonical()["mirror"].astype(np.int64, copy=False)
 
@@ -95,7 +94,7 @@ def mirror_points() -> NDArray[np.int64]:
     """As `mirror`, for all 478 points."""
     # iris rims: image right, top, image left, bottom
     irises = [473, 476, 475, 474, 477, 468, 471, 470, 469, 472]
-    return np.concatenate([mirror(), np.array(irises)])
+    return np.concatenate([mesh_mirror(), np.array(irises)])
 
 
 def triangles() -> NDArray[np.int64]:
@@ -103,7 +102,7 @@ def triangles() -> NDArray[np.int64]:
     return _canonical()["triangles"].astype(np.int64, copy=False)
 
 
-def umeyama(source: Array, target: Array, *, scale: bool = True) -> tuple[float, Array, Array]:
+def umeyama(source: Floats, target: Floats, *, scale: bool = True) -> tuple[float, Floats, Floats]:
     """The similarity (s, R, t) that brings `source` nearest to `target`: target ≈ s · source @ R.T + t.
 
     source, target: (n, d); R: (d, d), a rotation; t: (d,). Umeyama 1991, eq. 40–42.
@@ -119,7 +118,7 @@ def umeyama(source: Array, target: Array, *, scale: bool = True) -> tuple[float,
     return s, rotation.astype(np.float32), (centre_b - s * rotation @ centre_a).astype(np.float32)
 
 
-def rotation_matrix(pitch: float, yaw: float, roll: float) -> Array:
+def rotation_matrix(pitch: float, yaw: float, roll: float) -> Floats:
     """(3, 3) rotation of a head in picture coordinates, radians: roll after yaw after pitch.
 
     pitch > 0 nods down, yaw > 0 moves the nose to the image's right, roll > 0 turns clockwise as seen.
@@ -128,11 +127,11 @@ def rotation_matrix(pitch: float, yaw: float, roll: float) -> Array:
     nod = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
     turn = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
     tilt = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
-    rotation: Array = (tilt @ turn @ nod).astype(np.float32)
+    rotation: Floats = (tilt @ turn @ nod).astype(np.float32)
     return rotation
 
 
-def rotation_angles(rotation: Array) -> tuple[float, float, float]:
+def rotation_angles(rotation: Floats) -> tuple[float, float, float]:
     """(pitch, yaw, roll) in radians of a rotation in picture coordinates; the inverse of `rotation_matrix`."""
     r = np.asarray(rotation, np.float64)
     yaw = np.arcsin(np.clip(r[2, 0], -1, 1))
@@ -145,9 +144,9 @@ class HeadPose:
 
     scale: float
     """Pixels per outer eye distance, as if seen from the front."""
-    rotation: Array
+    rotation: Floats
     """(3, 3), picture coordinates."""
-    translation: Array
+    translation: Floats
     """(3,), pixels: where the middle between the eye corners lies."""
 
     @property
@@ -155,47 +154,47 @@ class HeadPose:
         """(pitch, yaw, roll) in radians, signs as in `rotation_matrix`."""
         return rotation_angles(self.rotation)
 
-    def to_picture(self, points: Array) -> Array:
+    def to_picture(self, points: Floats) -> Floats:
         """Canonical points (n, 3) → picture pixels (n, 3)."""
-        picture: Array = (self.scale * (points * _FLIP) @ self.rotation.T + self.translation).astype(np.float32)
+        picture: Floats = (self.scale * (points * FLIP) @ self.rotation.T + self.translation).astype(np.float32)
         return picture
 
-    def to_canonical(self, points: Array) -> Array:
+    def to_canonical(self, points: Floats) -> Floats:
         """Picture pixels (n, 3) → canonical points (n, 3)."""
-        canonical: Array = ((points - self.translation) @ self.rotation / self.scale * _FLIP).astype(np.float32)
+        canonical: Floats = ((points - self.translation) @ self.rotation / self.scale * FLIP).astype(np.float32)
         return canonical
 
 
-def head_pose(points: Array) -> HeadPose:
+def head_pose(points: Floats) -> HeadPose:
     """Fits the canonical face to a face in a picture, by the points that speech does not move.
 
     points: (468 or 478, 3) pixels.
     """
     stable = list(STABLE)
-    scale, rotation, translation = umeyama(canonical_face()[stable] * _FLIP, points[stable])
+    scale, rotation, translation = umeyama(canonical_face()[stable] * FLIP, points[stable])
     return HeadPose(scale, rotation, translation)
 
 
-def eye_distance(points: Array) -> float:
+def eye_distance(points: Floats) -> float:
     """The distance between the outer eye corners in the picture, pixels."""
     return float(np.linalg.norm(points[33, :2] - points[263, :2]))
 
 
-def mouth_width(points: Array) -> float:
+def mouth_width(points: Floats) -> float:
     """The distance between the mouth corners in the picture, in the units of `points`."""
     return float(np.linalg.norm(points[61, :2] - points[291, :2]))
 
 
-def mouth_opening(points: Array) -> float:
+def mouth_opening(points: Floats) -> float:
     """The distance between the middles of the inner lips, in the units of `points` (0 when closed)."""
     return float(np.linalg.norm(points[13, :2] - points[14, :2]))
 
 
-def eye_opening(points: Array) -> tuple[float, float]:
+def eye_opening(points: Floats) -> tuple[float, float]:
     """How far the lids are apart, image-left eye first, as a fraction of that eye's width."""
     return _lid_gap(points, 159, 145, LEFT_EYE_CORNERS), _lid_gap(points, 386, 374, RIGHT_EYE_CORNERS)
 
 
-def _lid_gap(points: Array, upper: int, lower: int, corners: tuple[int, int]) -> float:
+def _lid_gap(points: Floats, upper: int, lower: int, corners: tuple[int, int]) -> float:
     gap = float(np.linalg.norm(points[upper, :2] - points[lower, :2]))
     return gap / max(float(np.linalg.norm(points[corners[0], :2] - points[corners[1], :2])), 1e-6)

@@ -5,15 +5,13 @@ from __future__ import annotations
 import functools
 import os
 from importlib.resources import files
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+from echomimic.arrays import Floats
 
 if TYPE_CHECKING:
     import onnxruntime
 
-Array: TypeAlias = NDArray[np.float32]
 
 # Networks this small lose more by waiting for a second thread than they gain, least of all beside a renderer.
 _THREADS = 1
@@ -35,11 +33,11 @@ def _session(name: str) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(stored, options, providers=["CPUExecutionProvider"])
 
 
-def run(name: str, pixels: Array) -> dict[str, Array]:
+def infer(name: str, pixels: Floats) -> dict[str, Floats]:
     """The named outputs of models/`name`.onnx for pixels (1, H, W, 3) float32 in the range that model wants.
 
     The models and their outputs are described in training/convert_mediapipe.py.
     """
     session = _session(name)
-    results: list[Array] = session.run(None, {"pixels": pixels})
+    results: list[Floats] = session.run(None, {"pixels": pixels})
     return {output.name: result for output, result in zip(session.get_outputs(), results, strict=True)}

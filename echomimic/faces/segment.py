@@ -6,13 +6,11 @@ from typing import TypeAlias
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from echomimic.faces.network import run
-from echomimic.faces.square import Picture
+from echomimic.arrays import Floats, Picture
+from echomimic.faces.network import infer
 
-Array: TypeAlias = NDArray[np.float32]
-Box: TypeAlias = tuple[int, int, int, int]
+_Region: TypeAlias = tuple[int, int, int, int]
 
 _SIDE = 256
 # The filter's coefficients are computed at this size and applied at the picture's own.
@@ -25,7 +23,7 @@ _SMALL = 0.6
 _MARGIN = 0.15
 
 
-def person_mask(rgb: Picture, points: Array | None = None) -> Array:
+def person_mask(rgb: Picture, points: Floats | None = None) -> Floats:
     """(H, W) float32, 1 on the people in a picture (H, W, 3) uint8, 0 elsewhere, soft at hair and edges.
 
     points: (n, 2 or 3) pixels of a face that the person surely has; a small one is then looked at from closer.
@@ -38,17 +36,17 @@ def person_mask(rgb: Picture, points: Array | None = None) -> Array:
     guide = small.astype(np.float32) / np.float32(255)
     mask = _guided(guide, _closer(small, coarse, near), rgb)
     # the filter leaves a faint veil
-    clear: Array = np.clip((mask - np.float32(0.08)) / np.float32(0.84), 0, 1)
+    clear: Floats = np.clip((mask - np.float32(0.08)) / np.float32(0.84), 0, 1)
     return clear
 
 
-def _segment(rgb: Picture) -> Array:
+def _segment(rgb: Picture) -> Floats:
     """What the network sees in the picture, at the picture's size."""
     pixels = _picture(rgb, _SIDE, _SIDE).astype(np.float32)[None] / np.float32(255)
-    return _resized(run("person", pixels)["mask"], rgb.shape[1], rgb.shape[0])
+    return _resized(infer("person", pixels)["mask"], rgb.shape[1], rgb.shape[0])
 
 
-def _closer(rgb: Picture, mask: Array, near: Box) -> Array:
+def _closer(rgb: Picture, mask: Floats, near: _Region) -> Floats:
     """The mask, with the part `near` seen again from closer when that is a small part of the picture."""
     x0, y0, x1, y1 = near
     if (x1 - x0) * (y1 - y0) > _SMALL * mask.size or min(x1 - x0, y1 - y0) < 8:
@@ -61,11 +59,11 @@ def _closer(rgb: Picture, mask: Array, near: Box) -> Array:
     weight = np.asarray(cv2.blur(cv2.erode(weight, np.ones((soft, soft), np.uint8)), (soft, soft)), np.float32)
     joined = mask.copy()
     joined[y0:y1, x0:x1] = again
-    faded: Array = joined * weight + mask * (1 - weight)
+    faded: Floats = joined * weight + mask * (1 - weight)
     return faded
 
 
-def _bust(points: Array, width: int, height: int) -> Box:
+def _bust(points: Floats, width: int, height: int) -> _Region:
     """Head and shoulders around a face."""
     low, high = points[:, :2].min(0), points[:, :2].max(0)
     size = float((high - low).max())
@@ -78,7 +76,7 @@ def _bust(points: Array, width: int, height: int) -> Box:
     )
 
 
-def _around(mask: Array) -> Box:
+def _around(mask: Floats) -> _Region:
     """x0, y0, x1, y1 of the person with a margin, or an empty box."""
     rows, columns = np.flatnonzero((mask > 0.5).any(1)), np.flatnonzero((mask > 0.5).any(0))
     if not len(rows):
@@ -93,7 +91,7 @@ def _around(mask: Array) -> Box:
     )
 
 
-def _guided(guide: Array, mask: Array, picture: Picture) -> Array:
+def _guided(guide: Floats, mask: Floats, picture: Picture) -> Floats:
     """Guided filter (He, Sun, Tang 2013, eq. 19–21; coefficients at low resolution as in the fast variant).
 
     guide: (h, w, 3) 0…1, mask: (h, w); picture: the guide at full size (H, W, 3) uint8. Returns (H, W).
@@ -106,7 +104,7 @@ def _guided(guide: Array, mask: Array, picture: Picture) -> Array:
     return _applied(np.dstack([_blur(slope), offset]).astype(np.float32), picture)
 
 
-def _applied(model: Array, picture: Picture) -> Array:
+def _applied(model: Floats, picture: Picture) -> Floats:
     """For each pixel of the picture (H, W, 3) the mask that the small (h, w, 4) model makes of its colour."""
     height, width = picture.shape[:2]
     fx, fy = model.shape[1] / width, model.shape[0] / height
@@ -127,12 +125,12 @@ def _applied(model: Array, picture: Picture) -> Array:
 _PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
 
 
-def _products(colours: Array) -> Array:
+def _products(colours: Floats) -> Floats:
     """(h, w, 6): the distinct products of the channels."""
     return np.stack([colours[..., i] * colours[..., j] for i, j in _PAIRS], -1)
 
 
-def _solve(variance: Array, right: Array) -> Array:
+def _solve(variance: Floats, right: Floats) -> Floats:
     """Solves (V + smooth·1) x = right for each pixel; V symmetric, given by its six distinct elements."""
     a, b, c, d, e, f = np.moveaxis(variance, -1, 0)
     a, d, f = a + _SMOOTH, d + _SMOOTH, f + _SMOOTH
@@ -144,18 +142,18 @@ def _solve(variance: Array, right: Array) -> Array:
         q * x + (a * f - c * c) * y + (b * c - a * e) * z,
         r * x + (b * c - a * e) * y + (a * d - b * b) * z,
     ]
-    solution: Array = np.stack(solved, -1) / determinant[..., None]
+    solution: Floats = np.stack(solved, -1) / determinant[..., None]
     return solution
 
 
-def _blur(image: Array) -> Array:
+def _blur(image: Floats) -> Floats:
     side = (2 * _RADIUS + 1, 2 * _RADIUS + 1)
     if image.ndim == 2:
         return np.asarray(cv2.blur(image, side), np.float32)
     return np.stack([_blur(image[..., i]) for i in range(image.shape[2])], -1)
 
 
-def _resized(image: Array, width: int, height: int) -> Array:
+def _resized(image: Floats, width: int, height: int) -> Floats:
     shrink = image.shape[0] > height
     way = cv2.INTER_AREA if shrink else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(image, (width, height), interpolation=way), np.float32)

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-Array: TypeAlias = NDArray[np.float32]
-Picture: TypeAlias = NDArray[np.uint8]
+from echomimic.arrays import Floats, Picture
 
 
 @dataclass(frozen=True)
@@ -26,7 +23,7 @@ class Square:
     angle: float = 0.0
     """Radians, clockwise as seen."""
 
-    def to_picture(self, points: Array) -> Array:
+    def to_picture(self, points: Floats) -> Floats:
         """Points (n, 2 or 3) in fractions of the square → pixels of the picture; z is scaled like x and y."""
         c, s = math.cos(self.angle) * self.side, math.sin(self.angle) * self.side
         moved = np.array(points, np.float32)
@@ -36,7 +33,7 @@ class Square:
         return moved
 
 
-def square_of(points: Array, left: Array, right: Array, scale: float) -> Square:
+def square_of(points: Floats, left: Floats, right: Floats, scale: float) -> Square:
     """The square around points (n, 2), `scale` times their longer extent, turned so that left → right lies level."""
     angle = math.atan2(right[1] - left[1], right[0] - left[0])
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]], np.float32)
@@ -72,7 +69,7 @@ class Pyramid:
             self.levels.append(_shrunk(self.levels[-1], half))
         return self.levels[index]
 
-    def cut(self, square: Square, side: int, *, low: float = 0.0, replicate: bool = True) -> Array:
+    def cut(self, square: Square, side: int, *, low: float = 0.0, replicate: bool = True) -> Floats:
         """The square as pixels (1, side, side, 3) float32 in `low`…1; outside the picture: its edge, or black."""
         source = self.level(square.side / side)
         width, height = self.size
@@ -88,7 +85,7 @@ class Pyramid:
         flags = cv2.WARP_INVERSE_MAP | (cv2.INTER_CUBIC if step < 1 else cv2.INTER_LINEAR)
         border = cv2.BORDER_REPLICATE if replicate else cv2.BORDER_CONSTANT
         crop = cv2.warpAffine(source, matrix, (side, side), flags=flags, borderMode=border)
-        pixels: Array = crop[None].astype(np.float32) * np.float32((1 - low) / 255) + np.float32(low)
+        pixels: Floats = crop[None].astype(np.float32) * np.float32((1 - low) / 255) + np.float32(low)
         return pixels
 
 

@@ -6,9 +6,10 @@ import math
 
 import numpy as np
 
+from echomimic.arrays import Picture
 from echomimic.faces.detect import Face, certainty, extent, face_square, find_faces, mesh, near_faces, settled
 from echomimic.faces.geometry import eye_distance
-from echomimic.faces.square import Picture, Pyramid
+from echomimic.faces.square import Pyramid
 
 # The mesh's own score hardly falls on things that are no face; the detector's does.
 _STILL_THERE = 0.5

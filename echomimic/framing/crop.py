@@ -6,12 +6,13 @@ the two is wanted.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from echomimic.arrays import Floats
 from echomimic.framing.rectangle import Box, Rect, Size, centre_of, clip, grow, largest_part, place, shrink_to
 from echomimic.media.image import Picture, resize
 from echomimic.request import Settings
@@ -19,7 +20,6 @@ from echomimic.request import Settings
 if TYPE_CHECKING:
     from echomimic.faces.detect import Face
 
-Mask: TypeAlias = npt.NDArray[np.float32]
 
 HEAD_HEIGHT = 0.32
 """Where a half-body picture that has to be cut keeps the centre of the face, in heights from the top."""
@@ -86,7 +86,7 @@ def cut_out(picture: Picture, rect: Rect, target: Size, *, faithful: bool = Fals
     return _bilinear(part, target) if faithful else resize(part, *target)
 
 
-def cut_mask(mask: Picture, rect: Rect, target: Size) -> Mask:
+def cut_mask(mask: Picture, rect: Rect, target: Size) -> Floats:
     """The mask of the same part at the same size, 0…1, with the soft edges that bilinear resizing gives it."""
     x0, y0, x1, y1 = rect
     return np.asarray(_bilinear(mask[y0:y1, x0:x1], target) / np.float32(255), np.float32)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
+from echomimic.arrays import Floats
 from echomimic.errors import SettingsError
 from echomimic.faces.detect import Face
 from echomimic.framing.crop import shown_rect
@@ -15,11 +14,9 @@ from echomimic.framing.rectangle import Rect, Size, largest_part, place
 from echomimic.media.image import Picture, resize
 from echomimic.request import Settings
 
-Floats: TypeAlias = npt.NDArray[np.float32]
-
 DEFAULT_SIZE = 512
 LONGEST = 1920
-SMALLEST, LARGEST = 16, 8192
+SMALLEST_VIDEO, LARGEST_VIDEO = 16, 8192
 """Pixels a side of the videos that encoders and players take."""
 
 HEAD_SPAN = 2.1
@@ -106,9 +103,9 @@ def view_of(picture: Picture, face: Face | None, settings: Settings) -> tuple[Vi
     left, top, right, bottom = _preview_rect(face, settings, size)
     wanted = _pixels(right - left, bottom - top, settings)
     even = (_even(wanted[0]), _even(wanted[1]))
-    if max(even) > LARGEST or min(even) < SMALLEST:
+    if max(even) > LARGEST_VIDEO or min(even) < SMALLEST_VIDEO:
         raise SettingsError(
-            f"the video would be {even[0]}x{even[1]} pixels; {SMALLEST} to {LARGEST} a side can be made: "
+            f"the video would be {even[0]}x{even[1]} pixels; {SMALLEST_VIDEO} to {LARGEST_VIDEO} a side can be made: "
             "give another size, both width and height, or crop head"
         )
     asked_odd = any(given and given % 2 for given in (settings.width, settings.height, settings.size))

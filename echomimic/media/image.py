@@ -19,12 +19,12 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from echomimic.arrays import Picture as Picture
 from echomimic.errors import PictureError
 from echomimic.media.files import check_readable
 from echomimic.media.output import write_whole
 from echomimic.media.profile import to_srgb
 
-Picture = npt.NDArray[np.uint8]
 SMALLEST, LARGEST = 64, 8000
 FORMATS = "PNG, JPEG, WebP, BMP or TIFF"
 _PLUGINS = (PngImagePlugin, JpegImagePlugin, WebPImagePlugin, BmpImagePlugin, TiffImagePlugin)

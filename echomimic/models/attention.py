@@ -32,7 +32,7 @@ class ReferenceKV:
 
 
 @dataclass(frozen=True)
-class Conditions:
+class ImageContext:
     """What some images see. ``audio`` is (n, A, 384); ``silent`` stands for audio of zeros without computing with them.
 
     ``taps`` collects the reference features by name when the net runs as a reference net.
@@ -104,7 +104,7 @@ class SpatialBlock(nn.Module):
             self.norm2, self.attn2 = nn.LayerNorm(dim), Attention(dim, heads, audio_dim)
         self.norm3, self.ff = nn.LayerNorm(dim), FeedForward(dim)
 
-    def forward(self, x: Tensor, name: str, conditions: Conditions) -> Tensor:
+    def forward(self, x: Tensor, name: str, conditions: ImageContext) -> Tensor:
         h = self.norm1(x)
         if conditions.taps is not None:
             conditions.taps[name] = h
@@ -128,7 +128,7 @@ class SpatialTransformer(nn.Module):
         self.transformer_blocks = nn.ModuleList([SpatialBlock(dim, heads, audio_dim)])
         self.proj_out = nn.Conv2d(dim, dim, 1)
 
-    def forward(self, x: Tensor, conditions: Conditions) -> Tensor:
+    def forward(self, x: Tensor, conditions: ImageContext) -> Tensor:
         tokens = self.proj_in(self.norm(x)).flatten(2).transpose(1, 2)
         tokens = self.transformer_blocks[0](tokens, self.name, conditions)
         h: Tensor = self.proj_out(tokens.transpose(1, 2).reshape(x.shape))

@@ -17,15 +17,15 @@ from transformers.audio_utils import mel_filter_bank
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from echomimic.errors import SpeechError
+from echomimic.media.audio import RATE
 
-RATE = 16_000
-HOP = 160
-WINDOW = 400
+WHISPER_HOP = 160
+WHISPER_WINDOW = 400
 PIECE = 3000
 """Mel frames the encoder sees at once (30 s)."""
 STEPS_PER_SECOND = 50
 
-CONFIG = WhisperConfig(
+WHISPER_TINY = WhisperConfig(
     num_mel_bins=80,
     max_source_positions=1500,
     d_model=384,
@@ -38,7 +38,7 @@ CONFIG = WhisperConfig(
 
 def build_encoder() -> WhisperEncoder:
     """The encoder with unset weights and without its last norm, because the states before it are the features."""
-    encoder: nn.Module = WhisperEncoder(CONFIG)
+    encoder: nn.Module = WhisperEncoder(WHISPER_TINY)
     encoder.layer_norm = nn.Identity()
     encoder.train(False)
     encoder.requires_grad_(False)
@@ -46,7 +46,7 @@ def build_encoder() -> WhisperEncoder:
     return encoder
 
 
-def position_table(steps: int = 1500, dim: int = 384) -> Tensor:
+def whisper_positions(steps: int = 1500, dim: int = 384) -> Tensor:
     """Whisper's encoder positions (steps, dim): first half sines, second half cosines."""
     half = dim // 2
     angle = torch.arange(steps)[:, None] * torch.exp(torch.arange(half) * (-math.log(10000.0) / (half - 1)))
@@ -71,10 +71,10 @@ class LogMel:
     """
 
     def __init__(self, read: Callable[[int, int], np.ndarray], samples: int) -> None:
-        if samples < 2 * HOP:
-            raise SpeechError(f"the speech lasts {samples / RATE:.3f} s: give at least {2 * HOP / RATE:.2f} s")
+        if samples < 2 * WHISPER_HOP:
+            raise SpeechError(f"the speech lasts {samples / RATE:.3f} s: give at least {2 * WHISPER_HOP / RATE:.2f} s")
         self.read, self.samples = read, samples
-        self.frames = samples // HOP
+        self.frames = samples // WHISPER_HOP
         self.floor = max(float(self._log(*span).max()) for span in self.pieces()) - 8.0
 
     def pieces(self) -> list[tuple[int, int]]:
@@ -86,8 +86,10 @@ class LogMel:
         return (self._log(start, stop).clamp(min=self.floor) + 4.0) / 4.0
 
     def _log(self, start: int, stop: int) -> Tensor:
-        windows = self._padded(start * HOP - WINDOW // 2, (stop - 1) * HOP + WINDOW // 2).unfold(0, WINDOW, HOP)
-        power = torch.fft.rfft(windows * torch.hann_window(WINDOW)).abs().square()
+        windows = self._padded(
+            start * WHISPER_HOP - WHISPER_WINDOW // 2, (stop - 1) * WHISPER_HOP + WHISPER_WINDOW // 2
+        ).unfold(0, WHISPER_WINDOW, WHISPER_HOP)
+        power = torch.fft.rfft(windows * torch.hann_window(WHISPER_WINDOW)).abs().square()
         mel: Tensor = mel_filters() @ power.T
         return mel.clamp(min=1e-10).log10()
 
@@ -98,7 +100,7 @@ class LogMel:
 
 
 @torch.no_grad()
-def encode(encoder: WhisperEncoder, mel: Tensor) -> Tensor:
+def encode_speech(encoder: WhisperEncoder, mel: Tensor) -> Tensor:
     """Features (floor(n / 2), 5, 384), float32, of one piece of n ≤ 3000 mel frames, filled up with zeros.
 
     The five states are the input of the first block and the outputs of the four.
@@ -145,4 +147,4 @@ class SpeechFeatures:
         return torch.cat([self.piece(int(row) // half)[int(row) % half] for row in rows])
 
     def _piece(self, index: int) -> Tensor:
-        return encode(self.encoder, self.mel.piece(*self.spans[index]))
+        return encode_speech(self.encoder, self.mel.piece(*self.spans[index]))

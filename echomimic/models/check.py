@@ -77,7 +77,7 @@ def check(folder: Path, report: Report = silent, thorough: bool = True) -> list[
 
 def _models(folder: Path) -> Iterator[_Model]:
     for row in VARIANTS.values():
-        if row.files and (place := layouts.place(row, folder)):
+        if row.files and (place := layouts.model_folder(row, folder)):
             card = layouts.read_card(place)
             sizes = Sizes.from_card(card.get("networks", {}))
             dtype = getattr(torch, str(card.get("dtype")), None) if row.name in card.get("models", {}) else None

@@ -24,7 +24,7 @@ from echomimic.models.check import PARTS
 from echomimic.models.layouts import CARD, WeightFiles
 from echomimic.models.manifests import Shapes
 from echomimic.models.networks import NETWORKS, Network
-from echomimic.models.weights import Plan, plan
+from echomimic.models.weights import LoadPlan, plan
 from echomimic.progress import Progress, Report, silent
 from echomimic.variants import VARIANTS
 from echomimic.variants import variant as row_of
@@ -47,7 +47,7 @@ class Converted:
 class _Job:
     network: Network
     name: str
-    plan: Plan
+    plan: LoadPlan
     sources: tuple[Path, ...]
     models: tuple[str, ...]
 
@@ -91,7 +91,7 @@ def convert(
 def _models(folder: Path, variants: tuple[str, ...]) -> list[WeightFiles]:
     if variants:
         return [layouts.find(name, folder) for name in variants]
-    names = [row.name for row in VARIANTS.values() if row.files and layouts.place(row, folder)]
+    names = [row.name for row in VARIANTS.values() if row.files and layouts.model_folder(row, folder)]
     if not names:
         raise WeightsError(
             f"{folder} holds no EchoMimic weights; docs/weights.md lists the layouts that are understood"

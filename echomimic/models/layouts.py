@@ -117,7 +117,7 @@ def present(variant: str, weights: Path | None = None) -> dict[str, Path]:
     return {**own, **_shared(row, [*places, *_elsewhere(row)])}
 
 
-def place(row: Variant, root: Path) -> Path | None:
+def model_folder(row: Variant, root: Path) -> Path | None:
     """The folder under ``root`` that holds the model: a converted one, or one with its denoising file."""
     folders = _folders(_roots(row, root)[0], row)
     for folder in folders:
@@ -161,7 +161,7 @@ def _sound(card: Mapping[str, Any]) -> bool:
     return all(isinstance(p, str) and not Path(p).is_absolute() and ".." not in Path(p).parts for p in paths)
 
 
-def home() -> Path | None:
+def home_folder() -> Path | None:
     """The folder named by ``ECHOMIMIC_HOME``, if it is set."""
     value = os.environ.get("ECHOMIMIC_HOME", "").strip()
     return Path(value).expanduser() if value else None
@@ -192,7 +192,7 @@ def _roots(row: Variant, weights: Path | None) -> list[Path]:
             what = "is a file; give the folder it lies in" if weights.exists() else "does not exist; give another"
             raise WeightsError(f"the weights folder {weights} {what}")
         return [weights]
-    return [place for place in (home(), snapshot(row.repo)) if place is not None]
+    return [model_folder for model_folder in (home_folder(), snapshot(row.repo)) if model_folder is not None]
 
 
 def _folders(root: Path, row: Variant) -> list[Path]:
@@ -212,7 +212,7 @@ def _around(folder: Path, root: Path) -> Iterator[Path]:
 
 def _elsewhere(row: Variant) -> list[Path]:
     repos = (row.repo, VARIANTS["v1"].repo)
-    return [place for place in (home(), *map(snapshot, repos)) if place is not None]
+    return [model_folder for model_folder in (home_folder(), *map(snapshot, repos)) if model_folder is not None]
 
 
 def _own(row: Variant, folder: Path) -> dict[str, Path]:

@@ -21,7 +21,7 @@ from echomimic.variants import Variant
 Network = Literal["denoiser", "reference", "guider", "vae", "whisper"]
 NETWORKS: tuple[Network, ...] = ("denoiser", "reference", "guider", "vae", "whisper")
 
-MOTION = "motion_modules."
+MOTION_PREFIX = "motion_modules."
 """In the name of every tensor that ``motion_module.pth`` holds and ``denoising_unet.pth`` lacks."""
 LARGEST = 8192
 """Most channels, heads or layers that a card may ask for."""

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from echomimic.models.attention import Conditions, ReferenceKV, SpatialTransformer
+from echomimic.models.attention import ImageContext, ReferenceKV, SpatialTransformer
 from echomimic.models.kernels import Conv3x3, portions
 from echomimic.models.temporal import MotionModule, PositionTable, position_table
 
@@ -54,15 +54,15 @@ class Context:
     reference: ReferenceKV | None = None
     taps: dict[str, Tensor] | None = None
 
-    def parts(self, x: Tensor, at_once: int = 4096) -> Iterator[tuple[slice, Conditions]]:
+    def parts(self, x: Tensor, at_once: int = 4096) -> Iterator[tuple[slice, ImageContext]]:
         """Images that are worked on together, all conditional or all not, and what they see."""
-        silent = Conditions(silent=self.audio is not None)
+        silent = ImageContext(silent=self.audio is not None)
         for part in portions(x, self.plain, at_once // x[0, 0].numel()):
             yield part, silent
         for part in portions(x, len(x) - self.plain, at_once // x[0, 0].numel()):
             audio = None if self.audio is None else self.audio[part]
             images = slice(part.start + self.plain, part.stop + self.plain)
-            yield images, Conditions(self.reference, audio, taps=self.taps)
+            yield images, ImageContext(self.reference, audio, taps=self.taps)
 
 
 class TimeEmbedding(nn.Module):
@@ -122,7 +122,7 @@ class Upsample(nn.Module):
         return h
 
 
-class Stage(nn.Module):
+class UNetStage(nn.Module):
     """The layers of one resolution: residual block, spatial transformer, motion module, as often as ``widths`` says.
 
     ``widths`` are the input channels of the residual blocks; ``name`` is the stage's place in the net.
@@ -146,7 +146,7 @@ class Stage(nn.Module):
         return self.motion_modules[i](x, context.frames) if len(self.motion_modules) else x
 
 
-class DownStage(Stage):
+class DownStage(UNetStage):
     """A stage of the encoder; returns every layer's output as a skip, the downsampled one last."""
 
     def __init__(self, name: str, widths: list[int], dim: int, config: UNetConfig, last: bool) -> None:
@@ -162,7 +162,7 @@ class DownStage(Stage):
         return skips
 
 
-class MidStage(Stage):
+class MidStage(UNetStage):
     """The lowest stage: one full layer, then a second residual block."""
 
     def __init__(self, name: str, dim: int, config: UNetConfig) -> None:
@@ -174,7 +174,7 @@ class MidStage(Stage):
         return h
 
 
-class UpStage(Stage):
+class UpStage(UNetStage):
     """A stage of the decoder; every layer takes one skip off the stack, behind its own channels."""
 
     def __init__(self, name: str, widths: list[int], dim: int, config: UNetConfig, first: bool, last: bool) -> None:

@@ -19,10 +19,10 @@ from torch import Tensor
 
 from echomimic.errors import WeightsError
 
-WINDOW = 256 * 2**20
+READ_WINDOW = 256 * 2**20
 """Bytes that are copied out of a mapping before it is renewed, so that pages already read do not pile up."""
 
-DTYPES: Mapping[str, torch.dtype] = {
+STORED_DTYPES: Mapping[str, torch.dtype] = {
     "F16": torch.float16,
     "BF16": torch.bfloat16,
     "F32": torch.float32,
@@ -75,7 +75,7 @@ class Checkpoint:
         for name, spec in self.specs.items():
             if name not in wanted:
                 continue
-            if state is None or read > WINDOW:
+            if state is None or read > READ_WINDOW:
                 state, read = None, 0
                 state = self._open()
             view = state[name].detach()
@@ -154,9 +154,9 @@ def _safetensors_specs(path: Path) -> dict[str, Spec]:
 
 
 def _dtype(name: str, path: Path) -> torch.dtype:
-    if name not in DTYPES:
+    if name not in STORED_DTYPES:
         raise WeightsError(f"{path} holds tensors of type {name}; use a file in float16, bfloat16 or float32")
-    return DTYPES[name]
+    return STORED_DTYPES[name]
 
 
 def _unpickle(path: Path) -> Mapping[str, Tensor]:

@@ -18,7 +18,7 @@ from echomimic.models.guider import Guider
 from echomimic.models.keymaps import vae_names, whisper_names
 from echomimic.models.layouts import WeightFiles
 from echomimic.models.manifests import Shapes
-from echomimic.models.networks import MOTION, NETWORKS, TABLE, Network, Sizes, build, shapes
+from echomimic.models.networks import MOTION_PREFIX, NETWORKS, TABLE, Network, Sizes, build, shapes
 from echomimic.models.unet import UNet
 from echomimic.models.weight_file import Checkpoint, Spec
 from echomimic.progress import Progress, Report, silent
@@ -82,7 +82,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Plan:
+class LoadPlan:
     """Where every tensor of one network comes from."""
 
     shapes: Shapes
@@ -99,7 +99,7 @@ class Plan:
             yield name, tensor.to(device=device, dtype=dtype)
 
 
-def load(
+def load_networks(
     files: WeightFiles,
     dtype: torch.dtype | None,
     device: torch.device | str = "cpu",
@@ -135,7 +135,7 @@ def load_network(
     return module.requires_grad_(False)
 
 
-def plan(network: Network, files: WeightFiles, want: Shapes | None = None) -> Plan:
+def plan(network: Network, files: WeightFiles, want: Shapes | None = None) -> LoadPlan:
     """Account for every tensor of a network; ``want`` saves working out its shapes.
 
     Raises :class:`WeightsError` that names what does not add up.
@@ -149,7 +149,7 @@ def plan(network: Network, files: WeightFiles, want: Shapes | None = None) -> Pl
         taken = {name for _, names in parts for name in names}
         parts.append((source.file, {k: v for k, v in source.names.items() if k in source.required and k not in taken}))
     absent = want.keys() - {name for _, names in parts for name in names}
-    return Plan(want, tuple(parts), _computed(network, row, sizes, absent))
+    return LoadPlan(want, tuple(parts), _computed(network, row, sizes, absent))
 
 
 def sources(network: Network, row: Variant, paths: Mapping[str, Path], want: Shapes) -> list[Source]:
@@ -174,8 +174,8 @@ def _denoiser_sources(file: Checkpoint, motion_path: Path, want: Shapes) -> list
     names = {name: name for name in file.specs}
     if motion_path == file.path:
         return [Source(file, names, want)]
-    motion = {key: shape for key, shape in want.items() if MOTION in key}
-    still = {key: shape for key, shape in want.items() if MOTION not in key}
+    motion = {key: shape for key, shape in want.items() if MOTION_PREFIX in key}
+    still = {key: shape for key, shape in want.items() if MOTION_PREFIX not in key}
     own = {key: shape for key, shape in motion.items() if key in names}
     second = Checkpoint(motion_path)
     return [
@@ -194,7 +194,7 @@ def _computed(network: Network, row: Variant, sizes: Sizes, absent: Iterable[str
     else:
         from echomimic.models import audio
 
-        tables = {"embed_positions.weight": audio.position_table()}
+        tables = {"embed_positions.weight": audio.whisper_positions()}
     return {name: tables[name] for name in sorted(absent)}
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from echomimic.arrays import Doubles
 from echomimic.errors import DriverError
 from echomimic.motion.face_motion import (
     check_finite,
@@ -24,12 +25,10 @@ from echomimic.motion.face_motion import (
 )
 from echomimic.motion.npz import Arrays, read_npz, write_npz
 
-Doubles: TypeAlias = npt.NDArray[np.float64]
-
 BODY, HAND, FACE = 18, 21, 68
 NOSE, NECK, R_SHOULDER, R_ELBOW, R_WRIST, L_SHOULDER, L_ELBOW, L_WRIST = range(8)
 """Body points by name (OpenPose order). Right and left are the person's own: right is on the image's left."""
-VERSION = 1
+_VERSION = 1
 _PREFIX = "body_"
 _NAMES = ("body", "body_score", "hands", "hand_score", "face", "face_score")
 
@@ -113,14 +112,14 @@ class BodyPose:
 
     def arrays(self) -> Arrays:
         """The motion as named arrays, for a file."""
-        named: dict[str, npt.ArrayLike] = {"version": VERSION, "fps": self.fps, "size": self.size}
+        named: dict[str, npt.ArrayLike] = {"version": _VERSION, "fps": self.fps, "size": self.size}
         named |= {name: getattr(self, name) for name in _NAMES if getattr(self, name) is not None}
         return {_PREFIX + name: np.asarray(value) for name, value in named.items()}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> BodyPose:
         """The opposite of `arrays`. Raises DriverError when entries are missing or wrong."""
-        check_version(arrays, _PREFIX, VERSION, "body pose")
+        check_version(arrays, _PREFIX, _VERSION, "body pose")
         named = {name: entry(arrays, _PREFIX + name) for name in _NAMES[:4]}
         named |= {name: arrays[_PREFIX + name] for name in _NAMES[4:] if _PREFIX + name in arrays}
         fps, size = scalar(entry(arrays, _PREFIX + "fps")), pair(entry(arrays, _PREFIX + "size"))

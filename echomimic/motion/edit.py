@@ -9,20 +9,21 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from echomimic.arrays import Doubles
 from echomimic.errors import DriverError, SettingsError
-from echomimic.faces.geometry import mirror as mesh_mirror
-from echomimic.motion.body_pose import BodyPose, Doubles
+from echomimic.faces.geometry import mesh_mirror as mesh_mirror
+from echomimic.motion.body_pose import BodyPose
 from echomimic.motion.face_motion import FaceMotion
 from echomimic.motion.files.motion_file import Motion
 from echomimic.motion.retarget.face_regions import EYES, eye_weight, forehead_weight, speech_weight
-from echomimic.motion.retarget.head_pose import Heads, closed_mouth, split
+from echomimic.motion.retarget.head_pose import Heads, closed_mouth, split_heads
 from echomimic.motion.tracks import at_times, gaussian
 from echomimic.option import check_number
 from echomimic.request import MOST_FRAMES
 
 M = TypeVar("M", FaceMotion, BodyPose)
 
-GAINS = (0.0, 3.0)
+GAIN_RANGE = (0.0, 3.0)
 SLOWEST, FASTEST = 1.0, 1000.0
 """Frames per second that a motion may be resampled to."""
 
@@ -150,7 +151,7 @@ def gain(
     """
     for name, factor in {"mouth": mouth, "brows": brows, "eyes": eyes, "head": head}.items():
         check_gain(name, factor)
-    heads = split(motion)
+    heads = split_heads(motion)
     factors = _shares() @ np.array([mouth, brows, eyes, head], np.float32)
     rest = _neutral(heads.face)
     face = rest + (heads.face - rest) * factors[:, None]
@@ -183,7 +184,7 @@ def blend(head: FaceMotion, lips: FaceMotion) -> FaceMotion:
     `lips` is resampled, and looped there and back when it is shorter. Mouths are compared with their own closed mouth.
     """
     spoken = loop(resample(lips, head.fps), len(head))
-    base, mouth = split(head), split(spoken)
+    base, mouth = split_heads(head), split_heads(spoken)
     moved = (mouth.face - closed_mouth(mouth.face)) - (base.face - closed_mouth(base.face))
     face = base.face + _speech_weight_of_all()[:, None] * moved
     return replace(replace(base, face=face).joined(head), found=head.seen & spoken.seen)
@@ -191,7 +192,7 @@ def blend(head: FaceMotion, lips: FaceMotion) -> FaceMotion:
 
 def check_gain(name: str, factor: float) -> None:
     """Raises SettingsError unless `factor` is a usable gain."""
-    check_number(name, factor, *GAINS)
+    check_number(name, factor, *GAIN_RANGE)
 
 
 def _speech_weight_of_all() -> npt.NDArray[np.float32]:

@@ -10,17 +10,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from echomimic.arrays import Flags, Floats
 from echomimic.errors import DriverError
+from echomimic.faces.geometry import POINTS
 from echomimic.motion.npz import Arrays, read_npz, write_npz
 
-Points = npt.NDArray[np.float32]
-Flags = npt.NDArray[np.bool_]
-
-POINTS = 478
 SLOWEST_RATE, FASTEST_RATE = 0.1, 1000.0
 """Frames per second of a motion."""
 
-VERSION = 1
+_VERSION = 1
 _PREFIX = "face_"
 
 
@@ -37,11 +35,11 @@ class FaceMotion:
     Raises DriverError when shapes disagree or a number is not finite.
     """
 
-    points: Points
+    points: Floats
     fps: float
     size: tuple[int, int]
     found: Flags | None = None
-    pose: Points | None = None
+    pose: Floats | None = None
 
     def __post_init__(self) -> None:
         points = frozen(self.points, np.float32)
@@ -98,7 +96,7 @@ class FaceMotion:
 
     def arrays(self) -> Arrays:
         """The motion as named arrays, for a file."""
-        named: dict[str, npt.ArrayLike] = {"version": VERSION, "points": self.points, "fps": self.fps}
+        named: dict[str, npt.ArrayLike] = {"version": _VERSION, "points": self.points, "fps": self.fps}
         named |= {"size": self.size, "found": self.seen}
         if self.pose is not None:
             named["pose"] = self.pose
@@ -107,7 +105,7 @@ class FaceMotion:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> FaceMotion:
         """The opposite of `arrays`. Raises DriverError when entries are missing or wrong."""
-        check_version(arrays, _PREFIX, VERSION, "face motion")
+        check_version(arrays, _PREFIX, _VERSION, "face motion")
         points, fps, size, found = (entry(arrays, _PREFIX + name) for name in ("points", "fps", "size", "found"))
         pose = arrays.get(_PREFIX + "pose")
         return cls(points, fps=scalar(fps), size=pair(size), found=found, pose=pose)

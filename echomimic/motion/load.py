@@ -11,7 +11,7 @@ from echomimic.motion.files.motion_file import Motion, read_motion
 from echomimic.motion.files.official_poses import OFFICIAL_FPS
 from echomimic.progress import Report, silent
 
-LOG = logging.getLogger(__package__)
+_LOG = logging.getLogger(__package__)
 
 GENERATED = ("auto", "none")
 """Drivers that name no file: the motion is made from the speech, or is the model's bundled one."""
@@ -54,9 +54,9 @@ def motion_from(path: Path | str, report: Report = silent, fps: float = OFFICIAL
     if not path.exists():
         raise DriverError(f"{path}: no such driver; give auto, none, a .npz file, a video, or a folder of pose files")
     if path.is_dir() or path.suffix.lower() == ".npz":
-        LOG.info("driver %s: read as a %s", path, "folder of pose files" if path.is_dir() else "motion file")
+        _LOG.info("driver %s: read as a %s", path, "folder of pose files" if path.is_dir() else "motion file")
         return read_motion(path, fps)
-    LOG.info("driver %s: followed as a video%s", path, ", hands too" if hands else "")
+    _LOG.info("driver %s: followed as a video%s", path, ", hands too" if hands else "")
     from echomimic.motion.track.video import extract
 
     return extract(path, report, hands=hands)

@@ -12,11 +12,9 @@ import functools
 import numpy as np
 import numpy.typing as npt
 
-from echomimic.faces.geometry import canonical_face
+from echomimic.arrays import Doubles
+from echomimic.faces.geometry import MESH_POINTS, canonical_face
 
-Doubles = npt.NDArray[np.float64]
-
-MESH = 468
 _NEAR, _FAR = 1.0, 10000.0
 _TANGENT = float(np.tan(np.radians(63.0) / 2))
 
@@ -39,7 +37,7 @@ _SHARES = np.array(list(_WEIGHTS.values())) / sum(_WEIGHTS.values())
 
 def metric_motion(points: npt.NDArray[np.floating], size: tuple[int, int]) -> tuple[Doubles, Doubles]:
     """Metric vertices (F, 468, 3) in the head's frame and head poses (F, 4, 4), from (F, 478, 3) pixels of `size`."""
-    found = [_metric(np.asarray(frame, np.float64)[:MESH], size) for frame in points]
+    found = [_metric(np.asarray(frame, np.float64)[:MESH_POINTS], size) for frame in points]
     return np.stack([vertices for vertices, _ in found]), np.stack([pose for _, pose in found])
 
 

@@ -12,11 +12,10 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[np.float32]
+from echomimic.arrays import Floats
+from echomimic.faces.geometry import MESH_POINTS
 
-MESH_POINTS = 468
 _WIDTHS = {"rotation": 3, "translation": 2, "blink": 2, "gaze": 2, "body": 2}
 _CONSTANT = frozenset({"fps", "basis"})
 
@@ -40,14 +39,14 @@ class Performance:
     """
 
     fps: float
-    expression: Array
-    basis: Array
-    rotation: Array
-    translation: Array
-    blink: Array
-    gaze: Array
-    brow: Array
-    body: Array
+    expression: Floats
+    basis: Floats
+    rotation: Floats
+    translation: Floats
+    blink: Floats
+    gaze: Floats
+    brow: Floats
+    body: Floats
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -81,13 +80,13 @@ class Performance:
     def seconds(self) -> float:
         return len(self) / self.fps
 
-    def displacement(self, i: int) -> Array:
+    def displacement(self, i: int) -> Floats:
         """(468, 3) displacement of the mesh in frame `i`, canonical head frame; blink and brow are not in it."""
         flat = self.expression[i] @ self.basis.reshape(len(self.basis), MESH_POINTS * 3)
         return np.asarray(flat.reshape(MESH_POINTS, 3), dtype=np.float32)
 
 
-def still(frames: int, fps: float, basis: Array | None = None) -> Performance:
+def at_rest(frames: int, fps: float, basis: Floats | None = None) -> Performance:
     """A performance in which nothing moves: the portrait's own pose, mouth closed, eyes open."""
     kept = np.zeros((0, MESH_POINTS, 3), np.float32) if basis is None else basis
     tracks = {name: np.zeros((frames, width), np.float32) for name, width in _WIDTHS.items()}

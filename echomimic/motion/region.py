@@ -15,10 +15,11 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 
+from echomimic.arrays import Floats
 from echomimic.errors import SettingsError
-from echomimic.faces.geometry import mirror
+from echomimic.faces.geometry import mesh_mirror
 from echomimic.motion.edit import there_and_back
-from echomimic.motion.performance import Array, Performance
+from echomimic.motion.performance import Performance
 from echomimic.motion.tracks import at_times, gaussian
 
 Op: TypeAlias = Literal["gain", "smooth", "mute", "mirror", "replace", "blink"]
@@ -132,7 +133,7 @@ def _applied(performance: Performance, edit: Edit, sources: Sources) -> Performa
     return replace(performance, **changed)
 
 
-def _weight(count: int, fps: float) -> Array:
+def _weight(count: int, fps: float) -> Floats:
     """(count,) 0…1: how much of the edit each frame gets."""
     ramp = max(1.0, min(RAMP * fps, count / 4))
     near = np.minimum(np.arange(count) + 1, np.arange(count, 0, -1)) / (ramp + 1)
@@ -142,7 +143,7 @@ def _weight(count: int, fps: float) -> Array:
 
 def _wanted(
     performance: Performance, edit: Edit, at: npt.NDArray[np.intp], sources: Sources
-) -> tuple[dict[str, Array], Performance]:
+) -> tuple[dict[str, Floats], Performance]:
     """What the fields shall be in the frames ``at``; and the performance, its basis wider if that is needed."""
     if edit.op == "blink":
         return {"blink": _blinking(performance.blink[at], edit)}, performance
@@ -156,7 +157,7 @@ def _wanted(
     return {name: change[edit.op](getattr(performance, name)) for name in names}, performance
 
 
-def _blinking(blink: Array, edit: Edit) -> Array:
+def _blinking(blink: Floats, edit: Edit) -> Floats:
     """The lids close towards the middle and open again; closed ones stay closed."""
     lids = np.float32(edit.amount) * np.sin(np.pi * (np.arange(len(blink)) + 0.5) / len(blink)) ** 2
     eyes = {"both": (1, 1), "left": (1, 0), "right": (0, 1)}[edit.eyes]
@@ -165,14 +166,14 @@ def _blinking(blink: Array, edit: Edit) -> Array:
 
 def _mirrored(
     performance: Performance, names: Sequence[str], at: npt.NDArray[np.intp]
-) -> tuple[dict[str, Array], Performance]:
+) -> tuple[dict[str, Floats], Performance]:
     done = {
         name: getattr(performance, name)[at] * np.array(_SIGNS[name], np.float32) for name in names if name in _SIGNS
     }
     if "blink" in names:
         done["blink"] = performance.blink[at][:, ::-1]
     if "expression" in names:
-        turned = performance.basis[:, mirror()] * np.array([-1, 1, 1], np.float32)
+        turned = performance.basis[:, mesh_mirror()] * np.array([-1, 1, 1], np.float32)
         count = performance.expression.shape[1]
         performance = _widened(performance, turned)
         own = performance.expression[at]
@@ -182,7 +183,7 @@ def _mirrored(
 
 def _borrowed(
     performance: Performance, edit: Edit, names: Sequence[str], at: npt.NDArray[np.intp], sources: Sources
-) -> tuple[dict[str, Array], Performance]:
+) -> tuple[dict[str, Floats], Performance]:
     source = sources(edit.source)
     offset = edit.start if edit.offset is None else edit.offset
     moments = (offset + (at - at[0]) / performance.fps) * source.fps
@@ -198,7 +199,7 @@ def _borrowed(
     return done, performance
 
 
-def _widened(performance: Performance, basis: Array) -> Performance:
+def _widened(performance: Performance, basis: Floats) -> Performance:
     """The same performance, able to show what ``basis`` spans too; its coefficients come last."""
     empty = np.zeros((len(performance), len(basis)), np.float32)
     return replace(

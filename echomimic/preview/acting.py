@@ -16,8 +16,9 @@ from echomimic.faces.geometry import (
     rotation_matrix,
 )
 from echomimic.motion.performance import Performance
+from echomimic.motion.retarget.face_regions import PIVOT
 from echomimic.preview.mesh.face_mesh import LOWER_LIP_BETWEEN, UPPER_LIP_BETWEEN, Array, Mesh, smoothstep
-from echomimic.preview.mesh.field import PIVOT, Stance
+from echomimic.preview.mesh.field import Stance
 from echomimic.preview.mouth.lip_limits import Lips, make_lips
 
 ROTATION_LIMIT = 0.32

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from echomimic.motion.performance import Performance, still
+from echomimic.motion.performance import Performance, at_rest
 from echomimic.motion.speech.mouth_model import mouth_model
 from echomimic.request import Settings
 
@@ -21,7 +21,7 @@ SAMPLE = {"mouth": 0.45, "pitch": -3.0, "yaw": 7.0, "roll": 3.0, "brow": 0.35, "
 def posed(pose: Mapping[str, float], fps: float) -> Performance:
     """A performance of one frame."""
     model = mouth_model()
-    one = still(1, fps, model.basis)
+    one = at_rest(1, fps, model.basis)
     value = {name: float(pose.get(name, 0.0)) for name in NAMES}
     angles = np.radians([value["pitch"], value["yaw"], value["roll"]])
     opening = np.asarray(model.opening, np.float32).reshape(1, -1) * np.float32(WIDEST * value["mouth"])

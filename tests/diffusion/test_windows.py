@@ -2,7 +2,7 @@
 
 import pytest
 
-from echomimic.diffusion.windows import Plan, Window, covered, open_windows, uniform_windows
+from echomimic.diffusion.windows import Window, WindowPlan, covered, open_windows, uniform_windows
 
 
 @pytest.mark.parametrize("frames", [1, 2, 11, 12, 13, 20, 21, 100, 977])
@@ -11,7 +11,7 @@ from echomimic.diffusion.windows import Plan, Window, covered, open_windows, uni
 def test_open_windows_cover_every_frame_and_never_join_the_ends(
     frames: int, size: int, overlap: int, step: int
 ) -> None:
-    windows = open_windows(Plan(frames, size, overlap), step)
+    windows = open_windows(WindowPlan(frames, size, overlap), step)
     assert covered(windows) == set(range(frames))
     for window in windows:
         assert window.frames == tuple(range(window.frames[0], window.frames[0] + min(size, frames)))
@@ -19,7 +19,7 @@ def test_open_windows_cover_every_frame_and_never_join_the_ends(
 
 
 def test_neighbours_share_at_least_the_overlap_and_fade_across_it() -> None:
-    first, second, *_ = open_windows(Plan(100), 0)
+    first, second, *_ = open_windows(WindowPlan(100), 0)
     shared = [f for f in first.frames if f in second.frames]
     assert len(shared) == 3
     falling = [first.weights[first.frames.index(f)] for f in shared]
@@ -29,12 +29,12 @@ def test_neighbours_share_at_least_the_overlap_and_fade_across_it() -> None:
 
 
 def test_ends_of_the_video_have_full_weight() -> None:
-    windows = open_windows(Plan(40), 5)
+    windows = open_windows(WindowPlan(40), 5)
     assert windows[0].weights[0] == windows[-1].weights[-1] == 1
 
 
 def test_uniform_does_join_the_ends() -> None:
-    assert any({0, 19} <= set(w.frames) for w in uniform_windows(Plan(20), 0))
+    assert any({0, 19} <= set(w.frames) for w in uniform_windows(WindowPlan(20), 0))
 
 
 def test_of_a_frame_named_twice_the_later_place_counts() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from echomimic.faces.network import run
+from echomimic.faces.network import infer
 
 # Every n-th value of each output, from LiteRT with the .tflite files of mediapipe 0.10.21, decoded as the graphs do.
 RECORDED = json.loads((Path(__file__).parent / "networks.json").read_text())
@@ -32,7 +32,7 @@ def waves(side: int) -> NDArray[np.float32]:
 
 @pytest.mark.parametrize("name", SIDES)
 def test_outputs_are_those_of_tflite(name: str) -> None:
-    found = run(name, waves(SIDES[name]))
+    found = infer(name, waves(SIDES[name]))
     assert set(found) == set(RECORDED[name])
     for output, values in RECORDED[name].items():
         flat = found[output].ravel()

@@ -30,7 +30,7 @@ def test_pieces_are_encoded_when_needed_and_the_newest_kept(monkeypatch: pytest.
         encoded.append(mel.shape[1])
         return torch.zeros(mel.shape[1] // 2, 5, 384)
 
-    monkeypatch.setattr(audio, "encode", fake)
+    monkeypatch.setattr(audio, "encode_speech", fake)
     features = audio.SpeechFeatures(nets.whisper(), log_mel(np.zeros(16_000 * 100, np.float32)), 24)
     assert encoded == []
     features.window([0, 1, 2])

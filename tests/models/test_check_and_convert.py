@@ -101,8 +101,8 @@ def test_converted_weights_are_the_same_weights(both: Path, tmp_path: Path) -> N
     assert seen[-1].done == seen[-1].total <= sum(file.bytes for file in written) >> 20
     assert not [finding for finding in check(tmp_path / "out") if finding.bad]
     for variant in ("v1", "v2"):
-        before = weights.load(layouts.find(variant, both), None)
-        after = weights.load(layouts.find(variant, tmp_path / "out"), None)
+        before = weights.load_networks(layouts.find(variant, both), None)
+        after = weights.load_networks(layouts.find(variant, tmp_path / "out"), None)
         for name, net in vars(before).items():
             state = vars(after)[name].state_dict()
             assert all(torch.equal(state[key], value) for key, value in net.state_dict().items())

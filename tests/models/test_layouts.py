@@ -132,7 +132,7 @@ def test_the_other_family_is_noticed(tmp_path: Path) -> None:
         layouts.find("v2-acc", one)
     with pytest.raises(WeightsError, match=r"holds V2 weights .* but v1 needs V1's"):
         layouts.find("v1", two)
-    assert layouts.place(VARIANTS["v1"], two) is None
+    assert layouts.model_folder(VARIANTS["v1"], two) is None
 
 
 def test_converted_folder_and_its_faults(tmp_path: Path) -> None:

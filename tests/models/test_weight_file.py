@@ -47,7 +47,7 @@ def test_every_form_of_file_reads_alike(tmp_path: Path, form: str) -> None:
 
 
 def test_renewing_the_mapping_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoint, "WINDOW", 1)
+    monkeypatch.setattr(checkpoint, "READ_WINDOW", 1)
     state = {str(i): torch.full((100,), float(i)) for i in range(20)}
     torch.save(state, tmp_path / "x.pth")
     read = dict(Checkpoint(tmp_path / "x.pth").tensors(state, torch.float64))

@@ -15,7 +15,7 @@ from echomimic.errors import WeightsError
 from echomimic.models import layouts, weights
 from echomimic.models.layouts import WeightFiles
 from echomimic.models.manifests import manifest, size
-from echomimic.models.networks import MOTION, NETWORKS, Network, Sizes, build, shapes
+from echomimic.models.networks import MOTION_PREFIX, NETWORKS, Network, Sizes, build, shapes
 from echomimic.variants import VARIANTS
 from tests import tiny
 from tests.parity import fixtures
@@ -71,7 +71,7 @@ def test_shipped_manifests() -> None:
 )
 def test_every_tensor_arrives(v1: Path, v2: Path, variant: str, case: str) -> None:
     files = layouts.find(variant, v1 if variant.startswith("v1") else v2)
-    nets = weights.load(files, None)
+    nets = weights.load_networks(files, None)
     for net, component in ((nets.reference, "reference_unet"), (nets.vae, "vae")):
         want = fixtures.state(case, component)
         assert all(torch.equal(value, want[key]) for key, value in net.state_dict().items())
@@ -88,7 +88,7 @@ def test_every_tensor_arrives(v1: Path, v2: Path, variant: str, case: str) -> No
 def test_dtype_and_its_exceptions(v1: Path) -> None:
     seen = []
     files = layouts.find("v1", v1)
-    nets = weights.load(files, torch.bfloat16, dtypes={"whisper": torch.float32}, report=seen.append)
+    nets = weights.load_networks(files, torch.bfloat16, dtypes={"whisper": torch.float32}, report=seen.append)
     dtypes = {name: {value.dtype for value in net.state_dict().values()} for name, net in vars(nets).items()}
     assert dtypes.pop("whisper") == {torch.float32}
     assert set.union(*dtypes.values()) == {torch.bfloat16}
@@ -242,5 +242,5 @@ def test_sizes_in_the_card_that_mean_nothing() -> None:
 
 
 def test_motion_is_what_the_denoising_file_lacks() -> None:
-    assert all(MOTION in key for key in manifest("motion_module"))
-    assert not any(MOTION in key for key in manifest("denoising_unet"))
+    assert all(MOTION_PREFIX in key for key in manifest("motion_module"))
+    assert not any(MOTION_PREFIX in key for key in manifest("denoising_unet"))

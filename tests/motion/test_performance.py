@@ -3,12 +3,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from echomimic.motion.performance import Performance, join, still
+from echomimic.motion.performance import Performance, at_rest, join
 
 
 def moving(frames: int = 10) -> Performance:
     rng = np.random.default_rng(0)
-    calm = still(frames, 25.0, rng.standard_normal((3, 468, 3)).astype(np.float32))
+    calm = at_rest(frames, 25.0, rng.standard_normal((3, 468, 3)).astype(np.float32))
     return replace(calm, expression=rng.standard_normal((frames, 3)), brow=np.arange(frames))
 
 
@@ -20,7 +20,7 @@ def test_displacement_is_the_weighted_sum_of_the_basis() -> None:
 
 
 def test_a_still_performance_moves_nothing() -> None:
-    calm = still(5, 30.0)
+    calm = at_rest(5, 30.0)
     assert len(calm) == 5
     assert calm.seconds == pytest.approx(5 / 30)
     assert not calm.displacement(0).any()

@@ -45,7 +45,7 @@ def whisper() -> WhisperEncoder:
     """The seeded Whisper encoder (full size)."""
     with torch.device("meta"):
         net = audio.build_encoder()
-    state = fixtures.state("whisper_short", "whisper") | {"encoder.positional_embedding": audio.position_table()}
+    state = fixtures.state("whisper_short", "whisper") | {"encoder.positional_embedding": audio.whisper_positions()}
     net.load_state_dict(renamed(keymaps.whisper_names(state), state, net), strict=True, assign=True)
     return net
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from echomimic.diffusion.guidance import Predictor
-from echomimic.diffusion.loop import Moment, Rules, bounded, denoise
+from echomimic.diffusion.loop import Rules, StepState, bounded, denoise
 from echomimic.diffusion.schedule import Sampler
-from echomimic.diffusion.windows import Plan, Window, uniform, uniform_windows
+from echomimic.diffusion.windows import Window, WindowPlan, uniform, uniform_windows
 from echomimic.models.guider import Guider
 from echomimic.models.unet import ReferenceKV, UNet, UNetConfig
 from echomimic.models.vae import build_vae, decode, encode
@@ -89,16 +89,16 @@ class Loop:
 
     def windows(self, step: int) -> list[Window]:
         if self.case["config"]["context_stride"] == 1:
-            return uniform_windows(Plan(self.frames, rotation=self.rules.rotation), step)
+            return uniform_windows(WindowPlan(self.frames, rotation=self.rules.rotation), step)
         ring = [[(i + step * self.rules.rotation) % self.frames for i in w] for w in uniform(0, self.frames, 12, 2, 3)]
         return [Window(tuple(w), (1.0,) * len(w)) for w in ring]
 
-    def run(self) -> Iterator[Moment]:
+    def run(self) -> Iterator[StepState]:
         noise = bounded(self.given["init_noise"][0].transpose(0, 1), self.rules).contiguous()
         steps = denoise(noise, self.sampler, self.predictor, self.windows, divide=self.rules.divide)
         return (m for m in steps if m.velocity is not None)
 
-    def last(self) -> Moment:
+    def last(self) -> StepState:
         *_, moment = self.run()
         return moment
 

@@ -26,7 +26,7 @@ def test_features(name: str, mel_slice: tuple[slice, ...], feature_slice: tuple[
     pieces, encoder = [log_mel.piece(*span) for span in log_mel.pieces()], nets.whisper()
     assert [list(span) for span in log_mel.pieces()] == case["info"]["segments"]
     assert np.abs(np.concatenate(pieces, 1)[mel_slice] - expected["mel_s"]).max() < case["mel_atol"]
-    features = np.concatenate([audio.encode(encoder, piece) for piece in pieces])
+    features = np.concatenate([audio.encode_speech(encoder, piece) for piece in pieces])
     assert list(features.shape) == case["info"]["feature_shape"]
     assert np.abs(features[feature_slice] - expected["features_s"]).max() < case["atol"]
     blocks = np.stack([features[i : i + 50] for i in range(0, len(features), 50)])

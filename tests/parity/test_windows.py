@@ -2,7 +2,7 @@
 
 import pytest
 
-from echomimic.diffusion.windows import Plan, reversed_fraction, uniform, uniform_windows
+from echomimic.diffusion.windows import WindowPlan, reversed_fraction, uniform, uniform_windows
 from echomimic.errors import SettingsError
 from tests.parity import fixtures
 
@@ -31,6 +31,6 @@ LOOPS = [c for c in fixtures.cases("g") if "windows" in c and c["config"]["conte
 @pytest.mark.parametrize("case", LOOPS, ids=lambda c: str(c["id"]))
 def test_rotation_per_step_is_official(case: fixtures.Case) -> None:
     rotation = 2 if "audio" in case["id"] else 3
-    plan = Plan(case["config"]["requested_length"], rotation=rotation)
+    plan = WindowPlan(case["config"]["requested_length"], rotation=rotation)
     for step, expected in enumerate(case["windows"]):
         assert [list(w.frames) for w in uniform_windows(plan, step)] == expected

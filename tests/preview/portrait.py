@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from echomimic.faces import geometry as g
 from echomimic.faces.detect import Face
-from echomimic.motion.performance import Performance, still
+from echomimic.motion.performance import Performance, at_rest
 from echomimic.preview.mesh.face_mesh import LOWER_LIP_BETWEEN
 from echomimic.preview.renderer import PreviewRenderer
 
@@ -87,7 +87,7 @@ def jaw_drop() -> Array:
 
 def play(frames: int = 1, **tracks: object) -> Performance:
     """A still performance with some tracks replaced; `mouth` is the coefficient of the jaw drop."""
-    base = still(frames, 25.0, jaw_drop())
+    base = at_rest(frames, 25.0, jaw_drop())
     values = {
         name: getattr(base, name).copy()
         for name in ("expression", "rotation", "translation", "blink", "gaze", "body", "brow")

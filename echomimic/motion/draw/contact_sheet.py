@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from echomimic.arrays import Picture
 from echomimic.motion.body_pose import L_SHOULDER, NECK, R_SHOULDER, BodyPose
-from echomimic.motion.draw.guide_maps import Picture, face_map, hand_map
+from echomimic.motion.draw.guide_maps import face_map, hand_map
 from echomimic.motion.face_motion import FaceMotion
 from echomimic.motion.files.motion_file import Motion
 from echomimic.motion.retarget.body import ARMS, SEEN, hands_seen

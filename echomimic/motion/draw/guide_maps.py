@@ -13,12 +13,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from echomimic.arrays import Floats, Picture
 from echomimic.motion.body_pose import HAND, BodyPose
 from echomimic.motion.draw import landmark_edges as edges
 from echomimic.motion.face_motion import FaceMotion
-
-Picture = npt.NDArray[np.uint8]
-Guide = npt.NDArray[np.float32]
 
 CANVAS = 512
 HAND_REFERENCE = 800
@@ -90,7 +88,7 @@ def face_guide(
     frames: Sequence[int] | None = None,
     *,
     draw_mouth: bool = False,
-) -> Guide:
+) -> Floats:
     """V1's guide for a window: (3, F, H, W) float32 in 0…1 of `frames` (all when not given)."""
     fitted = motion.points * _stretch(motion.size, size)
     chosen = range(len(motion)) if frames is None else frames
@@ -103,7 +101,7 @@ def hand_guide(
     frames: Sequence[int] | None = None,
     *,
     faithful: bool = True,
-) -> Guide:
+) -> Floats:
     """V2's guide for a window: (3, F, H, W) float32 in 0…1 of `frames` (all when not given).
 
     `faithful` draws as the official script does: right for squares, only the upper left part filled in pictures larger
@@ -125,7 +123,7 @@ def pose_map(pose: BodyPose, frame: int, size: tuple[int, int], *, faithful: boo
     return pasted
 
 
-def as_guide(maps: Iterable[Picture]) -> Guide:
+def as_guide(maps: Iterable[Picture]) -> Floats:
     """Maps (H, W, 3) uint8 as one guide (3, F, H, W) float32 in 0…1."""
     stacked = np.stack(list(maps)).astype(np.float32)
     stacked /= np.float32(255)
@@ -149,7 +147,7 @@ def _face_canvas(points: npt.NDArray[np.float64], mouth: bool, iris: bool, oval:
         for a, b in joined:
             if usable[a] and usable[b]:
                 cv2.line(canvas, pixels[a], pixels[b], colour, 2)
-    for index, colour in edges.POINTS.items():
+    for index, colour in edges.SQUARES.items():
         x, y = points[index].tolist()
         if 0 <= x < 1 and 0 <= y < 1:
             _square(canvas, int(CANVAS * x), int(CANVAS * y), colour)
@@ -157,9 +155,9 @@ def _face_canvas(points: npt.NDArray[np.float64], mouth: bool, iris: bool, oval:
 
 
 def _strokes(mouth: bool, iris: bool, oval: bool) -> list[edges.Stroke]:
-    eyes = [edges.LEFT_EYE, edges.RIGHT_EYE, edges.LEFT_BROW, edges.RIGHT_BROW]
-    irises = [edges.LEFT_IRIS, edges.RIGHT_IRIS] if iris else []
-    return [*([edges.OVAL] if oval else []), *eyes, *irises, *(edges.MOUTH if mouth else ())]
+    eyes = [edges.LEFT_EYE_LINES, edges.RIGHT_EYE_LINES, edges.LEFT_BROW_LINES, edges.RIGHT_BROW_LINES]
+    irises = [edges.LEFT_IRIS_LINES, edges.RIGHT_IRIS_LINES] if iris else []
+    return [*([edges.OVAL_LINES] if oval else []), *eyes, *irises, *(edges.MOUTH_LINES if mouth else ())]
 
 
 def _square(canvas: Picture, x: int, y: int, colour: tuple[int, int, int]) -> None:

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from echomimic.errors import DriverError
+from echomimic.faces.geometry import POINTS
 from echomimic.motion.body_pose import BODY, FACE, HAND, BodyPose
-from echomimic.motion.face_motion import POINTS, FaceMotion
+from echomimic.motion.face_motion import FaceMotion
 from echomimic.motion.files.plain_pickle import PlainPickleError, Stored, read_plain
 from echomimic.motion.npz import npy_header
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-Doubles = npt.NDArray[np.float64]
+from echomimic.arrays import Doubles
 
 
 def fit_affine(source: npt.ArrayLike, target: npt.ArrayLike) -> Doubles:

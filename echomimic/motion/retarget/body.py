@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from echomimic.arrays import Doubles
 from echomimic.errors import DriverError
 from echomimic.motion.body_pose import (
     BODY,
@@ -23,7 +24,6 @@ from echomimic.motion.body_pose import (
     R_SHOULDER,
     R_WRIST,
     BodyPose,
-    Doubles,
     empty,
 )
 from echomimic.motion.tracks import bridge

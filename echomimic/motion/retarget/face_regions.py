@@ -9,8 +9,8 @@ import functools
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from echomimic.arrays import Floats
 from echomimic.faces.geometry import (
     LEFT_EYE_CORNERS,
     LEFT_EYE_CREASE,
@@ -30,13 +30,8 @@ from echomimic.faces.geometry import (
     canonical_face,
 )
 
-Array = npt.NDArray[np.float32]
-
 PIVOT = np.array([0.0, -0.62, -0.95], np.float32)
 """Where the head turns: in the neck under the skull."""
-
-FLIP = np.array([1.0, -1.0, -1.0], np.float32)
-"""From canonical to picture axes and back."""
 
 _BROW_PULL = (
     (1.0, (105, 66, 63, 334, 296, 293, 107, 336, 70, 300)),
@@ -51,7 +46,7 @@ BROWS = (105, 66, 63, 107, 70, 334, 296, 293, 336, 300)
 
 
 @dataclass(frozen=True)
-class Eye:
+class EyePoints:
     """Mesh points of one eye, outer corner first along each list."""
 
     corners: tuple[int, int]
@@ -67,14 +62,14 @@ class Eye:
 
 
 EYES = (
-    Eye(LEFT_EYE_CORNERS, LEFT_EYE_UPPER, LEFT_EYE_LOWER, LEFT_EYE_CREASE, LEFT_IRIS),
-    Eye(RIGHT_EYE_CORNERS, RIGHT_EYE_UPPER, RIGHT_EYE_LOWER, RIGHT_EYE_CREASE, RIGHT_IRIS),
+    EyePoints(LEFT_EYE_CORNERS, LEFT_EYE_UPPER, LEFT_EYE_LOWER, LEFT_EYE_CREASE, LEFT_IRIS),
+    EyePoints(RIGHT_EYE_CORNERS, RIGHT_EYE_UPPER, RIGHT_EYE_LOWER, RIGHT_EYE_CREASE, RIGHT_IRIS),
 )
 """The eye on the image's left first."""
 
 
 @functools.cache
-def brow_weight() -> Array:
+def brow_weight() -> Floats:
     """(468,) how much each point follows a raised brow."""
     weight = np.zeros(MESH_POINTS, np.float32)
     for pull, points in _BROW_PULL:
@@ -84,7 +79,7 @@ def brow_weight() -> Array:
 
 
 @functools.cache
-def speech_weight() -> Array:
+def speech_weight() -> Floats:
     """(468,) how much of a point's motion belongs to mouth, jaw and cheeks: 1 below the nose, 0 from the eyes up."""
     face = canonical_face()
     weight = np.asarray(1 - _step(face[:, 1], -0.45, -0.12), dtype=np.float32)
@@ -93,7 +88,7 @@ def speech_weight() -> Array:
 
 
 @functools.cache
-def forehead_weight() -> Array:
+def forehead_weight() -> Floats:
     """(468,) how much of a point's motion belongs to brows and forehead: 0 from the eyes down and at the sides."""
     face = canonical_face()
     weight = _step(face[:, 1], 0.12, 0.25) * (1 - _step(np.abs(face[:, 0]), 0.6, 0.75))
@@ -102,7 +97,7 @@ def forehead_weight() -> Array:
     return result
 
 
-def lips_meeting(points: Array) -> Array:
+def lips_meeting(points: Floats) -> Floats:
     """(468, d) displacement that brings the lips of (478, d) `points` together; zero where they already meet."""
     closing = np.zeros((MESH_POINTS, points.shape[1]), np.float32)
     upper, lower = list(UPPER_LIP_INNER), list(LOWER_LIP_INNER)
@@ -122,13 +117,13 @@ _FOLLOWERS = (
 )
 
 
-def _step(x: Array, low: float, high: float) -> Array:
+def _step(x: Floats, low: float, high: float) -> Floats:
     t = np.clip((x - low) / (high - low), 0.0, 1.0)
     return np.asarray(t * t * (3.0 - 2.0 * t), dtype=np.float32)
 
 
 @functools.cache
-def eye_weight() -> Array:
+def eye_weight() -> Floats:
     """(478,) how much of a point's motion belongs to the lids and irises."""
     weight = np.zeros(MESH_POINTS + 10, np.float32)
     for eye in EYES:

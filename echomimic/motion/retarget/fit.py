@@ -10,17 +10,18 @@ from dataclasses import replace
 
 import numpy as np
 
+from echomimic.arrays import Floats, Picture
 from echomimic.errors import NoFaceError
 from echomimic.faces.detect import find_faces
-from echomimic.faces.geometry import STABLE, head_pose
+from echomimic.faces.geometry import POINTS, STABLE, head_pose
 from echomimic.motion.body_pose import BodyPose
-from echomimic.motion.face_motion import POINTS, FaceMotion, Points
+from echomimic.motion.face_motion import FaceMotion
 from echomimic.motion.files.motion_file import Motion
 from echomimic.motion.retarget.body import body_from_face, shoulders_seen, sync_body
 from echomimic.motion.retarget.from_performance import motion_from_performance
 from echomimic.motion.retarget.official_v1 import geometry_of, transfer
 from echomimic.motion.retarget.to_performance import performance_from_motion
-from echomimic.motion.track.body import Picture, portrait_body
+from echomimic.motion.track.body import portrait_body
 
 __all__ = [
     "body_from_face",
@@ -52,7 +53,7 @@ def sync_motion(motion: Motion, picture: Picture, *, align: bool = True) -> Moti
 
 
 def sync_to(
-    motion: Motion, points: Points | None, size: tuple[int, int], body: BodyPose | None = None, *, align: bool = True
+    motion: Motion, points: Floats | None, size: tuple[int, int], body: BodyPose | None = None, *, align: bool = True
 ) -> Motion:
     """Face and body fitted to a portrait; a face that was made for the portrait is only brought to its size.
 
@@ -71,7 +72,7 @@ def sync_to(
     return Motion(face, pose)
 
 
-def retarget_face(motion: FaceMotion, points: Points, size: tuple[int, int]) -> FaceMotion:
+def retarget_face(motion: FaceMotion, points: Floats, size: tuple[int, int]) -> FaceMotion:
     """`motion` given by a portrait by way of a performance: another way to `sync_face`'s end.
 
     The official arithmetic fits the driver's mean mouth to the portrait's, so that a driver who mostly speaks opens the
@@ -81,7 +82,7 @@ def retarget_face(motion: FaceMotion, points: Points, size: tuple[int, int]) -> 
     return replace(given, found=motion.seen)
 
 
-def made_for(motion: FaceMotion, points: Points, size: tuple[int, int]) -> bool:
+def made_for(motion: FaceMotion, points: Floats, size: tuple[int, int]) -> bool:
     """Whether the face that moves is the portrait's own: same picture shape, same features in the same place.
 
     points: (478, 3) of the portrait in pixels of `size`. The features compared are those that expression hardly moves.
@@ -94,7 +95,7 @@ def made_for(motion: FaceMotion, points: Points, size: tuple[int, int]) -> bool:
     return bool(np.linalg.norm(apart, axis=2).mean(1).min() < _SAME * head_pose(points).scale)
 
 
-def sync_face(motion: FaceMotion, points: Points, size: tuple[int, int], *, align: bool = True) -> FaceMotion:
+def sync_face(motion: FaceMotion, points: Floats, size: tuple[int, int], *, align: bool = True) -> FaceMotion:
     """`motion` transferred to a portrait by the official V1 arithmetic.
 
     points: (478, 3) of the portrait in pixels of `size` (width, height). The result is in pixels of `size`; its depth

@@ -6,21 +6,21 @@ What V1's landmark maps are drawn from when the motion is generated from speech.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from echomimic.arrays import Floats
 from echomimic.faces.geometry import (
+    FLIP,
     LOWER_LIP_INNER,
     MESH_POINTS,
+    POINTS,
     UPPER_LIP_INNER,
     HeadPose,
     head_pose,
     rotation_matrix,
 )
-from echomimic.motion.face_motion import POINTS, FaceMotion
+from echomimic.motion.face_motion import FaceMotion
 from echomimic.motion.performance import Performance
-from echomimic.motion.retarget.face_regions import EYES, FLIP, PIVOT, Eye, brow_weight, lips_meeting
-
-Array = npt.NDArray[np.float32]
+from echomimic.motion.retarget.face_regions import EYES, PIVOT, EyePoints, brow_weight, lips_meeting
 
 _BETWEEN_EYES = 168
 _UPPER_SHARE = 0.92
@@ -28,7 +28,7 @@ _UPPER_SHARE = 0.92
 _CREASE_SHARE = 0.35
 
 
-def motion_from_performance(performance: Performance, points: Array, size: tuple[int, int]) -> FaceMotion:
+def motion_from_performance(performance: Performance, points: Floats, size: tuple[int, int]) -> FaceMotion:
     """The motion of a portrait that gives `performance`.
 
     points: (478, 3) of the portrait in pixels of `size` (width, height). The portrait's own pose and identity are kept,
@@ -45,7 +45,7 @@ def motion_from_performance(performance: Performance, points: Array, size: tuple
     return FaceMotion(_turned(moved, performance, pose, points), fps=performance.fps, size=size)
 
 
-def _expression(performance: Performance, pose: HeadPose) -> Array:
+def _expression(performance: Performance, pose: HeadPose) -> Floats:
     """(F, 468, 3) displacement in the picture, the head not yet turned."""
     basis = performance.basis.reshape(len(performance.basis), -1)
     moved = (performance.expression @ basis).reshape(-1, MESH_POINTS, 3)
@@ -53,7 +53,7 @@ def _expression(performance: Performance, pose: HeadPose) -> Array:
     return np.asarray(pose.scale * (moved * FLIP) @ pose.rotation.T, dtype=np.float32)
 
 
-def _uncross(moved: Array) -> None:
+def _uncross(moved: Floats) -> None:
     """Lips meet, they do not pass each other."""
     upper, lower = list(UPPER_LIP_INNER), list(LOWER_LIP_INNER)
     across = moved[:, 291, :2] - moved[:, 61, :2]
@@ -65,11 +65,11 @@ def _uncross(moved: Array) -> None:
     moved[:, lower, :2] += half
 
 
-def _look(moved: Array, eye: Eye, shift: Array) -> None:
+def _look(moved: Floats, eye: EyePoints, shift: Floats) -> None:
     moved[:, list(eye.iris), :2] += shift[:, None]
 
 
-def _close(moved: Array, eye: Eye, blink: Array) -> None:
+def _close(moved: Floats, eye: EyePoints, blink: Floats) -> None:
     """Brings the lids of one eye together by `blink`, 0…1; the crease follows."""
     upper, lower, crease = list(eye.upper), list(eye.lower), list(eye.crease)
     gap = moved[:, lower] - moved[:, upper]
@@ -79,7 +79,7 @@ def _close(moved: Array, eye: Eye, blink: Array) -> None:
     moved[:, crease] += _CREASE_SHARE * closed
 
 
-def _turned(moved: Array, performance: Performance, pose: HeadPose, points: Array) -> Array:
+def _turned(moved: Floats, performance: Performance, pose: HeadPose, points: Floats) -> Floats:
     """The moved points turned about the neck and shifted so that the place between the eyes lands as told."""
     pivot = pose.to_picture(PIVOT[None])[0]
     turns = np.stack([rotation_matrix(*(float(a) for a in angles)) for angles in performance.rotation])

@@ -8,12 +8,9 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from echomimic.faces.geometry import STABLE, canonical_face, rotation_angles, rotation_matrix, umeyama
+from echomimic.arrays import Doubles, Floats
+from echomimic.faces.geometry import FLIP, STABLE, canonical_face, rotation_angles, rotation_matrix, umeyama
 from echomimic.motion.face_motion import FaceMotion
-from echomimic.motion.retarget.face_regions import FLIP
-
-Array = npt.NDArray[np.float32]
-Doubles = npt.NDArray[np.float64]
 
 _BRIDGE_OF_NOSE = [168, 6, 197]
 
@@ -27,7 +24,7 @@ class Heads:
     place: (F, 2) where the bridge of the nose lies in the picture. depth: (F,) the same along z.
     """
 
-    face: Array
+    face: Floats
     turn: Doubles
     scale: Doubles
     place: Doubles
@@ -41,7 +38,7 @@ class Heads:
         return mean
 
     @cached_property
-    def angles(self) -> Array:
+    def angles(self) -> Floats:
         """(F, 3) pitch, yaw, roll against the mean rotation, radians."""
         relative = self.turn @ self.mean_turn.T
         return np.array([rotation_angles(turn) for turn in relative.astype(np.float32)], np.float32)
@@ -56,7 +53,7 @@ class Heads:
         turns = [rotation_matrix(*(float(a) for a in row)) for row in angles]
         return replace(self, turn=np.array(turns, np.float64) @ self.mean_turn)
 
-    def points(self) -> Array:
+    def points(self) -> Floats:
         """(F, 478, 3) pixels."""
         spun = np.einsum("fij,fnj->fni", self.turn, self.face * FLIP) * self.scale[:, None, None]
         anchor = spun[:, _BRIDGE_OF_NOSE].mean(1)
@@ -68,7 +65,7 @@ class Heads:
         return replace(motion, points=self.points(), pose=None)
 
 
-def split(motion: FaceMotion) -> Heads:
+def split_heads(motion: FaceMotion) -> Heads:
     """Takes the head pose out of the points, by the points that expression hardly moves."""
     stable = list(STABLE)
     target = canonical_face()[stable] * FLIP
@@ -81,8 +78,8 @@ def split(motion: FaceMotion) -> Heads:
     return Heads(face.astype(np.float32), turn, scale, anchor[:, :2], anchor[:, 2])
 
 
-def closed_mouth(face: Array) -> Array:
+def closed_mouth(face: Floats) -> Floats:
     """(478, 3) the neutral of (F, 478, 3) canonical faces: the mean of those with the most closed mouths."""
     gap = np.linalg.norm(face[:, 13] - face[:, 14], axis=1)
-    neutral: Array = face[gap <= np.quantile(gap, 0.15)].mean(0)
+    neutral: Floats = face[gap <= np.quantile(gap, 0.15)].mean(0)
     return neutral

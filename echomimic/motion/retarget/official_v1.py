@@ -11,24 +11,25 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from echomimic.motion.face_motion import POINTS
-from echomimic.motion.metric_face import Doubles, metric_motion, project
+from echomimic.arrays import Doubles
+from echomimic.faces.geometry import POINTS
+from echomimic.motion.metric_face import metric_motion, project
 from echomimic.motion.retarget.affine import apply_affine, fit_affine
 
-CANVAS = 512
-LEFT_EYE = (249, 263, 362, 373, 374, 380, 381, 382, 384, 385, 386, 387, 388, 390, 398, 466)
-RIGHT_EYE = (7, 33, 133, 144, 145, 153, 154, 155, 157, 158, 159, 160, 161, 163, 173, 246)
-MOUTH = (
+SQUARE = 512
+_LEFT_EYE = (249, 263, 362, 373, 374, 380, 381, 382, 384, 385, 386, 387, 388, 390, 398, 466)
+_RIGHT_EYE = (7, 33, 133, 144, 145, 153, 154, 155, 157, 158, 159, 160, 161, 163, 173, 246)
+_MOUTH = (
     *(0, 13, 14, 17, 37, 39, 40, 61, 78, 80, 81, 82, 84, 87, 88, 91, 95, 146, 178, 181, 185, 191, 267, 269, 270),
     *(291, 308, 310, 311, 312, 314, 317, 318, 321, 324, 375, 402, 405, 409, 415),
 )
-NOSE = (1, 4, 5, 44, 45, 51, 220, 274, 275, 281, 440)
-LEFT_BROW = (276, 282, 283, 285, 293, 295, 296, 300, 334, 336)
-RIGHT_BROW = (46, 52, 53, 55, 63, 65, 66, 70, 105, 107)
-FEATURES = (*((*LEFT_EYE, 473), (*RIGHT_EYE, 468)), MOUTH, NOSE, LEFT_BROW, RIGHT_BROW)
+_NOSE = (1, 4, 5, 44, 45, 51, 220, 274, 275, 281, 440)
+_LEFT_BROW = (276, 282, 283, 285, 293, 295, 296, 300, 334, 336)
+_RIGHT_BROW = (46, 52, 53, 55, 63, 65, 66, 70, 105, 107)
+FEATURES = (*((*_LEFT_EYE, 473), (*_RIGHT_EYE, 468)), _MOUTH, _NOSE, _LEFT_BROW, _RIGHT_BROW)
 """The point sets that are each fitted to the portrait; left is the person's own."""
 
-_EYES = (*LEFT_EYE, *RIGHT_EYE)
+_EYES = (*_LEFT_EYE, *_RIGHT_EYE)
 _IRISES = slice(468, POINTS)
 
 
@@ -58,7 +59,7 @@ def _completed(points: Doubles, vertices: Doubles) -> Doubles:
     return np.concatenate([vertices, placed])
 
 
-def transfer(driver: Geometry, portrait: Geometry, *, align: bool = True, size: int = CANVAS) -> Doubles:
+def transfer(driver: Geometry, portrait: Geometry, *, align: bool = True, size: int = SQUARE) -> Doubles:
     """The official motion sync: (F, 478, 2) pixels of a square of `size`.
 
     `align` fits each feature's mean shape to the portrait's; without it only the head pose is transferred.

@@ -7,22 +7,20 @@ open eyes. So two people of different looks give the same performance for the sa
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from echomimic.arrays import Floats
 from echomimic.faces.geometry import (
     MESH_POINTS,
     MOUTH_CORNERS,
     head_pose,
-    mirror,
+    mesh_mirror,
     mouth_width,
 )
 from echomimic.motion.face_motion import FaceMotion
 from echomimic.motion.performance import Performance
 from echomimic.motion.retarget.face_regions import BROWS, EYES, brow_weight, forehead_weight, speech_weight
-from echomimic.motion.retarget.head_pose import closed_mouth, split
+from echomimic.motion.retarget.head_pose import closed_mouth, split_heads
 from echomimic.motion.tracks import bridge, gaussian
-
-Array = npt.NDArray[np.float32]
 
 COEFFICIENTS = 32
 _JITTER = 0.028
@@ -33,13 +31,13 @@ _BODY_FOLLOWS = 0.2
 _GAZE_LIMIT = 0.06
 
 
-def performance_from_motion(motion: FaceMotion, points: Array | None = None) -> Performance:
+def performance_from_motion(motion: FaceMotion, points: Floats | None = None) -> Performance:
     """The performance in a driver's face motion, relative to the driver's own mean pose and neutral face.
 
     Rotations are about the mean pose of the whole motion, so that a driver who looks aside turns no portrait aside.
     points: (478, 3) of the portrait that will give it; a smaller mouth than the driver's then makes smaller motions.
     """
-    heads = split(motion)
+    heads = split_heads(motion)
     face = gaussian(heads.face, _JITTER * motion.fps)
     rotation = gaussian(heads.angles, 1.4 * _JITTER * motion.fps)
     place = gaussian((heads.place - heads.home) / np.median(heads.scale), 1.4 * _JITTER * motion.fps)
@@ -64,7 +62,7 @@ def performance_from_motion(motion: FaceMotion, points: Array | None = None) -> 
     )
 
 
-def compressed(moved: Array, count: int) -> tuple[Array, Array]:
+def compressed(moved: Floats, count: int) -> tuple[Floats, Floats]:
     """Displacements (F, 468, 3) as at most `count` coefficients (F, K) and their basis (K, 468, 3)."""
     flat = moved.reshape(len(moved), -1).astype(np.float64)
     few = len(flat) <= flat.shape[1]
@@ -77,23 +75,23 @@ def compressed(moved: Array, count: int) -> tuple[Array, Array]:
     return (flat @ basis.T).astype(np.float32), basis.reshape(-1, MESH_POINTS, 3).astype(np.float32)
 
 
-def _mouth_ratio(face: Array, points: Array) -> float:
+def _mouth_ratio(face: Floats, points: Floats) -> float:
     """Width of the portrait's mouth against the driver's, both in outer eye distances; within reason."""
     own = mouth_width(points) / head_pose(points).scale
     drivers = float(np.median(np.linalg.norm(face[:, MOUTH_CORNERS[0]] - face[:, MOUTH_CORNERS[1]], axis=1)))
     return float(np.clip(own / max(drivers, 1e-3), 0.8, 1.2))
 
 
-def _expression(face: Array) -> Array:
+def _expression(face: Floats) -> Floats:
     """(F, 468, 3) displacement from the driver's neutral: the mean of its most closed mouths."""
     mesh = face[:, :MESH_POINTS]
     neutral = closed_mouth(face)[:MESH_POINTS]
     moved = mesh - neutral
-    mirrored = moved[:, mirror()] * np.array([-1, 1, 1], np.float32)
+    mirrored = moved[:, mesh_mirror()] * np.array([-1, 1, 1], np.float32)
     return np.asarray(moved * (1 - _SYMMETRY / 2) + mirrored * (_SYMMETRY / 2), dtype=np.float32)
 
 
-def _blink(face: Array) -> Array:
+def _blink(face: Floats) -> Floats:
     """(F, 2) how far each eye is closed, compared with the driver's own open and closed eyes."""
     closed = []
     for eye in EYES:
@@ -106,7 +104,7 @@ def _blink(face: Array) -> Array:
     return np.stack(closed, axis=1).astype(np.float32)
 
 
-def _gaze(face: Array, blink: Array) -> Array:
+def _gaze(face: Floats, blink: Floats) -> Floats:
     """(F, 2) shift of the irises against their usual place, both eyes together; held while the eyes are closed."""
     shifts = [face[:, eye.iris[0], :2] - face[:, list(eye.corners), :2].mean(1) for eye in EYES]
     look = np.mean(shifts, axis=0) * np.array([1.0, -1.0])

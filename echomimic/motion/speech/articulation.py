@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from echomimic.motion.speech.mouth_model import FRAME_RATE, PRESSED, TUCKED, Array, MouthModel
+from echomimic.arrays import Floats
+from echomimic.motion.speech.log_mel import FRAME_RATE
+from echomimic.motion.speech.mouth_model import PRESSED, TUCKED, MouthModel
 from echomimic.motion.speech.streams import Tail
 
 Double = npt.NDArray[np.float64]
@@ -62,11 +64,11 @@ class Articulator:
         self.mean, self.closed, self.counted = stretch.mean.copy(), stretch.closed, _FIRST * FRAME_RATE
         self.done = 0
 
-    def hear(self, energy: Array) -> None:
+    def hear(self, energy: Floats) -> None:
         """Loudness of the next frames; must be ENERGY_AHEAD frames ahead of the guesses."""
         self.energy.append(energy.astype(np.float64))
 
-    def push(self, shapes: Array, cues: Array, chance: Double) -> tuple[Double, Double]:
+    def push(self, shapes: Floats, cues: Floats, chance: Double) -> tuple[Double, Double]:
         """(n, K) coefficients and (n,) voicing; `chance` (n, K) is what chance adds to the frames that come out."""
         self.shapes.append(shapes.astype(np.float64))
         self.cues.append(cues.astype(np.float64))

@@ -12,6 +12,7 @@ from importlib.resources import as_file, files
 import numpy as np
 import numpy.typing as npt
 
+from echomimic.arrays import Doubles
 from echomimic.motion.body_pose import (
     BODY,
     HAND,
@@ -24,12 +25,11 @@ from echomimic.motion.body_pose import (
     R_SHOULDER,
     R_WRIST,
     BodyPose,
-    Doubles,
 )
 from echomimic.motion.npz import read_npz
-from echomimic.motion.speech.gestures import posed
+from echomimic.motion.speech.gestures import pose_hands
 
-SIDE = 768
+POSE_SIDE = 768
 _BODY = {
     NOSE: (0.50, 0.20), NECK: (0.50, 0.47), L_SHOULDER: (0.70, 0.475), R_SHOULDER: (0.30, 0.475),
     L_ELBOW: (0.84, 0.78), R_ELBOW: (0.16, 0.78),
@@ -48,14 +48,14 @@ def _stored() -> tuple[Doubles, Doubles, float]:
     return hands, channels, float(stored["rate"])
 
 
-def default_pose(frames: int, fps: float, size: tuple[int, int] = (SIDE, SIDE)) -> BodyPose:
+def default_pose(frames: int, fps: float, size: tuple[int, int] = (POSE_SIDE, POSE_SIDE)) -> BodyPose:
     """`frames` frames of the default pose at `fps` for a picture of `size` (width, height).
 
     The pose is laid out for a square; in other shapes it keeps its proportions and stays at the bottom, centred.
     """
     hands, channels, rate = _stored()
     moments = np.arange(frames, dtype=np.float64) * (rate / fps)
-    moved = posed(hands, around(channels, moments), _SHOULDERS)
+    moved = pose_hands(hands, sample_loop(channels, moments), _SHOULDERS)
     body = np.zeros((frames, BODY, 2))
     score = np.zeros((frames, BODY))
     for point, place in _BODY.items():
@@ -73,7 +73,7 @@ def default_pose(frames: int, fps: float, size: tuple[int, int] = (SIDE, SIDE)) 
     )
 
 
-def around(track: Doubles, moments: npt.NDArray[np.float64]) -> Doubles:
+def sample_loop(track: Doubles, moments: npt.NDArray[np.float64]) -> Doubles:
     """A periodic track (T, …) at fractional steps: cubic, the end joins the beginning."""
     count = len(track)
     low = np.floor(moments).astype(int)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from echomimic.motion.speech.log_mel import AFTER, BEFORE, HOP, Array, activity, mel_of, normalise
+from echomimic.arrays import Floats
+from echomimic.motion.speech.log_mel import AFTER, BEFORE, HOP, activity, mel_of, normalise
 from echomimic.motion.speech.mouth_model import MEL_OFFSET, MEL_PER_FRAME
 from echomimic.motion.speech.running_level import LevelTracker
 
@@ -21,8 +22,8 @@ FRAME_SAMPLES = HOP * MEL_PER_FRAME
 class Heard:
     """mel: (4 n, 80) normalised columns for the nets. energy: (n,) loudness of the frames that are complete."""
 
-    mel: Array
-    energy: Array
+    mel: Floats
+    energy: Floats
 
 
 class Ear:
@@ -35,7 +36,7 @@ class Ear:
         self.loud = np.zeros(0, np.float32)
         self.skip = MEL_OFFSET - first
 
-    def hear(self, wave: Array) -> Heard:
+    def hear(self, wave: Floats) -> Heard:
         """The next hop: a whole number of frames' samples."""
         self.wave = np.concatenate([self.wave, wave])
         count = (len(self.wave) - BEFORE - AFTER) // HOP + 1
@@ -46,7 +47,7 @@ class Ear:
         self.column += count
         return Heard(normalise(mel, level), self._frames(activity(mel, level)))
 
-    def _frames(self, loud: Array) -> Array:
+    def _frames(self, loud: Floats) -> Floats:
         """Mean loudness of each frame whose columns are all there."""
         gone = min(self.skip, len(loud))
         self.skip -= gone

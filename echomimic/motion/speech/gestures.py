@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from echomimic.motion.body_pose import HAND, Doubles
+from echomimic.arrays import Doubles
+from echomimic.motion.body_pose import HAND
 from echomimic.motion.tracks import gaussian
 
 CHANNELS = 5
@@ -57,7 +58,7 @@ def gestures(activity: Doubles, beats: Beats, fps: float, seed: int, *, around: 
     """(F, 2, 5) channels for F frames of `activity` (0 silent … 1 speaking). `around`: the end joins the beginning."""
     rng = np.random.default_rng([seed, 0x9E57])
     frames = len(activity)
-    busy = _settled(activity, fps, around)[:, None, None]
+    busy = _follow_lazily(activity, fps, around)[:, None, None]
     sides = np.stack([_INWARD, *np.ones((4, 2))], axis=1)
     sides[:, 2] = _INWARD
     channels = busy * _LIFT * sides + busy * _WANDER * _wander(frames, fps, rng, around)
@@ -75,12 +76,12 @@ def gestures(activity: Doubles, beats: Beats, fps: float, seed: int, *, around: 
     return np.asarray(channels if around else channels * _beginning(frames, fps))
 
 
-def posed(hands: Doubles, channels: Doubles, unit: float) -> Doubles:
+def pose_hands(hands: Doubles, channels: Doubles, unit: float) -> Doubles:
     """Two hands (2, 21, 2) moved by channels (F, 2, 5): (F, 2, 21, 2). `unit`: the shoulder width in their pixels."""
     wrist = hands[:, :1]
     local = np.repeat((hands - wrist)[None], len(channels), axis=0)
-    local = _curled(local, channels[..., 4])
-    local = _spread(local, channels[..., 3])
+    local = _curl(local, channels[..., 4])
+    local = _fan_out(local, channels[..., 3])
     cos, sin = np.cos(channels[..., 2])[..., None], np.sin(channels[..., 2])[..., None]
     x, y = local[..., 0], local[..., 1]
     turned = np.stack([x * cos - y * sin, x * sin + y * cos], axis=-1)
@@ -93,7 +94,7 @@ def _beginning(frames: int, fps: float) -> Doubles:
     return (t * t * (3 - 2 * t))[:, None, None]
 
 
-def _settled(activity: Doubles, fps: float, around: bool) -> Doubles:
+def _follow_lazily(activity: Doubles, fps: float, around: bool) -> Doubles:
     """Activity as the arms follow it: lazily."""
     wanted, count = np.asarray(activity, np.float64), len(activity)
     if not around:
@@ -127,7 +128,7 @@ def _stroke(since: Doubles) -> Doubles:
     return np.asarray(struck - _PREPARE * raised)
 
 
-def _curled(local: Doubles, curl: Doubles) -> Doubles:
+def _curl(local: Doubles, curl: Doubles) -> Doubles:
     """Fingers drawn towards their knuckles by `curl` (negative: stretched), the tips most."""
     curled: Doubles = local.copy()
     for finger in range(5):
@@ -140,7 +141,7 @@ def _curled(local: Doubles, curl: Doubles) -> Doubles:
     return curled
 
 
-def _spread(local: Doubles, spread: Doubles) -> Doubles:
+def _fan_out(local: Doubles, spread: Doubles) -> Doubles:
     """Fingers fanned out across the hand's own axis by `spread`."""
     axis = local[:, :, 9]
     across = np.stack([-axis[..., 1], axis[..., 0]], axis=-1)

@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from echomimic.motion.body_pose import L_ELBOW, L_SHOULDER, R_ELBOW, R_SHOULDER, BodyPose, Doubles
+from echomimic.arrays import Doubles
+from echomimic.motion.body_pose import L_ELBOW, L_SHOULDER, R_ELBOW, R_SHOULDER, BodyPose
 from echomimic.motion.retarget.body import ARMS, SEEN, Arms, arms_of, hands_seen
 from echomimic.motion.speech import log_mel as mel
-from echomimic.motion.speech.gestures import beats_in, gestures, posed
+from echomimic.motion.speech.gestures import beats_in, gestures, pose_hands
 from echomimic.motion.speech.performance_from_speech import frame_energy
 from echomimic.motion.tracks import at_times
 from echomimic.option import check_number
@@ -18,8 +19,6 @@ from echomimic.option import check_number
 GESTURES = (0.0, 3.0)
 """How far hands may be asked to move: still, and thrice the natural amount."""
 
-_ENERGY_RATE = 25.0
-_SPEAKING = 0.36
 _NOTHING_SAID = -12.0
 """Log power of the loudest columns below which a recording holds no sound at all."""
 _ELBOW_FOLLOWS = 0.4
@@ -50,18 +49,18 @@ def hands_from_speech(
     if not present.any():
         return replace(still, hands=np.zeros_like(still.hands), hand_score=np.zeros_like(still.hand_score))
     energy = _energy(speech, frames, fps)
-    rate = np.arange(frames, dtype=np.float64) * (_ENERGY_RATE / fps)
-    activity = np.asarray(at_times(energy > _SPEAKING, rate), np.float64)
-    channels = strength * gestures(activity, beats_in(energy, _ENERGY_RATE), fps, seed)
+    rate = np.arange(frames, dtype=np.float64) * (mel.FRAME_RATE / fps)
+    activity = np.asarray(at_times(energy > mel.SPEAKING, rate), np.float64)
+    channels = strength * gestures(activity, beats_in(energy, mel.FRAME_RATE), fps, seed)
     arms = _arms(one)
-    hands = posed(one.hands[0], channels, arms.width)
+    hands = pose_hands(one.hands[0], channels, arms.width)
     hands += _held_back(hands[:, :, 0], arms)[:, :, None]
     hands[:, ~present] = 0.0
     return replace(still, hands=hands, body=_following(still.body, hands, present))
 
 
 def _energy(speech: mel.Sound, frames: int, fps: float) -> npt.NDArray[np.float32]:
-    steps = int(np.ceil(frames * _ENERGY_RATE / fps)) + 1
+    steps = int(np.ceil(frames * mel.FRAME_RATE / fps)) + 1
     level = mel.measure(speech)
     if level.peak < _NOTHING_SAID:
         return np.zeros(steps, np.float32)

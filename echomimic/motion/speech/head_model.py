@@ -12,14 +12,11 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from echomimic.arrays import Doubles, Floats
 from echomimic.errors import WeightsError
+from echomimic.motion.speech.log_mel import FRAME_RATE
 
-Array = npt.NDArray[np.float32]
-Double = npt.NDArray[np.float64]
-
-FRAME_RATE = 25.0
 CONTROL_RATE = 12.5
 LEADS = (-3, -2, -1, 0, 1, 2, 3, 4)
 
@@ -40,12 +37,12 @@ class HeadModel:
     glance: (shape, mean fixation s, spread x, spread y in eye distances).
     """
 
-    memory: Double
-    drive: Double
-    noise: Double
-    unrest: Double
-    blink: Double
-    glance: Double
+    memory: Doubles
+    drive: Doubles
+    noise: Doubles
+    unrest: Doubles
+    blink: Doubles
+    glance: Doubles
 
     @classmethod
     def load(cls, path: Path) -> HeadModel:
@@ -70,15 +67,15 @@ def head_model() -> HeadModel:
 class Liveliness:
     """Everything of a performance that is not the mouth; shapes as in Performance."""
 
-    rotation: Array
-    translation: Array
-    blink: Array
-    gaze: Array
-    brow: Array
-    body: Array
+    rotation: Floats
+    translation: Floats
+    blink: Floats
+    gaze: Floats
+    brow: Floats
+    body: Floats
 
 
-def smooth(track: Double, sigma: float) -> Double:
+def smooth(track: Doubles, sigma: float) -> Doubles:
     """Gaussian smoothing over the first axis; the ends are held."""
     reach = int(4 * sigma) + 1
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
@@ -87,7 +84,7 @@ def smooth(track: Double, sigma: float) -> Double:
     return np.stack(columns, 1).reshape(track.shape)
 
 
-def sample(track: Double, at: Double) -> Double:
+def sample(track: Doubles, at: Doubles) -> Doubles:
     """Values of (N, …) `track` at fractional positions `at`, by Catmull-Rom cubics; the ends are held."""
     at = np.clip(at, 0, len(track) - 1)
     left = np.floor(at).astype(int)
@@ -97,15 +94,15 @@ def sample(track: Double, at: Double) -> Double:
     return np.asarray(curve, dtype=np.float64)
 
 
-def drives(energy: Double) -> Double:
+def drives(energy: Doubles) -> Doubles:
     """(N, len(LEADS) + 1) what speech does to the head at CONTROL_RATE: accents at several leads, and the energy."""
     accent = energy - smooth(energy, CONTROL_RATE / 2)
     ahead = [accent[np.clip(np.arange(len(energy)) + lead, 0, len(energy) - 1)] for lead in LEADS]
     return np.stack([*ahead, energy], 1)
 
 
-def lively(
-    energy: Array, frames: int, fps: float, seed: int, head_motion: float, blink_rate: float, gaze: float
+def animate_head(
+    energy: Floats, frames: int, fps: float, seed: int, head_motion: float, blink_rate: float, gaze: float
 ) -> Liveliness:
     """Motion for `frames` frames at `fps`. energy: (N,) loudness 0 to 1 at FRAME_RATE, N x fps >= frames x FRAME_RATE.
 
@@ -130,7 +127,7 @@ def lively(
     )
 
 
-def head_track(model: HeadModel, energy: Double, rng: np.random.Generator) -> Double:
+def head_track(model: HeadModel, energy: Doubles, rng: np.random.Generator) -> Doubles:
     """(N / 2, 6) pitch, yaw, roll, x, y and brow at CONTROL_RATE, from rest and about rest."""
     loud = smooth(energy, 1.0)[:: round(FRAME_RATE / CONTROL_RATE)]
     push = drives(loud) @ model.drive
@@ -148,7 +145,7 @@ def head_track(model: HeadModel, energy: Double, rng: np.random.Generator) -> Do
     return np.asarray(track - track[0] * start[:, None], dtype=np.float64)
 
 
-def blink_track(model: HeadModel, energy: Double, times: Double, rng: np.random.Generator, rate: float) -> Double:
+def blink_track(model: HeadModel, energy: Doubles, times: Doubles, rng: np.random.Generator, rate: float) -> Doubles:
     """(F,) lid closure 0 to 1: gamma intervals, drawn towards pauses, sometimes twice; quick to close, slow to open."""
     closed = np.zeros(len(times))
     if rate <= 0 or not len(times):
@@ -167,7 +164,7 @@ def blink_track(model: HeadModel, energy: Double, times: Double, rng: np.random.
     return closed
 
 
-def lid(time: Double, closing: float, opening: float) -> Double:
+def lid(time: Doubles, closing: float, opening: float) -> Doubles:
     """Closure of a lid `time` seconds after the blink begins: S-shaped down, a short hold, a slower S-shaped up."""
     down = np.clip(time / closing, 0, 1)
     up = np.clip((time - closing - 0.03) / opening, 0, 1)
@@ -175,7 +172,7 @@ def lid(time: Double, closing: float, opening: float) -> Double:
     return np.asarray(down * (1 - up), dtype=np.float64)
 
 
-def glance_track(model: HeadModel, times: Double, rng: np.random.Generator) -> Double:
+def glance_track(model: HeadModel, times: Doubles, rng: np.random.Generator) -> Doubles:
     """(F, 2) small saccades around the viewer: the eye jumps in about 40 ms and then stays."""
     shape, mean, spread_x, spread_y = model.glance
     looks, target = np.zeros((len(times), 2)), np.zeros(2)
@@ -189,7 +186,7 @@ def glance_track(model: HeadModel, times: Double, rng: np.random.Generator) -> D
     return looks
 
 
-def body_track(head: Double, times: Double, rng: np.random.Generator, strength: float) -> Double:
+def body_track(head: Doubles, times: Doubles, rng: np.random.Generator, strength: float) -> Doubles:
     """(F, 2) shoulders: breathing of wandering depth and pace, and a share of what the head does, a little later."""
     pace, turn = rng.uniform(0.22, 0.28), rng.uniform(0, 2 * np.pi)
     drift = 0.6 * np.sin(2 * np.pi * 0.031 * times + rng.uniform(0, 2 * np.pi))

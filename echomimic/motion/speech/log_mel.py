@@ -14,13 +14,17 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float32]
+from echomimic.arrays import Floats
+from echomimic.media.audio import RATE
 
-RATE = 16_000
 HOP = 160
 WINDOW = 400
 BANDS = 80
 PER_SECOND = RATE // HOP
+FRAME_RATE = 25
+"""Frames per second at which mouth, head and gestures are made, before they are brought to the video's rate."""
+SPEAKING = 0.36
+"""The activity (see `activity`) above which something is said; tuned on the shipped speech's pauses."""
 CHUNK = 60 * PER_SECOND
 BEFORE, AFTER = WINDOW // 2 + 1, WINDOW // 2
 """Samples before (one more for the pre-emphasis) and after a column's centre that it is made of."""
@@ -41,7 +45,7 @@ class Sound(Protocol):
     @property
     def samples(self) -> int: ...
 
-    def read(self, start: int, stop: int) -> Array:
+    def read(self, start: int, stop: int) -> Floats:
         """Samples start to stop as float32 in -1 to 1, zero outside the speech."""
         ...
 
@@ -55,13 +59,13 @@ class Level:
     """
 
     level: float
-    tilt: Array
+    tilt: Floats
     peak: float
     gain: float = 1.0
 
 
 @lru_cache(maxsize=1)
-def filters() -> Array:
+def filters() -> Floats:
     """(80, 257) triangular mel filters (HTK scale, peak 1)."""
     mel = np.linspace(2595 * np.log10(1 + 50 / 700), 2595 * np.log10(1 + 8000 / 700), BANDS + 2)
     edge = 700 * (10 ** (mel / 2595) - 1)
@@ -71,13 +75,13 @@ def filters() -> Array:
     return np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
 
 
-def log_mel(sound: Sound, start: int, stop: int, gain: float = 1.0) -> Array:
+def log_mel(sound: Sound, start: int, stop: int, gain: float = 1.0) -> Floats:
     """(stop - start, 80) log-mel columns of the sound times `gain`; columns outside the speech are those of silence."""
     first = start * HOP - BEFORE
     return mel_of(sound.read(first, (stop - 1) * HOP + AFTER), gain)
 
 
-def mel_of(wave: Array, gain: float = 1.0) -> Array:
+def mel_of(wave: Floats, gain: float = 1.0) -> Floats:
     """All columns that fit into a wave whose first column is centred at sample BEFORE."""
     wave = wave.astype(np.float32) * np.float32(gain)
     wave = wave[1:] - np.float32(0.97) * wave[:-1]
@@ -91,7 +95,7 @@ def columns(sound: Sound) -> int:
     return sound.samples // HOP + 1
 
 
-def chunks(sound: Sound, gain: float = 1.0) -> Iterator[Array]:
+def chunks(sound: Sound, gain: float = 1.0) -> Iterator[Floats]:
     """The log-mel picture of the whole speech, a minute at a time."""
     total = columns(sound)
     for start in range(0, total, CHUNK):
@@ -130,12 +134,12 @@ def _volume(sound: Sound) -> float:
     return float(np.sqrt(np.quantile(np.concatenate(powers), 0.9))) if powers else 0.0
 
 
-def activity(mel: Array, level: Level) -> Array:
+def activity(mel: Floats, level: Level) -> Floats:
     """Loudness of each column, 0 in silence to 1 in the loudest speech."""
     return np.asarray(np.clip((mel.mean(1) - level.peak) / _ACTIVE_RANGE + 1, 0, 1), dtype=np.float32)
 
 
-def normalise(mel: Array, level: Level) -> Array:
+def normalise(mel: Floats, level: Level) -> Floats:
     """Log-mel relative to the utterance: level removed, tilt halved, a soft floor about 40 dB below the voice.
 
     Level and microphone tilt say nothing about the mouth. The floor hides whether a pause is digital or room silence.

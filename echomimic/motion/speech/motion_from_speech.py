@@ -7,11 +7,12 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from echomimic.media.audio import RATE
 from echomimic.motion.body_pose import BodyPose
 from echomimic.motion.files.motion_file import Motion
 from echomimic.motion.retarget.from_performance import motion_from_performance
 from echomimic.motion.speech.hands_from_speech import hands_from_speech
-from echomimic.motion.speech.log_mel import RATE, Sound
+from echomimic.motion.speech.log_mel import Sound
 from echomimic.motion.speech.performance_from_speech import perform
 from echomimic.progress import Report, silent
 

@@ -12,18 +12,16 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from echomimic.arrays import Floats
 from echomimic.errors import WeightsError
 from echomimic.motion.speech import log_mel as hearing
+from echomimic.motion.speech.log_mel import FRAME_RATE
 from echomimic.progress import Progress, Report, silent
 
-Array = npt.NDArray[np.float32]
-
-FRAME_RATE = 25
-MEL_PER_FRAME = 4
+MEL_PER_FRAME = hearing.PER_SECOND // FRAME_RATE
 MEL_OFFSET = -2
-CHUNK = 30 * FRAME_RATE
+FRAMES_AT_ONCE = 30 * FRAME_RATE
 PRESSED, TUCKED, PAUSE = range(3)
 """Columns of the cues: lips pressed together (m, b, p), lower lip tucked under the teeth (f, v), nothing said."""
 
@@ -32,17 +30,17 @@ PRESSED, TUCKED, PAUSE = range(3)
 class Conv:
     """A 1-D convolution over time; weight (out, in, width), padding (before, after)."""
 
-    weight: Array
-    bias: Array
+    weight: Floats
+    bias: Floats
     stride: int = 1
     dilation: int = 1
     padding: tuple[int, int] = (0, 0)
 
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Floats) -> Floats:
         """As long as its input (over the stride): silence of the net's own is put before and after."""
         return self.valid(np.pad(x, (self.padding, (0, 0))))
 
-    def valid(self, x: Array) -> Array:
+    def valid(self, x: Floats) -> Floats:
         """Only the rows for which all inputs are there."""
         reach = self.dilation * (self.weight.shape[2] - 1)
         starts = range(0, reach + 1, self.dilation)
@@ -55,21 +53,21 @@ class Conv:
 class Block:
     """Residual gated convolution: x + out(a * sigmoid(b)) with a, b = conv(norm(x))."""
 
-    scale: Array
-    shift: Array
+    scale: Floats
+    shift: Floats
     conv: Conv
     out: Conv
 
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Floats) -> Floats:
         return x + self.gated(self.conv(self.normal(x)))
 
-    def normal(self, x: Array) -> Array:
+    def normal(self, x: Floats) -> Floats:
         """Each row with mean 0 and mean square 1, scaled and shifted."""
         centred = x - x.mean(1, keepdims=True)
         deviation = np.sqrt((centred**2).mean(1, keepdims=True) + 1e-5)
         return np.asarray(centred / deviation * self.scale + self.shift, np.float32)
 
-    def gated(self, x: Array) -> Array:
+    def gated(self, x: Floats) -> Floats:
         """What the block adds, from its convolution's output."""
         value, gate = np.split(x, 2, axis=1)
         return self.out(value / (1 + np.exp(-gate)))
@@ -82,7 +80,7 @@ class Net:
     shape: Conv
     phone: Conv | None
 
-    def __call__(self, mel: Array) -> tuple[Array, Array | None]:
+    def __call__(self, mel: Floats) -> tuple[Floats, Floats | None]:
         """(4T, 80) normalised mel to (T, K) coefficients and (T, phones) probabilities, if it was taught phones."""
         x = mel
         for conv in self.front:
@@ -94,7 +92,7 @@ class Net:
         return self.shape(x), softmax(self.phone(x))
 
 
-def softmax(x: Array) -> Array:
+def softmax(x: Floats) -> Floats:
     """Probabilities of unnormalised logarithms, row by row."""
     if not len(x):
         return x
@@ -102,7 +100,7 @@ def softmax(x: Array) -> Array:
     return np.asarray(score / score.sum(1, keepdims=True), np.float32)
 
 
-def gelu(x: Array) -> Array:
+def gelu(x: Floats) -> Floats:
     """The tanh form of the Gaussian error linear unit."""
     return np.asarray(0.5 * x * (1 + np.tanh(np.float32(0.7978846) * (x + np.float32(0.044715) * x**3))), np.float32)
 
@@ -117,12 +115,12 @@ class MouthModel:
     """
 
     nets: tuple[Net, ...]
-    basis: Array
-    classes: Array
-    opening: Array
+    basis: Floats
+    classes: Floats
+    opening: Floats
 
     @property
-    def gap(self) -> Array:
+    def gap(self) -> Floats:
         """(K,) opening between the inner lips (points 13 and 14) per unit of each coefficient."""
         return np.asarray(self.basis[:, 13, 1] - self.basis[:, 14, 1], dtype=np.float32)
 
@@ -143,12 +141,12 @@ class MouthModel:
 
     def __call__(
         self, sound: hearing.Sound, frames: int, level: hearing.Level, report: Report = silent
-    ) -> tuple[Array, Array]:
+    ) -> tuple[Floats, Floats]:
         """(frames, K) coefficients and (frames, 3) cues at 25 fps; worked through in chunks of 30 s."""
         shapes, cues = [], []
-        for start in range(0, frames, CHUNK):
+        for start in range(0, frames, FRAMES_AT_ONCE):
             report(Progress("audio", start, frames))
-            stop, margin = min(start + CHUNK, frames), self.margin
+            stop, margin = min(start + FRAMES_AT_ONCE, frames), self.margin
             window = [(f * MEL_PER_FRAME + MEL_OFFSET) for f in (start - margin, stop + margin)]
             heard = hearing.normalise(hearing.log_mel(sound, window[0], window[1], level.gain), level)
             outputs = [net(heard) for net in self.nets]
@@ -179,7 +177,7 @@ def load_mouth(path: Path) -> MouthModel:
         raise WeightsError(f"{path.name}: cannot be read ({error}); reinstall echomimic") from error
 
 
-def _net(tensors: dict[str, Array], name: str) -> Net:
+def _net(tensors: dict[str, Floats], name: str) -> Net:
     def conv(part: str, stride: int = 1, dilation: int = 1, ahead: int | None = None) -> Conv:
         weight, bias = tensors[f"{name}.{part}.weight"], tensors[f"{name}.{part}.bias"]
         padding = dilation * (weight.shape[2] // 2) if stride == 1 else 1

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from echomimic.motion.speech.mouth_model import Array, Block, Conv, MouthModel, Net, gelu, softmax
+from echomimic.arrays import Floats
+from echomimic.motion.speech.mouth_model import Block, Conv, MouthModel, Net, gelu, softmax
 
 
 class ConvStream:
@@ -19,7 +20,7 @@ class ConvStream:
         self.reach = conv.dilation * (conv.weight.shape[2] - 1)
         self.rows = np.zeros((0, conv.weight.shape[1]), np.float32)
 
-    def push(self, rows: Array) -> Array:
+    def push(self, rows: Floats) -> Floats:
         """The outputs for which all inputs are there now."""
         self.rows = np.concatenate([self.rows, rows])
         count = max(0, (len(self.rows) - self.reach - 1) // self.conv.stride + 1)
@@ -38,7 +39,7 @@ class BlockStream:
         self.passing = np.zeros((0, len(block.scale)), np.float32)
         self.skip = block.conv.padding[0]
 
-    def push(self, rows: Array) -> Array:
+    def push(self, rows: Floats) -> Floats:
         self.passing = np.concatenate([self.passing, rows])
         out = self.conv.push(self.block.normal(rows))
         done = self.passing[self.skip : self.skip + len(out)]
@@ -54,7 +55,7 @@ class NetStream:
         self.front = [ConvStream(conv) for conv in net.front]
         self.blocks = [BlockStream(block) for block in net.blocks]
 
-    def push(self, mel: Array) -> tuple[Array, Array | None]:
+    def push(self, mel: Floats) -> tuple[Floats, Floats | None]:
         rows = mel
         for conv in self.front:
             rows = gelu(conv.push(rows))
@@ -74,7 +75,7 @@ class MouthStream:
         self.first = 4 * self.early - 7
         """The column that must come first: then the first frame that comes out is number 0."""
 
-    def push(self, mel: Array) -> tuple[Array, Array]:
+    def push(self, mel: Floats) -> tuple[Floats, Floats]:
         """(n, K) coefficients and (n, 3) cues of the frames that are complete now."""
         outputs = [net.push(mel) for net in self.nets]
         shapes = np.mean([shape for shape, _ in outputs], axis=0)

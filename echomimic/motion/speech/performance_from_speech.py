@@ -9,17 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 
+from echomimic.arrays import Doubles, Floats
 from echomimic.motion.performance import Performance
 from echomimic.motion.speech import log_mel as hearing
-from echomimic.motion.speech.head_model import lively, sample, smooth
-from echomimic.motion.speech.mouth_model import FRAME_RATE, MEL_PER_FRAME, PRESSED, TUCKED, MouthModel, mouth_model
+from echomimic.motion.speech.head_model import animate_head, sample, smooth
+from echomimic.motion.speech.log_mel import FRAME_RATE
+from echomimic.motion.speech.mouth_model import MEL_PER_FRAME, PRESSED, TUCKED, MouthModel, mouth_model
 from echomimic.option import check_number
 from echomimic.progress import Progress, Report, silent
-
-Array = npt.NDArray[np.float32]
-Double = npt.NDArray[np.float64]
 
 STRONGEST, OFTENEST = 2.0, 4.0
 FASTEST, SLOWEST = 100.0, 5.0
@@ -56,7 +54,7 @@ def perform(
     energy = frame_energy(speech, steps, level)
     shapes, cues = model(speech, steps, level, report)
     mouth = mouth_track(model, shapes, cues, energy, expressiveness)
-    life = lively(energy, frames, fps, seed, head_motion, blink_rate, gaze)
+    life = animate_head(energy, frames, fps, seed, head_motion, blink_rate, gaze)
     return Performance(
         fps=fps,
         expression=sample(mouth, np.arange(frames, dtype=np.float64) * (FRAME_RATE / fps)).astype(np.float32),
@@ -77,7 +75,7 @@ def _check(frames: int, fps: float, strengths: Mapping[str, float]) -> None:
         check_number(name, strength, 0, OFTENEST if name == "blink_rate" else STRONGEST)
 
 
-def frame_energy(speech: hearing.Sound, steps: int, level: hearing.Level) -> Array:
+def frame_energy(speech: hearing.Sound, steps: int, level: hearing.Level) -> Floats:
     """(steps,) loudness at 25 per second, 0 in silence to 1 in the loudest speech."""
     parts = []
     for start in range(0, steps * MEL_PER_FRAME, hearing.CHUNK):
@@ -87,7 +85,7 @@ def frame_energy(speech: hearing.Sound, steps: int, level: hearing.Level) -> Arr
     return np.concatenate(parts)
 
 
-def mouth_track(model: MouthModel, shapes: Array, cues: Array, energy: Array, strength: float = 1.0) -> Double:
+def mouth_track(model: MouthModel, shapes: Floats, cues: Floats, energy: Floats, strength: float = 1.0) -> Doubles:
     """(T, K) coefficients to show: as lively as real mouths, lips together on m, b and p, at rest in silence.
 
     A net trained on many people predicts their average, which moves less than any of them and never quite closes.
@@ -103,7 +101,7 @@ def mouth_track(model: MouthModel, shapes: Array, cues: Array, energy: Array, st
     return np.asarray(track * voiced[:, None], dtype=np.float64)
 
 
-def opening_track(gap: Double, voiced: Double) -> Double:
+def opening_track(gap: Doubles, voiced: Doubles) -> Doubles:
     """Mouth opening with the spread of real ones: the least opened tenth of speech is closed, the rest amplified."""
     speaking = gap[voiced > 0.5]
     closed = np.quantile(speaking, 0.08) if len(speaking) > 10 else 0.0
@@ -111,20 +109,20 @@ def opening_track(gap: Double, voiced: Double) -> Double:
     return np.asarray(np.minimum(wide, _WIDE_OPEN + 0.35 * np.maximum(0.0, wide - _WIDE_OPEN)), dtype=np.float64)
 
 
-def voicing(energy: Array) -> Double:
+def voicing(energy: Floats) -> Doubles:
     """0 where nothing is said, 1 in speech; opens a little before a sound and closes gently after."""
-    heard = (energy > 0.36).astype(np.float64)
+    heard = (energy > hearing.SPEAKING).astype(np.float64)
     held = np.clip(1.6 * smooth(heard, 2.0), 0, 1)
     early = smooth(np.append(heard[2:], heard[-2:])[: len(heard)], 1.0)
     return np.maximum(held, early)
 
 
-def _spread(closed: Double) -> Double:
+def _spread(closed: Doubles) -> Doubles:
     """Lips are half-way in the frame before and after they meet."""
     near = np.pad(closed, 1)
     return np.maximum(closed, 0.5 * np.maximum(near[:-2], near[2:]))
 
 
-def _soft(x: Array, low: float, high: float) -> Double:
+def _soft(x: Floats, low: float, high: float) -> Doubles:
     t = np.clip((x.astype(np.float64) - low) / (high - low), 0, 1)
     return t * t * (3 - 2 * t)

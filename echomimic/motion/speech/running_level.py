@@ -10,7 +10,8 @@ from typing import Protocol
 
 import numpy as np
 
-from echomimic.motion.speech.log_mel import BANDS, VOLUME, Array, Level
+from echomimic.arrays import Floats
+from echomimic.motion.speech.log_mel import BANDS, VOLUME, Level
 
 USUAL_PEAK, USUAL_LEVEL = -2.6, -4.8
 """Log power of loud columns and mean of active ones when the wave's volume is VOLUME: as measured on speech."""
@@ -36,7 +37,7 @@ class LevelTracker(Protocol):
         """What the wave is multiplied by before its logarithm is taken."""
         ...
 
-    def hear(self, mel: Array) -> Level:
+    def hear(self, mel: Floats) -> Level:
         """The level after hearing `mel` (N, 80), log-mel of the wave times `gain`."""
         ...
 
@@ -51,7 +52,7 @@ class FixedLevel:
     def gain(self) -> float:
         return self.level.gain
 
-    def hear(self, mel: Array) -> Level:
+    def hear(self, mel: Floats) -> Level:
         return self.level
 
 
@@ -68,7 +69,7 @@ class RunningLevel:
     def gain(self) -> float:
         return float(np.exp(0.5 * (USUAL_PEAK - self.peak)))
 
-    def hear(self, mel: Array) -> Level:
+    def hear(self, mel: Floats) -> Level:
         gain = self.gain
         shift = 2 * np.log(gain)
         heard = mel.astype(np.float64) - shift

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from echomimic.motion.performance import Performance, join, still
+from echomimic.arrays import Floats
+from echomimic.media.audio import RATE
+from echomimic.motion.performance import Performance, at_rest, join
 from echomimic.motion.speech.articulation import DELAY, Articulator
 from echomimic.motion.speech.ear import FRAME_SAMPLES, Ear
 from echomimic.motion.speech.life_model import HEAD, LifeModel, LifeProcess, cubic, life_model
-from echomimic.motion.speech.log_mel import RATE, Array
-from echomimic.motion.speech.mouth_model import FRAME_RATE, MouthModel
+from echomimic.motion.speech.log_mel import FRAME_RATE
+from echomimic.motion.speech.mouth_model import MouthModel
 from echomimic.motion.speech.mouth_model import mouth_model as live_model
 from echomimic.motion.speech.net_stream import MouthStream
 from echomimic.motion.speech.running_level import LevelTracker, RunningLevel
@@ -92,7 +94,7 @@ class Stepper:
         self.ear = Ear(level or RunningLevel(), self.net.first)
         self.wave = np.zeros(0, np.float32)
         self.samples = self.made = 0
-        self.spare = still(0, fps, self.mouth.basis)
+        self.spare = at_rest(0, fps, self.mouth.basis)
         temperature, self.amplitude = STYLES[self.manner.style]
         streams = [np.random.default_rng([seed & 0xFFFFFFFF, seed >> 32 & 0xFFFFFFFF, stream]) for stream in range(4)]
         self.process = LifeProcess(self.life, streams[0])
@@ -113,7 +115,7 @@ class Stepper:
         """How many frames have come out."""
         return self.made - len(self.spare)
 
-    def push(self, wave: Array) -> Performance:
+    def push(self, wave: Floats) -> Performance:
         """Samples of 16 kHz mono speech, -1 to 1, any number; the frames that are known now, perhaps none."""
         if not np.isfinite(wave).all():
             raise ValueError("the speech holds a sample that is not a number")
@@ -147,12 +149,12 @@ class Stepper:
         self.spare = done[max(0, wanted) :]
         return done[: max(0, wanted)]
 
-    def _hops(self, size: int) -> Iterator[Array]:
+    def _hops(self, size: int) -> Iterator[Floats]:
         while len(self.wave) >= size:
             hop, self.wave = self.wave[:size], self.wave[size:]
             yield hop
 
-    def _step(self, wave: Array) -> Performance:
+    def _step(self, wave: Floats) -> Performance:
         heard = self.ear.hear(wave)
         self.process.hear(heard.energy)
         self.blinks.hear(heard.energy)
@@ -175,7 +177,7 @@ class Stepper:
         self.made += len(numbers)
         at = numbers * ratio
         if not len(at):
-            return still(0, self.fps, self.mouth.basis)
+            return at_rest(0, self.fps, self.mouth.basis)
         values = self._between(at)
         self.track.forget(int(np.floor(at[-1])) - 1)
         return self._performance(values, numbers / self.fps)

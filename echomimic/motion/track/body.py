@@ -8,11 +8,10 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from echomimic.arrays import Doubles, Picture
 from echomimic.faces.body import Body, Hand, find_hands, find_pose, sided
-from echomimic.motion.body_pose import BODY, HAND, NECK, BodyPose, Doubles
+from echomimic.motion.body_pose import BODY, HAND, NECK, BodyPose
 from echomimic.motion.tracks import bridge, gaussian
-
-Picture = npt.NDArray[np.uint8]
 
 LONGEST_GAP = 0.5
 """Seconds for which a hand that is not seen is bridged; after that it is absent."""

@@ -8,19 +8,19 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import numpy.typing as npt
 
+from echomimic.arrays import Picture
 from echomimic.errors import DriverError
 from echomimic.faces.body import Body, VideoBody
 from echomimic.faces.detect import Face, find_faces
+from echomimic.faces.geometry import POINTS
 from echomimic.faces.track import FaceTracker
 from echomimic.media.video import VideoReader
-from echomimic.motion.face_motion import POINTS, FaceMotion
+from echomimic.motion.face_motion import FaceMotion
 from echomimic.motion.files.motion_file import Motion
 from echomimic.motion.metric_face import metric_motion
 from echomimic.motion.track.body import video_body
 from echomimic.motion.tracks import bridge
 from echomimic.progress import Progress, Report, say, silent
-
-Picture = npt.NDArray[np.uint8]
 
 _EVERY = 5
 _SEARCHED = 250

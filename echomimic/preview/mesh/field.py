@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 
 from echomimic.faces.geometry import CHIN, OVAL
+from echomimic.motion.retarget.face_regions import PIVOT
 from echomimic.preview.mesh.face_mesh import Array, Grid, Hold, Mesh, hold, smoothstep
 from echomimic.preview.mesh.warp import remap
 
-PIVOT = (0.0, -0.62, -0.95)
 """Where the head turns: in the neck under the skull, canonical."""
 
 

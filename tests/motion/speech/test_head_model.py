@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from echomimic.motion.speech.head_model import Liveliness, lively, sample
+from echomimic.motion.speech.head_model import Liveliness, animate_head, sample
 
 
 def life(seconds: float = 60.0, fps: float = 25.0, seed: int = 0, head: float = 1, blink: float = 1, gaze: float = 1):
     energy = np.clip(0.5 + 0.5 * np.sin(np.arange(int(seconds * 25) + 2) / 3), 0, 1).astype(np.float32)
-    return lively(energy, int(seconds * fps), fps, seed, head, blink, gaze)
+    return animate_head(energy, int(seconds * fps), fps, seed, head, blink, gaze)
 
 
 def tracks(value: Liveliness) -> np.ndarray:

@@ -25,7 +25,7 @@ def test_the_shipped_net_gives_a_shape_and_cues_per_frame() -> None:
 
 def test_results_do_not_depend_on_how_the_speech_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = outputs()
-    monkeypatch.setattr(mouth, "CHUNK", 40)
+    monkeypatch.setattr(mouth, "FRAMES_AT_ONCE", 40)
     for piece, all_at_once in zip(outputs(), whole, strict=True):
         np.testing.assert_allclose(piece, all_at_once, atol=2e-4)
 

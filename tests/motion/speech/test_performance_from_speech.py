@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from echomimic.motion.performance import Performance
-from echomimic.motion.speech.mouth_model import FRAME_RATE, mouth_model
+from echomimic.motion.speech.log_mel import FRAME_RATE
+from echomimic.motion.speech.mouth_model import mouth_model
 from echomimic.motion.speech.performance_from_speech import mouth_track, perform
 from tests.motion.sounds import RATE, Sound, silence, vowels
 
