@@ -72,11 +72,11 @@ def test_frames_and_tracks_outside_keep_their_bits(op: str, track: str) -> None:
 
 
 def test_a_mirrored_mouth_is_the_mirror_and_twice_is_none() -> None:
-    from echomimic.faces.geometry import mirror
+    from echomimic.faces.geometry import mesh_mirror
 
     before = acted()
     once = apply_edits(before, [Edit("mirror", 0, 4, "mouth")], none)
-    expected = before.displacement(50)[mirror()] * np.array([-1, 1, 1])
+    expected = before.displacement(50)[mesh_mirror()] * np.array([-1, 1, 1])
     assert once.displacement(50) == pytest.approx(expected, abs=1e-5)
     twice = apply_edits(once, [Edit("mirror", 0, 4, "mouth")], none)
     assert twice.displacement(50) == pytest.approx(before.displacement(50), abs=1e-5)
