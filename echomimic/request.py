@@ -25,6 +25,7 @@ Dtype: TypeAlias = Literal["auto", "fp16", "bf16", "fp32"]
 Offload: TypeAlias = Literal["none", "model", "sequential"]
 LipSource: TypeAlias = Literal["driver", "speech"]
 Crop: TypeAlias = Literal["none", "head"]
+LabelPlace: TypeAlias = Literal["bottom-right", "bottom-left", "top-right", "top-left"]
 WindowKind: TypeAlias = Literal["uniform", "open"]
 NoFace: TypeAlias = Literal["error", "whole"]
 
@@ -108,6 +109,26 @@ class Settings:
         used_by=_PREVIEW,
     )
     paste_back: bool = option(False, "put the moving crop back into the whole picture, at its full size")
+
+    label: str = option(
+        "none",
+        "visible mark in a corner: none, eu (AI GENERATED), cn (人工智能生成), or your own text",
+        group="Provenance",
+    )
+    label_seconds: float = option(
+        0.0, "for how long the label shows; 0 is the whole video", unit="seconds", low=0, high=3600, group="Provenance"
+    )
+    label_place: LabelPlace = option("bottom-right", "corner of the label", group="Provenance")
+    label_size: float = option(
+        0.05, "height of the label's letters, of the frame's shorter side", low=0.05, high=0.25, group="Provenance"
+    )
+    sign: bool = option(False, "sign the video (C2PA); `echomimic provenance init` makes the keys", group="Provenance")
+    sign_key: Path | None = option(
+        None, "folder with key.pem and chain.pem to sign with (else your own of provenance init)", group="Provenance"
+    )
+    timestamp_url: str = option(
+        "", "time-stamp server that confirms when it was signed (the only use of the network)", group="Provenance"
+    )
 
     cfg: float | None = option(
         None,
@@ -200,7 +221,15 @@ class Settings:
             raise SettingsError(
                 "paste_back needs crop head: without it the whole picture is shown anyway", "paste_back", "crop"
             )
+        self._check_label()
         self._check_sizes()
+
+    def _check_label(self) -> None:
+        if self.label == "cn" and 0 < self.label_seconds < 2:
+            wrong = f"label cn has to show for at least 2 seconds, not {self.label_seconds:g}; 0 is always"
+            raise SettingsError(wrong, "label", "label_seconds")
+        if not self.label.strip():
+            raise SettingsError("label has no letters in it; give a text, eu, cn or none", "label")
 
     def _check_sizes(self) -> None:
         low, high, step = self.variant.sizes
@@ -298,6 +327,13 @@ class Options(LoadOptions, total=False):
     size: int | None
     crop: Crop
     paste_back: bool
+    label: str
+    label_seconds: float
+    label_place: LabelPlace
+    label_size: float
+    sign: bool
+    sign_key: Path | str | None
+    timestamp_url: str
     cfg: float | None
     steps: int | None
     sample_rate: int

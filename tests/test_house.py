@@ -15,6 +15,7 @@ ROOMS = (
     {"motion"},
     {"framing"},
     {"conditions"},
+    {"provenance"},
     {"driving"},
     {"models"},
     {"diffusion", "preview"},
@@ -24,7 +25,7 @@ ROOMS = (
     {"batch", "comfy", "studio"},
     {"cli"},
 )
-RANK = {room: rank for rank, rooms in enumerate(ROOMS) for room in rooms} | {"hub": 7.5, "__main__": 99}
+RANK = {room: rank for rank, rooms in enumerate(ROOMS) for room in rooms} | {"hub": 8.5, "__main__": 99}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -101,7 +101,7 @@ def test_every_variant_is_complete() -> None:
 def test_every_option_can_be_spelled_for_animate() -> None:
     given = get_type_hints(Settings) | get_type_hints(Request)
     given = {name: hint for name, hint in given.items() if name not in ("portrait", "speech", "output")}
-    paths = {"weights": Path | str | None, "vae": Path | str | None}
+    paths = {"weights": Path | str | None, "vae": Path | str | None, "sign_key": Path | str | None}
     assert get_type_hints(Options) == given | paths
 
 

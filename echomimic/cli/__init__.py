@@ -15,6 +15,7 @@ from echomimic.cli.doctor import doctor
 from echomimic.cli.evaluate import evaluate
 from echomimic.cli.log import verbose
 from echomimic.cli.motion import motion
+from echomimic.cli.provenance import provenance
 from echomimic.cli.signals import stoppable
 from echomimic.cli.studio import studio
 from echomimic.cli.weights import weights
@@ -44,6 +45,7 @@ cli.add_command(demo)
 cli.add_command(doctor)
 cli.add_command(evaluate)
 cli.add_command(motion)
+cli.add_command(provenance)
 cli.add_command(studio)
 cli.add_command(weights)
 verbose(cli)

@@ -19,6 +19,9 @@ SPOKEN = ("seed", "fps", "expressiveness", "head_motion", "blink_rate", "gaze")
 GAIN_PARTS = ("mouth", "brows", "eyes", "head", "hands")
 
 
+_DRAWN = {"title": "Motion", "comment": "Drawn by EchoMimic"}
+
+
 @click.group()
 def motion() -> None:
     """See, borrow, generate, fit and edit motion (.npz files, official pose folders, videos)."""
@@ -225,7 +228,7 @@ def _draw(motion: Any, picture: Any, output: Path, overwrite: bool, report: Any)
 
     told = describe(motion)
     height, width = picture.shape[:2] if picture is not None else told.size[::-1]
-    shape = Shape(width - width % 2, height - height % 2, told.fps, told.frames, "Motion", "Drawn by EchoMimic")
+    shape = Shape(width - width % 2, height - height % 2, told.fps, told.frames, _DRAWN)
     with (
         open_writer(output, shape, None, overwrite, ours=True) as writer,
         contextlib.closing(shown(motion, picture)) as frames,

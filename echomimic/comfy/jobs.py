@@ -17,7 +17,7 @@ from echomimic.comfy.widgets import settings_options
 from echomimic.conditions import Conditions
 from echomimic.errors import ResourceError, SettingsError, SpeechError
 from echomimic.media.image import Picture
-from echomimic.media.video import Shape, open_writer
+from echomimic.media.video import Shape
 from echomimic.progress import Report
 from echomimic.request import Settings
 
@@ -63,7 +63,7 @@ def render(job: Conditions, model: Model, save: bool, report: Report) -> Rendere
         if not save:
             return Rendered(values.image_of(frames, shape.frames))
         file, subfolder = folders.output_file(shape.width, shape.height)
-        writer = stack.enter_context(open_writer(file, shape, job.speech))
+        writer = stack.enter_context(flow.output_writer(job, file))
         return Rendered(values.image_of(_written(frames, writer), shape.frames), file, subfolder)
 
 

@@ -22,13 +22,12 @@ from echomimic.errors import OutputError
 from echomimic.media.audio import Speech
 from echomimic.media.image import Picture
 from echomimic.media.output import disk_errors
-from echomimic.media.video import VIDEO_OPTIONS, Shape, VideoWriter, add_pictures, as_picture, frame_rate
+from echomimic.media.video import MP4_OPTIONS, VIDEO_OPTIONS, Shape, VideoWriter, add_pictures, as_picture, frame_rate
 
 RUN = 12
 """Frames between two key frames: an edit draws at most so many more than it changes; shorter runs cost bytes."""
 CODING = {**VIDEO_OPTIONS["libx264"], "g": str(RUN), "sc_threshold": "0", "bf": "0"}
 _GROWING = {"movflags": "frag_keyframe+empty_moov+delay_moov+default_base_moof", "flush_packets": "1"}
-_WHOLE = {"movflags": "+faststart"}
 Span = tuple[int, int]
 
 
@@ -144,8 +143,8 @@ def _packets(container: av.container.InputContainer) -> Iterator[_Packet]:
 
 def _write(path: Path, like: av.container.InputContainer, packets: Iterable[_Packet], shape: Shape) -> None:
     """A whole ``.mp4`` of packets, its streams as in ``like``."""
-    with av.open(str(path.absolute()), "w", format="mp4", container_options=_WHOLE) as target:
-        target.metadata.update({"title": shape.title, "comment": shape.comment})
+    with av.open(str(path.absolute()), "w", format="mp4", container_options=MP4_OPTIONS) as target:
+        target.metadata.update(shape.tags)
         streams: dict[str, Any] = {stream.type: _copied(target, stream) for stream in like.streams}
         for one in packets:
             if one.kind == "video":  # of the last one of a growing file it is a guess

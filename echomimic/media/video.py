@@ -3,8 +3,8 @@
 import contextlib
 import os
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +15,7 @@ import av.audio
 import av.video
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from echomimic.errors import OutputError
 from echomimic.media.audio import Speech
@@ -29,6 +30,12 @@ if TYPE_CHECKING:
 BT709, LIMITED = 1, 1
 """FFmpeg's numbers of the colour space that is written, and of its range (16 to 235)."""
 
+_OURS = r"\d{6}\.png|sound\.wav|sums\.sha256(\.c2pa)?"
+"""Names of the files in an image sequence."""
+
+MP4_OPTIONS = {"movflags": "+faststart+use_metadata_tags"}
+"""Plays before it is whole; keeps tags of any name (``AIGC``), which the muxer drops otherwise."""
+
 CONTAINERS = {".mp4": ("libx264", "aac"), ".webm": ("libvpx-vp9", "libopus")}
 
 
@@ -40,8 +47,7 @@ class Shape:
     height: int
     fps: float
     frames: int
-    title: str = ""
-    comment: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
@@ -82,22 +88,33 @@ def _check_kind(path: Path) -> None:
 
 
 def _is_sequence(folder: Path) -> bool:
-    return folder.is_dir() and all(re.fullmatch(r"\d{6}\.png|sound\.wav", p.name) for p in folder.iterdir())
+    return folder.is_dir() and all(re.fullmatch(_OURS, p.name) for p in folder.iterdir())
 
 
 def open_writer(
-    path: Path, shape: Shape, sound: Speech | None, overwrite: bool = False, *, ours: bool = False
+    path: Path,
+    shape: Shape,
+    sound: Speech | None,
+    overwrite: bool = False,
+    *,
+    ours: bool = False,
+    seal: Callable[[Path], None] | None = None,
 ) -> Writer:
     """A writer for ``path``: ``.mp4`` (H.264, AAC), ``.webm`` (VP9, Opus) or, without a suffix, a folder of PNGs.
 
-    ``ours``: the caller has claimed ``path`` already (see :func:`echomimic.media.output.claim`).
+    ``ours``: the caller has claimed ``path`` already (see :func:`echomimic.media.output.claim`). ``seal`` gets the
+    finished temporary file before it is renamed; when it raises, nothing is left.
     """
     kind = VideoWriter if path.suffix else SequenceWriter
-    return kind(path, shape, sound, overwrite, ours)
+    writer = kind(path, shape, sound, overwrite, ours)
+    writer.seal = seal
+    return writer
 
 
 class _Atomic:
     """Writes under a temporary name beside ``path`` and renames when the block ends well."""
+
+    seal: Callable[[Path], None] | None = None
 
     def __init__(self, path: Path, shape: Shape, sound: Speech | None, overwrite: bool, ours: bool) -> None:
         self.path, self.shape, self._speech, self._overwrite = real_path(path), shape, sound, overwrite
@@ -132,6 +149,8 @@ class _Atomic:
         try:
             with disk_errors(self.path):
                 self._finish()
+                if self.seal:
+                    self.seal(self._part)
                 self._rename()
         except BaseException:
             self._give_up()
@@ -164,13 +183,13 @@ class VideoWriter(_Atomic):
     def _start(self) -> None:
         video_codec, audio_codec = CONTAINERS[self.path.suffix.lower()]
         self._container = self._open()
-        self._container.metadata.update({"title": self.shape.title, "comment": self.shape.comment})
+        self._container.metadata.update(self.shape.tags)
         self._rate = frame_rate(self.shape.fps)
         self._video = add_pictures(self._container, video_codec, self.shape, self._coding(video_codec))
         self._track = self._sound(audio_codec)
 
     def _open(self) -> "av.container.OutputContainer":
-        fast = {"movflags": "+faststart"} if self.path.suffix.lower() == ".mp4" else {}
+        fast = MP4_OPTIONS if self.path.suffix.lower() == ".mp4" else {}
         # a relative ``a:b.mp4`` would be taken for the protocol ``a``
         return av.open(str(self._part.absolute()), "w", container_options=fast)
 
@@ -244,12 +263,16 @@ class SequenceWriter(_Atomic):
 
     def _start(self) -> None:
         self._part.mkdir()
+        self._texts = PngInfo()
+        for tag, text in self.shape.tags.items():
+            self._texts.add_itxt(tag, text)
 
     def add(self, frame: Picture) -> None:
         """Writes one (height, width, 3) uint8 RGB frame."""
         self._count += 1
         with disk_errors(self.path):
-            Image.fromarray(frame).save(self._part / f"{self._count:06d}.png", compress_level=1)
+            name = self._part / f"{self._count:06d}.png"
+            Image.fromarray(frame).save(name, compress_level=1, pnginfo=self._texts)
 
     def _finish(self) -> None:
         if not self._speech:

@@ -26,7 +26,9 @@ def picture(i: int) -> np.ndarray:
 
 
 def write(path: Path, speech: Speech | None, frames: int, fps: float = 25.0) -> Path:
-    with open_writer(path, Shape(96, 64, fps, frames, "Generated", "by a test"), speech) as writer:
+    with open_writer(
+        path, Shape(96, 64, fps, frames, {"title": "Generated", "comment": "by a test"}), speech
+    ) as writer:
         for i in range(frames):
             writer.add(picture(i % 10))
     return path
