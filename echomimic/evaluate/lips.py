@@ -47,8 +47,8 @@ class Heard:
     voiced: Values
 
 
-def hear(speech: log_mel.Sound, frames: int, fps: float, delay: float = 0.0, report: Report = silent) -> Heard:
-    """What the shipped mouth net hears; frame i shows the moment i / fps − delay of the speech (delay in seconds)."""
+def hear(speech: log_mel.Sound, frames: int, fps: float, report: Report = silent) -> Heard:
+    """What the shipped mouth net hears; frame i shows the moment i / fps of the speech."""
     steps = int(np.ceil(frames * FRAME_RATE / fps)) + 2
     model, level = mouth_model(), log_mel.measure(speech)
     energy = frame_energy(speech, steps, level)
@@ -56,9 +56,9 @@ def hear(speech: log_mel.Sound, frames: int, fps: float, delay: float = 0.0, rep
     mouth = mouth_track(model, shapes, cues, energy)
     across = (model.basis[:, 291, 0] - model.basis[:, 61, 0]).astype(np.float64)
     tracks = np.stack([mouth @ model.gap, mouth @ across, cues[:, PRESSED], voicing(energy)], 1)
-    moments = np.arange(frames) / fps - delay
+    moments = np.arange(frames) / fps
     shown = sample(tracks.astype(np.float64), moments * FRAME_RATE)
-    shown[(moments < 0) | (moments > speech.samples / RATE), 2:] = 0
+    shown[moments > speech.samples / RATE, 2:] = 0
     return Heard(np.maximum(shown[:, 0], 0), shown[:, 1], shown[:, 2], shown[:, 3])
 
 
@@ -136,7 +136,7 @@ def closure(opening: Values, heard: Heard, fps: float) -> float | None:
 def _peaks(series: Values, least: float) -> Values:
     """The frames at which a series has a summit above `least`."""
     padded = np.pad(series, 1, constant_values=-np.inf)
-    return np.flatnonzero((series >= least) & (series > padded[:-2]) & (series >= padded[2:])).astype(np.float64)
+    return np.flatnonzero((series > least) & (series > padded[:-2]) & (series >= padded[2:])).astype(np.float64)
 
 
 def disagreement(opening: Values, heard: Heard, fps: float) -> Values:

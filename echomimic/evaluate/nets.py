@@ -6,6 +6,7 @@ each file must take and give is written in docs/evaluate.md and in the adapter's
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +73,9 @@ def _torchscript(path: Path, label: str) -> Net:
         raise ResourceError(f"{path.name} is TorchScript, which needs torch; install it, or give an .onnx") from None
     try:
         load: Callable[..., Any] = torch.jit.load
-        module = load(str(path), map_location="cpu").eval()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # new torch would rather have other formats
+            module = load(str(path), map_location="cpu").eval()
     except Exception as error:
         raise WeightsError(f"{path} is no TorchScript file ({_first_line(error)}); export it with torch.jit") from None
 

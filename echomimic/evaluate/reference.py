@@ -25,7 +25,7 @@ _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 def psnr(first: Picture, second: Picture) -> float:
     """Peak signal-to-noise ratio over all pixels and channels, dB; `SAME` when they are equal."""
-    error = float(np.mean((first.astype(np.float32) - second.astype(np.float32)) ** 2))
+    error = float(cv2.norm(first, second, cv2.NORM_L2SQR)) / first.size
     return SAME if error == 0 else min(SAME, float(10 * np.log10(255**2 / error)))
 
 
@@ -38,18 +38,18 @@ def ssim(first: Picture, second: Picture) -> float:
     top = (2 * mean_a * mean_b + _C1) * (2 * both + _C2)
     bottom = (mean_a**2 + mean_b**2 + _C1) * (var_a + var_b + _C2)
     inner = slice(_WINDOW // 2, -(_WINDOW // 2))
-    return float((top / bottom)[inner, inner].mean())
+    return float((top / bottom)[inner, inner].mean(dtype=np.float64))
 
 
-def _brightness(picture: Picture) -> npt.NDArray[np.float64]:
+def _brightness(picture: Picture) -> npt.NDArray[np.float32]:
     height, width = picture.shape[:2]
     shrink = min(1.0, _LARGEST / max(height, width))
     small = resize(picture, round(width * shrink), round(height * shrink))
-    return cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float64)
+    return cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
 
 
-def _blur(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return np.asarray(cv2.GaussianBlur(values, (_WINDOW, _WINDOW), _SIGMA), np.float64)
+def _blur(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return np.asarray(cv2.GaussianBlur(values, (_WINDOW, _WINDOW), _SIGMA), np.float32)
 
 
 class Companion:

@@ -34,8 +34,8 @@ from echomimic.media.video import VideoReader
 from echomimic.progress import Report, silent
 
 SAMPLES = 12
-"""Frames, evenly spread, in which dear things are measured (identity, hands); at least one in `_SPARSEST` seconds."""
-_SPARSEST = 5.0
+"""Frames, evenly spread, in which dear things are measured (identity, hands): one in half a second to five seconds."""
+_DENSEST, _SPARSEST = 0.5, 5.0
 NET_SAMPLES = 64
 """Frames that FID, LPIPS and CSIM look at in a short video."""
 
@@ -63,7 +63,6 @@ class _Given:
     reader: VideoReader
     media: MediaInfo
     speech: Speech | None
-    delay: float
     sitter: Sitter | None
     reference: Path | None
 
@@ -88,7 +87,7 @@ def evaluate(
     seen = watch(given.reader, meters, given.reader.frames, report)
     heard = None
     if given.speech is not None and not given.speech.silent:
-        heard = hear(given.speech, seen.frames, given.reader.fps, given.delay, report)
+        heard = hear(given.speech, seen.frames, given.reader.fps, report)
     observed = _observed(given, seen, heard)
     figures = tuple(m.figure(observed) for m in METRICS if m.group != NETS or _asked(m.name, nets))
     return Evaluation(
@@ -114,9 +113,8 @@ def _open(video: Path, speech: Path | str | None, portrait: Path | str | None, r
     sound = Speech.open(video) if own and media.sound_start is not None else None
     if not own:
         sound = Speech.open(Path(str(speech)))
-    delay = 0.0  # both readers count from the film's beginning, so what is late in it is late here
     sitter = None if portrait is None else _sitter(Path(portrait))
-    return _Given(reader, media, sound, delay, sitter, None if reference is None else Path(reference))
+    return _Given(reader, media, sound, sitter, None if reference is None else Path(reference))
 
 
 def _sitter(portrait: Path) -> Sitter:
@@ -133,8 +131,13 @@ def _every(given: _Given, samples: int) -> int:
     return min(longest, max(1, math.ceil(given.reader.frames / samples)))
 
 
+def _dear(given: _Given) -> int:
+    """The stride for what costs a tenth of a second a frame."""
+    return max(_every(given, SAMPLES), round(_DENSEST * given.reader.fps))
+
+
 def _meters(given: _Given, nets: OwnNets) -> tuple[list[Meter], tuple[str, ...]]:
-    every = _every(given, SAMPLES)
+    every = _dear(given)
     meters: list[Meter] = [
         FaceMeter(),
         PictureMeter(),
@@ -165,7 +168,7 @@ def _own(given: _Given, nets: OwnNets, companion: Companion | None) -> list[_Own
         raise SettingsError("syncnet listens to the speech, and the video has no sound; give --speech too")
     every, made = _every(given, NET_SAMPLES), list[_Own]()
     if nets.syncnet and given.speech is not None:
-        made.append(SyncMeter(load_net(nets.syncnet), given.speech, given.reader.fps, given.delay))
+        made.append(SyncMeter(load_net(nets.syncnet), given.speech, given.reader.fps))
     if nets.csim and given.sitter is not None:
         made.append(CsimMeter(load_net(nets.csim), given.sitter, every))
     if companion is not None:
@@ -185,7 +188,7 @@ def _observed(given: _Given, seen: Pass, heard: Heard | None) -> Observed:
         series["disagreement"] = disagreement(
             series.get("opening", np.full(seen.frames, np.nan)), heard, given.reader.fps
         )
-    sound = None if given.speech is None else given.speech.seconds + given.delay
+    sound = None if given.speech is None else given.speech.seconds
     return Observed(given.reader.fps, seen.frames, series, seen.totals, given.media, sound, heard)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from echomimic.evaluate.result import Evaluation, WorstMoment
 from echomimic.media.image import Picture, resize
-from echomimic.media.probe import pictures_at
+from echomimic.media.video import VideoReader
 
 TILE, CAPTION = 288, 44
 _MOST = 20
@@ -29,7 +29,9 @@ class BadFrame:
 def bad_frames(evaluation: Evaluation) -> list[BadFrame]:
     """The pictures of one video's worst moments, in their order in time."""
     moments = sorted(evaluation.worst, key=lambda m: m.seconds)
-    pictures = pictures_at(Path(evaluation.video), [m.seconds for m in moments])
+    if not moments:
+        return []
+    pictures = VideoReader(evaluation.video).at([m.seconds for m in moments])
     return [BadFrame(evaluation.video, m, p) for m, p in zip(moments, pictures, strict=True)]
 
 

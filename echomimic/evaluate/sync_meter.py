@@ -81,8 +81,8 @@ class SyncMeter:
     The network takes lips (N, 3, 5, 224, 224) BGR 0 to 255 and cepstra (N, 1, 13, 20), and gives two (N, D).
     """
 
-    def __init__(self, net: Net, speech: Speech, fps: float, delay: float) -> None:
-        self._net, self._speech, self._fps, self._delay = net, speech, fps, delay
+    def __init__(self, net: Net, speech: Speech, fps: float) -> None:
+        self._net, self._speech, self._fps = net, speech, fps
         self._crops: deque[Tensor] = deque(maxlen=LIPS)
         self._batch: list[tuple[Tensor, Tensor]] = []
         self._lips: list[Tensor] = []
@@ -109,7 +109,7 @@ class SyncMeter:
 
     def _cepstra(self, first: int) -> Tensor:
         """(1, 13, 20) of the 0.2 s that begin at a frame."""
-        start = round((first / FPS - self._delay) * RATE)
+        start = round(first * RATE / FPS)
         heard = mfcc(self._speech.read(start, start + (COLUMNS - 1) * 160 + 400))
         return np.asarray(heard.T[None], np.float32)
 

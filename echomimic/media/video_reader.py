@@ -1,7 +1,7 @@
 """Video in: every frame upright and with square pixels, at a constant rate, where the film's own time puts it."""
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -19,6 +19,9 @@ from echomimic.media.image import Picture
 
 _LOOKED_AT = 5000
 """Packets whose timestamps tell the frame rate: three minutes at 25 fps."""
+
+_EARLY = Fraction(1, 1000)
+"""Seconds by which a moment may be rounded down and still mean the frame that begins there."""
 
 _WIDEST = 8
 """Ratio of a pixel's sides beyond which the file is not believed."""
@@ -90,6 +93,30 @@ class VideoReader:
         if last is not None:
             for _ in range(max(1, slots.begin(end) - shown)):
                 yield last
+
+    def at(self, moments: Sequence[float]) -> Iterator[Picture | None]:
+        """The picture shown at each moment (seconds, as when iterating); None where there is none.
+
+        Jumps to the key frame before each moment, so a few pictures of a long video cost little.
+        """
+        with self._open() as container:
+            stream = self._stream(container)
+            for moment in moments:
+                yield self._seek(container, stream, Fraction(moment) + self._begin)
+
+    def _seek(
+        self, container: "av.container.InputContainer", stream: "av.VideoStream", moment: Fraction
+    ) -> Picture | None:
+        shown = None
+        try:
+            container.seek(max(0, int(moment / (stream.time_base or 1))), stream=stream, backward=True)
+        except av.FFmpegError:
+            return None
+        for frame in decoded(container, stream):
+            if shown is not None and (stamp(frame) or 0) > moment + _EARLY:
+                break
+            shown = cast(av.VideoFrame, frame)
+        return None if shown is None else self._upright(shown)
 
     def _placed(self) -> Iterator[tuple[Picture, Fraction, Fraction]]:
         """Every picture, when it appears, and when the film's picture ends as far as is known by then."""
