@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -171,12 +171,19 @@ def video_shape(job: Conditions) -> Shape:
     return Shape(*video_size(job), job.fps, job.frames, marks_for(job).tags)
 
 
-def output_writer(job: Conditions, output: Path, overwrite: bool = False, *, ours: bool = False) -> Writer:
+def output_writer(
+    job: Conditions,
+    output: Path,
+    overwrite: bool = False,
+    *,
+    ours: bool = False,
+    carried: Mapping[str, str] | None = None,
+) -> Writer:
     """A writer of the video that ``job`` makes, with its marks and, where asked for, its signature.
 
-    ``ours``: the caller has claimed ``output`` already.
+    ``ours``: the caller has claimed ``output`` already. ``carried``: further tags, beside ours.
     """
     marks = marks_for(job)
     seal = seal_for(job, marks, output, overwrite)
-    shape = dataclasses.replace(video_shape(job), tags=tags_for(marks, output))
+    shape = dataclasses.replace(video_shape(job), tags={**(carried or {}), **tags_for(marks, output)})
     return open_writer(output, shape, job.speech, overwrite, ours=ours, seal=seal)

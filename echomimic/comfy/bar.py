@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from echomimic.progress import Progress, Stage
@@ -18,36 +19,46 @@ _PREVIEW_SECONDS = 0.5
 
 
 class Bar:
-    """A :data:`~echomimic.progress.Report` that never runs backwards; notes go to the log.
+    """A :data:`~echomimic.progress.Report` that never runs backwards; notes go to the log and are kept in ``notes``.
 
     It raises the server's own exception where the user interrupted.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, notes: Iterable[str] = ()) -> None:
         import comfy.model_management
         import comfy.utils
 
         self._check = comfy.model_management.throw_exception_if_processing_interrupted
         self._bar = comfy.utils.ProgressBar(UNITS)
         self._shown, self._pictured = 0, 0.0
-        self._stage, self._start = "", 0.0
+        self._stage: Stage | None = None
+        self._start = 0.0
+        self._share, self._whole = 0, 1
+        self.notes = list(notes)
 
     def __call__(self, progress: Progress) -> None:
         self._check()
-        done = max(self._shown, round(UNITS * self._part(progress)), 1)
+        done = max(self._shown, round(UNITS * (self._share + self._part(progress)) / self._whole), 1)
         preview = self._preview(progress.preview)
         if done != self._shown or preview is not None:
             self._shown = done
             self._bar.update_absolute(done, UNITS, preview)
 
     def note(self, text: str) -> None:
-        """A remark for the user goes to the server's log."""
-        _LOG.info("%s", text)
+        """A remark for the user goes to the server's log, and is kept for the node; none twice."""
+        if text not in self.notes:
+            _LOG.info("%s", text)
+            self.notes.append(text)
+
+    def begin(self, job: int, jobs: int) -> None:
+        """The bar is that of ``jobs`` jobs, and number ``job`` of them begins."""
+        self._check()
+        self._share, self._whole, self._stage = job, jobs, None
 
     def _part(self, progress: Progress) -> float:
-        """How much of the whole job is done, 0…1."""
+        """How much of the job at hand is done, 0…1."""
         if progress.stage != self._stage:
-            self._stage, self._start = progress.stage, self._shown / UNITS
+            self._stage, self._start = progress.stage, max(0.0, self._shown / UNITS * self._whole - self._share)
         end = max(self._start, _ENDS.get(progress.stage, min(self._start + _SHORT, 0.1)))
         return self._start + (end - self._start) * (progress.done / progress.total if progress.total else 0.0)
 

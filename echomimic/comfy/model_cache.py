@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, cast, get_args
 
 import comfy.model_management as management
-
 from echomimic import engine
 from echomimic.comfy import folders
 from echomimic.engine import Engine
@@ -40,7 +39,7 @@ class Model:
             management.load_models_gpu([self.patcher])
 
 
-def recipe(name: str, dtype: Dtype, offload: Offload, weights: str, vae: str) -> Recipe:
+def recipe(name: str, dtype: Dtype, offload: Offload, weights: str, vae: str, compile: bool = False) -> Recipe:
     """The recipe for the loader's widgets. Raises the package's errors."""
     row = variant(name)
     if row.engine == "preview":
@@ -48,7 +47,9 @@ def recipe(name: str, dtype: Dtype, offload: Offload, weights: str, vae: str) ->
     folder, chosen = folders.weights_folder(weights, row), folders.vae_file(vae)
     folders.check_installed(row, folder, chosen)
     dtype, device = _dtype(dtype), _device()
-    settings = Settings(model=row.name, dtype=dtype, offload=offload, weights=folder, vae=chosen, device=device)
+    settings = Settings(
+        model=row.name, dtype=dtype, offload=offload, weights=folder, vae=chosen, device=device, compile=compile
+    )
     return Recipe(settings, (*folders.weights_stamp(weights, row), *folders.stamp(chosen)))
 
 
@@ -121,6 +122,7 @@ def _bytes(settings: Settings) -> int:
 def _patcher(networks: Mapping[str, Any]) -> Any:
     """All networks as one model of the server's: each of them is needed for every window."""
     import torch
+
     from comfy.model_patcher import ModelPatcher
 
     together = torch.nn.ModuleDict(dict(networks))

@@ -41,8 +41,13 @@ def variant_name(version: str, mode: str) -> str:
     known = by_name.get(str(version).strip().lower().removeprefix("echomimic").strip(" _-"))
     if known is None:
         raise SettingsError(f"version {version!r} is unknown; choose one of {', '.join(VERSIONS)}")
+    return _VARIANTS[known, spelled_now(mode)]
+
+
+def spelled_now(mode: str) -> str:
+    """The inference mode in today's spelling; raises :class:`SettingsError` that lists what there is."""
     spelled = str(mode).strip().lower()
     spelled = _OLDER.get(spelled, spelled)
     if spelled not in MODES:
         raise SettingsError(f"infer_mode {mode!r} is unknown; choose one of {', '.join(MODES)}")
-    return _VARIANTS[known, spelled]
+    return spelled

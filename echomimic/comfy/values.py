@@ -16,11 +16,11 @@ from echomimic.media.audio import Speech
 from echomimic.media.image import Picture
 
 
-def picture_of(image: Any) -> Picture:
-    """The first picture of an IMAGE as (H, W, 3) uint8. Raises :class:`PictureError` when there is none."""
+def pictures_of(image: Any) -> list[Picture]:
+    """Every picture of an IMAGE as (H, W, 3) uint8. Raises :class:`PictureError` when there is none."""
     if not isinstance(image, torch.Tensor) or image.ndim != 4 or not image.shape[0]:
         raise PictureError("image holds no picture; connect a LoadImage node")
-    return to_bytes(image[0])
+    return [to_bytes(picture) for picture in image]
 
 
 def to_bytes(picture: torch.Tensor) -> Picture:

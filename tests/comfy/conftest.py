@@ -64,6 +64,9 @@ class VideoFromComponents:
     def get_components(self) -> Components:
         return self.components
 
+    def save_to(self, path: Any, format: Any = "auto", codec: Any = "auto", metadata: Any = None) -> Any:
+        return {"path": path, "format": format, "codec": codec, "metadata": metadata}
+
 
 class VideoFromFile:
     def __init__(self, file: str) -> None:
@@ -78,6 +81,16 @@ class NodeOutput:
         self.args, self.ui = args, ui
 
 
+class Shown:
+    """What the page shows of a node."""
+
+    def __init__(self, values: Any) -> None:
+        self.values = values
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"images": self.values, "animated": (True,)}
+
+
 class ComfyNode:
     """Base of V3 nodes."""
 
@@ -89,7 +102,7 @@ class ComfyExtension:
 def comfy_api() -> ModuleType:
     api = ModuleType("comfy_api.latest")
     kinds = {"Image": "IMAGE", "Audio": "AUDIO", "Video": "VIDEO", "Int": "INT", "Float": "FLOAT"}
-    kinds |= {"Boolean": "BOOLEAN", "Combo": "COMBO", "MultiType": "MULTI"}
+    kinds |= {"Boolean": "BOOLEAN", "Combo": "COMBO", "String": "STRING", "MultiType": "MULTI"}
     api.io = SimpleNamespace(  # type: ignore[attr-defined]
         **{name: io_type(kind) for name, kind in kinds.items()},
         Custom=io_type,
@@ -97,8 +110,9 @@ def comfy_api() -> ModuleType:
         ComfyNode=ComfyNode,
         NodeOutput=NodeOutput,
         FolderType=SimpleNamespace(output="output"),
+        Hidden=SimpleNamespace(prompt="prompt", extra_pnginfo="extra_pnginfo", unique_id="unique_id"),
     )
-    api.ui = SimpleNamespace(PreviewVideo=list, SavedResult=lambda *a: a)  # type: ignore[attr-defined]
+    api.ui = SimpleNamespace(PreviewVideo=Shown, SavedResult=lambda *a: a)  # type: ignore[attr-defined]
     api.ComfyExtension = ComfyExtension  # type: ignore[attr-defined]
     api.InputImpl = SimpleNamespace(VideoFromComponents=VideoFromComponents, VideoFromFile=VideoFromFile)  # type: ignore[attr-defined]
     api.Types = SimpleNamespace(VideoComponents=Components)  # type: ignore[attr-defined]

@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,10 @@ from tests.conftest import FakeEngine
 
 
 def sample(nodes: ModuleType, image: Any, audio: Any, model: Any, **widgets: Any) -> Any:
-    return nodes.EchoSampler.execute(image, audio, model, **{"length": 10, "width": 128, "height": 128, **widgets})
+    """The outputs for a batch of one picture."""
+    given = {"length": 10, "width": 128, "height": 128, **widgets}
+    made = nodes.EchoSampler.execute(image, audio, model, **given)
+    return SimpleNamespace(args=[only for (only,) in made.args], ui=made.ui)
 
 
 def test_the_sampler_gives_frames_sound_rate_and_video(
@@ -74,7 +77,7 @@ def test_a_saved_video_lies_in_the_output_folder(
     nodes: ModuleType, image: Any, audio: Any, model: Any, server: Server
 ) -> None:
     made = sample(nodes, image, audio, model, save_video=True)
-    ((name, subfolder, where),) = made.ui
+    ((name, subfolder, where),) = made.ui["images"]
     assert (name, subfolder, where) == ("EchoMimic_00001_.mp4", "video", "output")
     assert len(list(VideoReader(server.base / "output" / subfolder / name))) == 10
     assert sample(nodes, image, audio, model, save_video=False).ui is None
@@ -258,7 +261,6 @@ SOUND = torch.zeros(1, 1, 16000)
         ({"pose_dir": "nowhere"}, DriverError, "choose one of none, auto"),
         ({"pose_dir": "../output"}, DriverError, "choose one of none, auto"),
         ({"driving": torch.zeros(1, 64, 64, 3)}, DriverError, "at least two frames"),
-        ({"banana": 1}, KeyError, "banana"),
     ],
 )
 def test_bad_input_is_one_sentence(

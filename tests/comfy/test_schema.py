@@ -59,7 +59,11 @@ def test_the_sampler_keeps_the_classic_ranges(nodes: ModuleType, name: str) -> N
 def test_the_sampler_returns_frames_sound_rate_and_video(nodes: ModuleType) -> None:
     outputs = schema(nodes, "Echo_Sampler").outputs
     assert [out.kind for out in outputs] == ["IMAGE", "AUDIO", "FLOAT", "VIDEO"]
-    assert [out.kind for out in schema(nodes, "Echo_LoadModel").outputs] == ["ECHOMIMIC_MODEL"]
+    assert [out.kind for out in schema(nodes, "Echo_LoadModel").outputs] == [
+        "ECHOMIMIC_MODEL",
+        "MODEL_FACE_E",
+        "MODEL_VISUAL_E",
+    ]
     assert inputs(nodes, "Echo_Sampler")["model"].kind == "ECHOMIMIC_MODEL"
 
 

@@ -1,0 +1,308 @@
+"""Workflows (the editor's own files) that were saved with the classic pack, as workflows of these nodes.
+
+The file is read as a prompt, the prompt migrated as any other, and what changed written back: widget values in today's
+order, sockets, links. Nothing else in the file is touched.
+"""
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from echomimic.comfy.old_layouts import CONTROL, LAYOUTS, name_values
+from echomimic.comfy.old_prompts import GONE, PREDATA, Prompt, is_classic, is_link, migrate
+from echomimic.comfy.old_values import LOADER_ONLY, SAMPLER_ONLY, Site
+from echomimic.comfy.widgets import INPUTS, OUTPUTS, SOCKETS, defaults
+
+_TYPES: Mapping[str, str] = {
+    "image": "IMAGE",
+    "images": "IMAGE",
+    "audio": "AUDIO",
+    "model": "ECHOMIMIC_MODEL",
+    "driving": "IMAGE,VIDEO",
+    "frame_rate": "FLOAT",
+    "video": "VIDEO",
+    "face_detector": "MODEL_FACE_E",
+    "visualizer": "MODEL_VISUAL_E",
+}
+_OUTPUT_NAMES = {"image": "images", "pipe": "model"}
+_NEW_NODES: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "LoadVideo": (("VIDEO", "VIDEO"),),
+    "LoadAudio": (("AUDIO", "AUDIO"),),
+    "GetVideoComponents": (("images", "IMAGE"), ("audio", "AUDIO"), ("fps", "FLOAT")),
+    "SaveVideo": (),
+}
+"""Outputs of the server's nodes that a migration may add."""
+_MUTED = 2
+_UNSURE = "its saved values are in no order known here: the defaults were set, look them over"
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A workflow for today's nodes, and what was done to it, one remark each; none when it was not of the old kind."""
+
+    workflow: dict[str, Any]
+    notes: tuple[str, ...] = ()
+
+
+def open_workflow(saved: dict[str, Any], site: Site) -> Opened:
+    """The workflow with every classic node of it, those in subgraphs too, brought to today's nodes."""
+    workflow, notes = copy.deepcopy(saved), []
+    inner = ((workflow.get("definitions") or {}).get("subgraphs")) or []
+    for graph in [workflow, *inner]:
+        if isinstance(graph, dict) and isinstance(graph.get("nodes"), list):
+            notes += [note for note in _open(graph, site) if note not in notes]
+    return Opened(workflow if notes else saved, tuple(notes))
+
+
+def _open(graph: dict[str, Any], site: Site) -> list[str]:
+    links = {link[0]: link for link in map(_as_list, graph.get("links") or [])}
+    if not any(_is_classic(node) for node in graph["nodes"]):
+        return []
+    prompt, unsure = _prompt_of(graph["nodes"], links)
+    made = migrate(prompt, site, slots_are_new=True)
+    for node in unsure:
+        made.note(node, _UNSURE)
+    notes = [note for node in made.notes for note in made.notes[node]]
+    notes += _write_back(graph, links, prompt, made.prompt, site)
+    return notes or ["the old nodes were brought to today's order of inputs"]
+
+
+def _as_list(link: Any) -> list[Any]:
+    """A link as the main graph has it; subgraphs have objects."""
+    if isinstance(link, list):
+        return list(link)
+    named = ("id", "origin_id", "origin_slot", "target_id", "target_slot", "type")
+    return [link.get(name) for name in named]
+
+
+def _is_classic(node: Any) -> bool:
+    """Whether a node was saved by the classic pack: by its kind, its sockets, or the order of its values."""
+    kind = node.get("type")
+    if kind == PREDATA or kind in GONE:
+        return True
+    if kind not in ("Echo_LoadModel", "Echo_Sampler"):
+        return False
+    sockets = {socket.get("name"): None for socket in node.get("inputs") or []}
+    if kind == "Echo_Sampler" and is_classic(sockets, SAMPLER_ONLY):
+        return True
+    values = node.get("widgets_values")
+    named = name_values(kind, values, sockets)
+    known = named is not None and not isinstance(values, Mapping)
+    return known or (kind == "Echo_LoadModel" and is_classic(named or {}, LOADER_ONLY))
+
+
+def _prompt_of(nodes: list[Any], links: dict[Any, list[Any]]) -> tuple[Prompt, list[str]]:
+    """The graph as a prompt: every node with its links, classic nodes with their values too; and the unsure ones."""
+    prompt, unsure = {}, []
+    outputs = {node.get("id"): node for node in nodes}
+    for node in nodes:
+        linked = dict(_linked(node, links, outputs))
+        inputs: dict[str, Any] = {}
+        if node.get("type") in LAYOUTS and _is_classic(node):
+            named = name_values(node["type"], node.get("widgets_values"), _names(node))
+            unsure += [str(node["id"])] if named is None else []
+            inputs = _marked(node["type"], named or {})
+        elif node.get("type") in LAYOUTS:
+            inputs = _ours(node)
+        elif isinstance(node.get("widgets_values"), Mapping):
+            inputs = {"filename_prefix": node["widgets_values"].get("filename_prefix")}
+        prompt[str(node["id"])] = {"class_type": node.get("type"), "inputs": {**inputs, **linked}}
+    return prompt, unsure
+
+
+def _marked(kind: str, named: dict[str, Any]) -> dict[str, Any]:
+    """A classic node's values with one that tells it from ours."""
+    return {"denoising": True, **named} if kind == "Echo_LoadModel" else {"seeds": named.pop("seed", 0), **named}
+
+
+def _ours(node: dict[str, Any]) -> dict[str, Any]:
+    """Values of a node that is ours already, by name."""
+    values = list(node.get("widgets_values") or [])
+    return dict(zip(_columns(node["type"]), values, strict=False))
+
+
+def _names(node: dict[str, Any]) -> list[str]:
+    return [str(socket.get("name")) for socket in node.get("inputs") or []]
+
+
+def _linked(node: dict[str, Any], links: dict[Any, list[Any]], nodes: dict[Any, Any]) -> Iterator[tuple[str, Any]]:
+    for socket in node.get("inputs") or []:
+        link = links.get(socket.get("link"))
+        if link is None:
+            continue
+        origin, slot = nodes.get(link[1]), link[2]
+        if origin is None:
+            yield socket["name"], [str(link[1]), slot]  # the subgraph's own inputs
+            continue
+        slot = _slot_now(origin, slot, socket)
+        if slot is not None:
+            yield socket["name"], [str(link[1]), slot]
+
+
+def _slot_now(origin: dict[str, Any], slot: int, socket: dict[str, Any]) -> int | None:
+    """Where an output of the classic node is today; None where it is not, or is of another kind."""
+    kind = origin.get("type")
+    names = OUTPUTS.get(str(kind))
+    if names is None or not _is_classic(origin):
+        return slot
+    saved = origin.get("outputs") or []
+    if slot >= len(saved):
+        return None
+    if saved[slot].get("type") == "STRING" and socket.get("type") == "STRING":
+        return None  # the first samplers gave the sound as a file's name
+    name = _OUTPUT_NAMES.get(saved[slot].get("name"), saved[slot].get("name"))
+    return names.index(name) if name in names else len(names)
+
+
+def _columns(kind: str) -> Iterator[str]:
+    """Names of our widgets in the order in which the editor saves them."""
+    for name in INPUTS[kind]:
+        if name not in SOCKETS:
+            yield name
+            if name == "seed":
+                yield CONTROL
+
+
+def _write_back(graph: dict[str, Any], old: dict[Any, Any], before: Prompt, after: Prompt, site: Site) -> list[str]:
+    """Puts the migrated prompt into the graph; gives remarks about nodes that could not be kept."""
+    nodes = {str(node["id"]): node for node in graph["nodes"]}
+    kept = {name: node for name, node in nodes.items() if name in after}
+    for name, held in after.items():
+        if name not in nodes or held["class_type"] != nodes[name].get("type"):
+            kept[name] = _new_node(name, held, nodes.get(name) or _beside(name, after, nodes))
+        elif held["class_type"] in INPUTS and held != before[name]:
+            _rewrite(kept[name], held["inputs"])
+    graph["nodes"] = list(kept.values())
+    notes = _mute_missing(kept, after, site)
+    _relink(graph, kept, old, after)
+    return notes
+
+
+def _beside(name: str, after: Prompt, nodes: Mapping[str, Any]) -> dict[str, Any]:
+    """The node that uses a new one, to lay the new one out by."""
+    users = [n for n, held in after.items() if any(is_link(v) and v[0] == name for v in held["inputs"].values())]
+    return next((nodes[n] for n in users if n in nodes), {})
+
+
+def _new_node(name: str, held: dict[str, Any], like: dict[str, Any]) -> dict[str, Any]:
+    """One of the server's own nodes where ``like`` stands, or to its left."""
+    kind, across, down = held["class_type"], *_position(like)
+    replaced = str(like.get("id")) == name
+    plain = {key: value for key, value in held["inputs"].items() if not is_link(value)}
+    return {
+        "id": int(name) if name.lstrip("-").isdecimal() else name,
+        "type": kind,
+        "pos": [across, down] if replaced else [across - 340, down + 380],
+        "size": [400, 420] if kind == "SaveVideo" else [300, 120],
+        "flags": {},
+        "order": like.get("order", 0),
+        "mode": like.get("mode", 0) if replaced else 0,
+        "inputs": [
+            {"name": key, "type": _TYPES.get(key, "*"), "link": None} for key in held["inputs"] if key not in plain
+        ],
+        "outputs": [{"name": title, "type": kind_of, "links": None} for title, kind_of in _NEW_NODES.get(kind, ())],
+        "properties": {"Node name for S&R": kind},
+        "widgets_values": list(plain.values()),
+    }
+
+
+def _position(node: dict[str, Any]) -> tuple[float, float]:
+    place = node.get("pos") or [0, 0]
+    if isinstance(place, Mapping):
+        place = [place.get("0", 0), place.get("1", 0)]
+    return float(place[0]), float(place[1])
+
+
+def _rewrite(node: dict[str, Any], inputs: dict[str, Any]) -> None:
+    """Values and sockets of one of our nodes from its inputs by name."""
+    kind = node["type"]
+    shown = {**defaults(kind), CONTROL: inputs.get(CONTROL, "fixed")}
+    linked = {name for name, value in inputs.items() if is_link(value)}
+    node["widgets_values"] = [
+        shown[name] if name in linked else inputs.get(name, shown[name]) for name in _columns(kind)
+    ]
+    node["inputs"] = [_socket(name) for name in INPUTS[kind] if name in SOCKETS or name in linked]
+    node["outputs"] = [{"name": name, "type": _TYPES.get(name, kind), "links": None} for name in OUTPUTS[kind]]
+    node["outputs"][0]["type"] = "ECHOMIMIC_MODEL" if kind == "Echo_LoadModel" else "IMAGE"
+    node["properties"] = {**(node.get("properties") or {}), "Node name for S&R": kind}
+
+
+def _socket(name: str) -> dict[str, Any]:
+    if name in SOCKETS:
+        return {"name": name, "type": _TYPES[name], "link": None}
+    return {"name": name, "type": "*", "link": None, "widget": {"name": name}}
+
+
+def _mute_missing(kept: dict[str, Any], after: Prompt, site: Site) -> list[str]:
+    """Nodes of other packs that are not installed and only took something from ours would stop the whole run."""
+    notes = []
+    for name, node in kept.items():
+        kind = str(node.get("type"))
+        fed = any(
+            is_link(value) and after.get(str(value[0]), {}).get("class_type") == "Echo_Sampler"
+            for value in after[name]["inputs"].values()
+        )
+        lost = any(socket.get("link") is not None for socket in node.get("inputs") or [])
+        if site.installed(kind) or node.get("mode", 0) != 0 or not (fed or (lost and _is_end(node))):
+            continue
+        node["mode"] = _MUTED
+        notes.append(f"{kind} is not installed here and was muted")
+    return notes
+
+
+def _is_end(node: dict[str, Any]) -> bool:
+    """Whether nothing takes what the node gives."""
+    return not any(output.get("links") for output in node.get("outputs") or [])
+
+
+def _relink(graph: dict[str, Any], kept: dict[str, Any], old: dict[Any, list[Any]], after: Prompt) -> None:
+    """Links as the migrated prompt has them; those that were there keep their numbers."""
+    as_objects = any(isinstance(link, dict) for link in graph.get("links") or [])
+    numbers = {(str(link[3]), link[4]): link[0] for link in old.values()}
+    inside = {str(node["id"]) for node in kept.values()}
+    links = [link for link in old.values() if str(link[3]) not in inside and str(link[1]) in (*inside, "-10")]
+    top = max([int(graph.get("last_link_id") or 0), *(int(n) for n in old if str(n).isdecimal())])
+    for name, node in kept.items():
+        for place, socket in enumerate(node.get("inputs") or []):
+            wanted = after[name]["inputs"].get(socket.get("name"))
+            socket["link"] = None
+            if is_link(wanted):
+                number = numbers.pop((name, place), None)
+                top, number = (top + 1, top + 1) if number is None else (top, number)
+                socket["link"] = number
+                origin = kept.get(str(wanted[0]), {})
+                links.append(
+                    [
+                        number,
+                        origin.get("id", _number(wanted[0])),
+                        wanted[1],
+                        node["id"],
+                        place,
+                        _type(origin, wanted[1], socket),
+                    ]
+                )
+    _name_outputs(kept, links)
+    named = ("id", "origin_id", "origin_slot", "target_id", "target_slot", "type")
+    graph["links"] = [dict(zip(named, link, strict=True)) for link in links] if as_objects else links
+    if "last_link_id" in graph:
+        graph["last_link_id"] = top
+        graph["last_node_id"] = max(
+            [int(graph.get("last_node_id") or 0), *(n["id"] for n in kept.values() if isinstance(n["id"], int))]
+        )
+
+
+def _number(name: Any) -> Any:
+    return int(name) if str(name).lstrip("-").isdecimal() else name
+
+
+def _type(origin: dict[str, Any], slot: int, socket: dict[str, Any]) -> str:
+    outputs = origin.get("outputs") or []
+    return str(outputs[slot].get("type") if slot < len(outputs) else socket.get("type"))
+
+
+def _name_outputs(kept: dict[str, Any], links: list[list[Any]]) -> None:
+    """Writes into every output which links leave it."""
+    for node in kept.values():
+        for slot, output in enumerate(node.get("outputs") or []):
+            output["links"] = [link[0] for link in links if link[1] == node["id"] and link[2] == slot] or None
