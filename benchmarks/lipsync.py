@@ -15,24 +15,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from echomimic.faces.track import FaceTracker
+from echomimic.evaluate.face_meter import FaceMeter
+from echomimic.evaluate.life import whole
+from echomimic.evaluate.lips import agreement, extremes_at, find_lag
+from echomimic.evaluate.observe import watch
+from echomimic.evaluate.result import Values
 from echomimic.flow import animate
 from echomimic.media.audio import Speech
 from echomimic.media.video import VideoReader
 from echomimic.motion.speech.head_model import smooth
 from echomimic.motion.speech.mouth_model import mouth_model
 from echomimic.motion.speech.performance_from_speech import perform
-
-Track = npt.NDArray[np.float64]
+from echomimic.progress import silent
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "echomimic" / "example" / "portrait.jpg"
 SENTENCE = "My name is Peppa. Bob may buy a big map of Alabama, but papa and mama warm my apple pie. Move over, please!"
 BILABIAL = frozenset({"m", "b", "p"})
 OPEN = frozenset({"aa", "ae", "ah", "ay", "aw", "eh", "ao"})
 HALF_OPEN = frozenset({"ax", "er", "ey", "ih", "iy", "ow", "oy", "uh", "hh", "l", "r", "y", "dh", "k", "g", "n"})
-REACH = 8
 
 
 @dataclass(frozen=True)
@@ -79,56 +80,43 @@ def speak(voice: str, path: Path) -> list[Phone]:
     return phones
 
 
-def openings(reader: VideoReader) -> Track:
-    """(F,) opening of the mouth in each frame of a video, in eye distances; frames without a face repeat the last."""
-    tracker, found = FaceTracker(), []
-    for frame in reader:
-        face = tracker.track(frame)
-        if face is None:
-            found.append(found[-1] if found else 0.0)
-            continue
-        lips, eyes = face.points[[13, 14], :2], face.points[[33, 263], :2]
-        found.append(float(np.linalg.norm(lips[0] - lips[1]) / np.linalg.norm(eyes[0] - eyes[1])))
-    return np.array(found)
+def openings(reader: VideoReader) -> Values:
+    """(F,) opening of the mouth in each frame of a video, in eye distances, as `echomimic evaluate` reads it."""
+    seen = whole(watch(reader, [FaceMeter()], reader.frames, silent).series["opening"])
+    assert seen is not None, "the rendered video shows no face"
+    return seen
 
 
-def intended(speech: Speech, frames: int, fps: float, seed: int) -> Track:
+def intended(speech: Speech, frames: int, fps: float, seed: int) -> Values:
     """(F,) opening that the performance asks for, in eye distances."""
     wanted = perform(speech, frames, fps, seed=seed).expression @ mouth_model().gap
     return np.asarray(np.maximum(wanted, 0), dtype=np.float64)
 
 
-def measures(seen: Track, fps: float, wanted: Track, said: list[Phone]) -> Iterator[tuple[str, str, str]]:
+def measures(seen: Values, fps: float, wanted: Values, said: list[Phone]) -> Iterator[tuple[str, str, str]]:
     """Name, value and goal of each measure. Until the first sound the photo keeps its own mouth, which may be open."""
     begin = int(np.argmax(wanted > 0.02))
     meant, shown = wanted[begin:], seen[begin:]
-    yield "seen opening follows the intended one, r", f"{np.corrcoef(shown, meant)[0, 1]:.3f}", "goal >= 0.95"
-    yield "seen behind intended", f"{1000 / fps * lag(meant, shown):+.0f} ms", "goal within 40 ms"
+    yield "seen opening follows the intended one, r", f"{agreement(meant, shown) or 0:.3f}", "goal >= 0.95"
+    yield "seen behind intended", lag(meant, shown, fps), "goal within 40 ms"
     if said:
         heard = openness(said, len(seen), fps)
-        yield "mouth behind sound", f"{1000 / fps * lag(heard, smooth(seen, 0.6)):+.0f} ms", "goal within 40 ms"
-        closed, wide = at_phones(seen, said, BILABIAL, fps, np.min), at_phones(seen, said, OPEN, fps, np.max)
+        yield "mouth behind sound", lag(heard, smooth(seen, 0.6), fps), "goal within 40 ms"
+        closed = extremes_at(seen, middles(said, BILABIAL), fps, "least") or 0.0
+        wide = extremes_at(seen, middles(said, OPEN), fps, "most") or 1.0
         yield "opening at m, b, p", f"{closed:.3f}", ""
         yield "opening at open vowels", f"{wide:.3f}", ""
         yield "ratio", f"{closed / wide:.2f}", "real speakers 0.32, less is more distinct"
     yield "speed of the mouth", f"{np.abs(np.diff(shown)).mean() * fps:.2f} /s", "real speakers 0.44"
 
 
-def lag(first: Track, second: Track) -> float:
-    """Frames by which `second` comes after `first`, to a fraction, where they agree best."""
-    count = len(first)
-    agree = []
-    for shift in range(-REACH, REACH + 1):
-        a, b = first[max(0, -shift) : count - max(0, shift)], second[max(0, shift) : count - max(0, -shift)]
-        agree.append(np.corrcoef(a, b)[0, 1])
-    best = int(np.argmax(agree))
-    if not 0 < best < 2 * REACH:
-        return float(best - REACH)
-    before, peak, after = agree[best - 1 : best + 2]
-    return float(best - REACH + 0.5 * (before - after) / (before - 2 * peak + after))
+def lag(first: Values, second: Values, fps: float) -> str:
+    """By how much `second` comes after `first`, for people."""
+    found = find_lag(first, second, fps)
+    return "none" if found is None else f"{1000 * found:+.0f} ms"
 
 
-def openness(said: list[Phone], frames: int, fps: float) -> Track:
+def openness(said: list[Phone], frames: int, fps: float) -> Values:
     """(F,) how open a mouth is for the phones spoken, 0 to 1, softened as lips do."""
     fine = np.zeros(4 * frames)
     for phone in said:
@@ -137,11 +125,9 @@ def openness(said: list[Phone], frames: int, fps: float) -> Track:
     return smooth(fine, 3.5)[::4]
 
 
-def at_phones(seen: Track, said: list[Phone], names: frozenset[str], fps: float, extreme: object) -> float:
-    """Mean over the phones of the least or largest opening within a frame of their middle."""
-    assert callable(extreme)
-    middles = [round((phone.start + phone.stop) / 2 * fps) for phone in said if phone.name in names]
-    return float(np.mean([extreme(seen[max(0, i - 1) : i + 2]) for i in middles if i < len(seen)]))
+def middles(said: list[Phone], names: frozenset[str]) -> list[float]:
+    """When the middle of each of these phones is spoken, in seconds."""
+    return [(phone.start + phone.stop) / 2 for phone in said if phone.name in names]
 
 
 if __name__ == "__main__":
