@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, cast, get_args
 
 import comfy.model_management as management
+
 from echomimic import engine
 from echomimic.comfy import folders
 from echomimic.engine import Engine
@@ -122,7 +123,6 @@ def _bytes(settings: Settings) -> int:
 def _patcher(networks: Mapping[str, Any]) -> Any:
     """All networks as one model of the server's: each of them is needed for every window."""
     import torch
-
     from comfy.model_patcher import ModelPatcher
 
     together = torch.nn.ModuleDict(dict(networks))
