@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from echomimic.errors import OutputError
 from echomimic.studio.serve import DEFAULT_PORT, Serving, serve
 
 HOME = click.option("--home", type=click.Path(path_type=Path), help="Folder of its data (else the user's data folder).")
@@ -54,3 +55,23 @@ def studio(
             webbrowser.open(address)
 
     serve(Serving(home, host, port, not no_page, root_path, not no_token, hosts, max_upload), tell)
+
+
+@studio.command()
+@HOME
+@click.option("--days", type=click.FloatRange(min=0), default=30, show_default=True, help="Keep what is younger.")
+@click.option("--starred", is_flag=True, help="Remove starred takes too.")
+@click.option("--dry-run", is_flag=True, help="Say what would go, and keep it.")
+@click.pass_context
+def clean(context: click.Context, home: Path | None, days: float, starred: bool, dry_run: bool) -> None:
+    """Remove takes that are old and not starred, and files that no take uses."""
+    from echomimic.studio.clean import clean as cleaned
+    from echomimic.studio.database import Database
+    from echomimic.studio.home import Home, default_home
+
+    folder = Home(home or context.obj or default_home())
+    if not folder.database.is_file():
+        raise OutputError(f"{folder.folder} holds no studio; give its --home")
+    gone = cleaned(folder, Database(folder.database), days, not starred, dry_run)
+    verb = "would go" if dry_run else "are gone"
+    click.echo(f"{gone['takes']} takes and {gone['assets']} files {verb}: {gone['bytes'] / 1e6:.1f} MB")

@@ -16,6 +16,8 @@ from echomimic.studio.problems import Refused
 
 KINDS = ("portrait", "speech", "motion", "video")
 NAME_LENGTH = 200
+BESIDE = (".peaks", ".motion.npz")
+"""What lies beside a file: the peaks of a sound, the motion that was followed in a clip."""
 JUDGED = 150.0
 """Seconds in which a file must be judged."""
 
@@ -39,8 +41,13 @@ class Assets:
         """Where its bytes are."""
         return self.home.file(row["digest"], row["suffix"])
 
-    def keep(self, part: Path, digest: str, kind: str, name: str) -> tuple[Row, bool]:
-        """Judges a file that has come in and keeps it; the row, and whether it is new. ``part`` is gone afterwards."""
+    def keep(
+        self, part: Path, digest: str, kind: str, name: str, further: Mapping[str, Any] | None = None
+    ) -> tuple[Row, bool]:
+        """Judges a file that has come in and keeps it; the row, and whether it is new. ``part`` is gone afterwards.
+
+        ``further`` facts stand beside those that were found out.
+        """
         id = f"{kind[0]}{digest[:40]}"
         try:
             known = self.database.row("SELECT * FROM assets WHERE id = ?", [id])
@@ -54,7 +61,12 @@ class Assets:
                 "type": facts["type"],
                 "suffix": facts["suffix"],
             }
-            row |= {"digest": digest, "bytes": part.stat().st_size, "created": time.time(), "info": facts["info"]}
+            row |= {
+                "digest": digest,
+                "bytes": part.stat().st_size,
+                "created": time.time(),
+                "info": facts["info"] | dict(further or {}),
+            }
             return self._placed(part, row, extra), True
         finally:
             part.unlink(missing_ok=True)
@@ -81,12 +93,13 @@ class Assets:
     def delete(self, id: str) -> None:
         """Removes an asset; raises :class:`Refused` while takes use it."""
         row = self.get(id)
-        users = "SELECT id FROM takes WHERE portrait = ? OR speech = ? OR request LIKE ?"
-        if self.database.row(users, [id, id, f'%"{id}"%']):
+        users = "SELECT id FROM takes WHERE portrait = ? OR speech = ? OR request LIKE ? OR edits LIKE ?"
+        if self.database.row(users, [id, id, f'%"{id}"%', f'%"{id}"%']):
             raise Refused("conflict", "takes use it; delete them first")
         self.database.change("DELETE FROM assets WHERE id = ?", [id])
         self.path(row).unlink(missing_ok=True)
-        self.path(row).with_suffix(".peaks").unlink(missing_ok=True)
+        for suffix in BESIDE:
+            self.path(row).with_suffix(suffix).unlink(missing_ok=True)
 
 
 class Incoming:

@@ -55,6 +55,11 @@ class Child:
             finally:
                 timer.cancel()
 
+    def warm(self) -> None:
+        """Starts the process before it is needed."""
+        with self._lock:
+            self._alive()
+
     def _alive(self) -> "subprocess.Popen[bytes]":
         if self._process is None or self._process.poll() is not None:
             self.close()

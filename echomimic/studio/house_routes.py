@@ -1,22 +1,32 @@
 """Routes about the studio itself: what can be chosen, how it stands, logging in, keeping house."""
 
 import dataclasses
+from collections.abc import AsyncIterator
+from typing import get_args
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from echomimic.motion.region import Eyes, Op, Track
 from echomimic.option import Option
-from echomimic.studio.api import TYPES, Call, Route, json_body, taken
+from echomimic.studio.api import TYPES, Call, Route, json_body, ref, taken
+from echomimic.studio.assets import as_asset, receive
+from echomimic.studio.clean import clean
 from echomimic.studio.database import Row
 from echomimic.studio.guard import COOKIE, is_token
 from echomimic.studio.models import models
 from echomimic.studio.problems import Refused
 from echomimic.studio.studio import Studio
 from echomimic.studio.takes import REQUEST, SETTINGS
+from echomimic.studio.voice import FASTEST, REMEDY, SLOWEST, voice_ready
 from echomimic.version import VERSION
 
 YEAR = 365 * 24 * 3600
-TEXT_MOST = 5000
+TEXT_MOST, NAME_SHOWN = 5000, 60
+SAID = 300.0
+"""Seconds in which a text must be said."""
+KEPT_DAYS = 30
 
 
 def as_option(option: Option) -> Row:
@@ -34,14 +44,47 @@ def standing(studio: Studio) -> Row:
 
 def _options(studio: Studio, call: Call) -> Response:
     settings, request = ([as_option(o) for o in known.values()] for known in (SETTINGS, REQUEST))
-    edits: Row = {"ops": [], "tracks": []}
+    edits = {"ops": get_args(Op), "tracks": get_args(Track), "eyes": get_args(Eyes)}
     return JSONResponse({"settings": settings, "request": request, "models": models(), "edits": edits})
 
 
 def _status(studio: Studio, call: Call) -> Response:
     limits = {"upload_bytes": studio.most_upload, "text_chars": TEXT_MOST}
-    voice = {"ready": False, "remedy": 'pip install "hibari-tts"', "voices": [], "voice": None}
+    voice = {"ready": voice_ready(), "remedy": None if voice_ready() else REMEDY, "voices": _voices(studio)}
     return JSONResponse(standing(studio) | {"models": models(), "voice": voice, "limits": limits})
+
+
+def _voices(studio: Studio) -> list[Row]:
+    return list(studio.voice.ask({"do": "voices"}, SAID)[0]["voices"]) if voice_ready() else []
+
+
+async def _say(studio: Studio, request: Request) -> Response:
+    body = await json_body(request)
+    text, voice = taken(body, "text", str, ...), taken(body, "voice", str, "")
+    speed = taken(body, "speed", (int, float), 1.0)
+    if not voice_ready():
+        raise Refused("missing", f"the voice is not installed; run: {REMEDY}", REMEDY)
+    if len(text) > TEXT_MOST or not SLOWEST <= speed <= FASTEST:
+        limits = f"a text has up to {TEXT_MOST} characters, and the speed is {SLOWEST:g} to {FASTEST:g}"
+        raise Refused("invalid", f"{limits}; shorten the text, or change the speed")
+    question = {"do": "say", "text": text, "voice": voice, "speed": speed, "kept": str(studio.home.voice)}
+    head, sound = await run_in_threadpool(studio.voice.ask, question, SAID)
+    part, digest = await receive(studio.home, _once(sound), studio.most_upload)
+    facts = {"sentences": head["sentences"], "voice": head["voice"]}
+    row, new = await run_in_threadpool(studio.assets.keep, part, digest, "speech", text[:NAME_SHOWN], facts)
+    return JSONResponse(as_asset(row), 201 if new else 200)
+
+
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+
+
+def _clean(studio: Studio, call: Call) -> Response:
+    days = taken(call.body, "days", (int, float), KEPT_DAYS)
+    if days < 0:
+        raise Refused("invalid", "days is 0 or more")
+    flags = (taken(call.body, "keep_starred", bool, True), taken(call.body, "dry_run", bool, False))
+    return JSONResponse(clean(studio.home, studio.database, days, *flags))
 
 
 def _sizes(studio: Studio, call: Call) -> Response:
@@ -74,5 +117,7 @@ HOUSE_ROUTES = (
     Route("POST", "/api/logout", "Drop the cookie", asynchronous=_logout, status=204),
     Route("GET", "/api/options", "What can be chosen", _options),
     Route("GET", "/api/status", "How the studio stands", _status),
+    Route("POST", "/api/speech", "Say a text", asynchronous=_say, body=ref("Text"), schema=ref("Asset"), status=201),
+    Route("POST", "/api/clean", "Remove what is old and not used", _clean, body=ref("Clean")),
     Route("GET", "/api/sizes", "What it keeps, in bytes", _sizes),
 )

@@ -134,15 +134,21 @@ class Jobs:
             update(connection, "jobs", id, fresh | _BLANK)
 
     def claim(self, lane: str, worker: str) -> Row | None:
-        """The next job of a lane, now this worker's; None when there is none."""
+        """The next job of a lane, now this worker's; None when there is none.
+
+        Jobs whose model's files are still being fetched wait for them.
+        """
         with self.database.write() as connection:
-            rows = _queued(connection, lane)
-            if not rows:
+            coming = {row["model"] for row in connection.execute(_COMING)}
+            job = next(
+                (row for row in _queued(connection, lane) if lane == "fetch" or row["model"] not in coming), None
+            )
+            if job is None:
                 return None
             now = time.time()
             taken = {"state": "running", "worker": worker, "lease": now + LEASE, "started": now, "error": None}
-            update(connection, "jobs", rows[0]["id"], taken | {"attempts": rows[0]["attempts"] + 1, "stopping": 0})
-        return self.get(rows[0]["id"])
+            update(connection, "jobs", job["id"], taken | {"attempts": job["attempts"] + 1, "stopping": 0})
+        return self.get(job["id"])
 
     def hold(self, id: str, worker: str, **values: Any) -> bool:
         """Renews the lease and notes progress; False when the job is no longer this worker's or shall stop."""
@@ -170,6 +176,9 @@ _BLANK: Row = {
     "lease": None,
     "stopping": 0,
 }
+
+
+_COMING = f"SELECT DISTINCT model FROM jobs WHERE kind = 'weights' AND state IN {OPEN}"
 
 
 def as_job(row: Row, positions: dict[str, int]) -> Row:

@@ -12,10 +12,11 @@ INSTALL = 'pip install "echomimic-studio[diffusion]"'
 
 def models() -> list[Row]:
     """Every model: what it is, whether it is ready, and what to do if not."""
-    return [_model(row) for row in VARIANTS.values()]
+    return [model_row(row) for row in VARIANTS.values()]
 
 
-def _model(row: Variant) -> Row:
+def model_row(row: Variant) -> Row:
+    """One model; ``fetchable``: only its files are missing."""
     shown = {
         "name": row.name,
         "title": row.title,
@@ -24,7 +25,7 @@ def _model(row: Variant) -> Row:
         "size": row.size,
         "fps": row.fps,
     }
-    state, remedy, missing, size = "ready", None, 0, 0
+    state, remedy, missing, size, fetchable = "ready", None, 0, 0, False
     if row.files:
         from echomimic import hub
 
@@ -34,9 +35,10 @@ def _model(row: Variant) -> Row:
         if absent:
             state, remedy = f"packages are missing ({', '.join(absent)})", INSTALL
         elif reason := _unready(row.name):
-            state, remedy = reason, f"echomimic weights get {row.name}"
+            state, remedy, fetchable = reason, f"echomimic weights get {row.name}", True
     return shown | {
         "ready": state == "ready",
+        "fetchable": fetchable,
         "state": state,
         "remedy": remedy,
         "bytes": size,

@@ -7,6 +7,8 @@ from echomimic.errors import SettingsError
 from echomimic.motion.region import read_edits
 from echomimic.studio.api import taken
 from echomimic.studio.database import Row
+from echomimic.studio.jobs import OPEN
+from echomimic.studio.models import model_row
 from echomimic.studio.problems import Refused
 from echomimic.studio.sources import describe_sources
 from echomimic.studio.studio import Studio
@@ -28,6 +30,8 @@ def order(studio: Studio, body: Any, key: str) -> tuple[str, bool]:
     model = taken(body, "model", str, ...) if row is None else row["settings"].get("model", "preview")
     if row is None and not (model in VARIANTS and VARIANTS[model].files):
         raise Refused("invalid", f"model {model[:80]!r} has no files to get")
+    if row is not None:
+        refuse_missing(studio, model)
     try:
         with studio.database.write() as connection:
             return _added(studio, connection, row, model, key), True
@@ -67,6 +71,16 @@ def wanted_take(studio: Studio, body: Any) -> Row:
     }
     title = f"{portrait['name']} · {speech['name']}"
     return made | {"origin": base["id"] if base else None, "edits": edits, "title": title}
+
+
+def refuse_missing(studio: Studio, model: str) -> None:
+    """Raises :class:`Refused` with the remedy when a model cannot render here and its files are not on their way."""
+    found = model_row(VARIANTS[model])
+    coming = f"SELECT id FROM jobs WHERE kind = 'weights' AND model = ? AND state IN {OPEN}"
+    if found["ready"] or (found["fetchable"] and studio.database.row(coming, [model])):
+        return
+    action = {"job": {"kind": "weights", "model": model}} if found["fetchable"] else None
+    raise Refused("missing", f"{model} cannot render here: {found['state']}", found["remedy"], action)
 
 
 def checked_edits(studio: Studio, edits: Any) -> list[Row]:

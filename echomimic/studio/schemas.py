@@ -16,6 +16,8 @@ OBJECTS = {
     "request:Request edits:Edit[]",
     "Pose": "mouth:number width:number pitch:number yaw:number roll:number brow:number blink:number "
     "gaze_x:number gaze_y:number",
+    "Text": "text:string voice:string speed:number",
+    "Clean": "days:number keep_starred:boolean dry_run:boolean",
     "Job": "id:string kind:string state:string position:integer lane:string model:string take:string title:string "
     "stage:string done:integer total:integer note:string fraction:number left:number preview:integer error:string "
     "notes:string[] created:number started:number ended:number attempts:integer",

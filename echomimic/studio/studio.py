@@ -32,6 +32,7 @@ class Studio:
         self.database = Database(self.home.database)
         self.judge = Child("echomimic.studio.judge", "judging the file")
         self.bench = Child("echomimic.studio.bench", "drawing")
+        self.voice = Child("echomimic.studio.voice", "the voice")
         self.assets = Assets(self.home, self.database, self.judge)
         self.jobs, self.takes = Jobs(self.database), Takes(self.home, self.database)
         self.supervisor = Supervisor(self.home, self.database) if working else None
@@ -42,13 +43,15 @@ class Studio:
             part.unlink(missing_ok=True)
         if self.supervisor is not None:
             self.supervisor.start()
+            self.bench.warm()
+            self.judge.warm()
 
     def close(self) -> None:
         """Ends every process of it."""
         if self.supervisor is not None:
             self.supervisor.close()
-        self.judge.close()
-        self.bench.close()
+        for child in (self.judge, self.bench, self.voice):
+            child.close()
         self.database.close()
 
     def stand_still(self, job: Row) -> None:

@@ -26,6 +26,7 @@ from echomimic.studio.problems import FULL
 from echomimic.studio.report import JobReport, Stopped
 from echomimic.studio.work import Work
 
+EXAMPLE = Path(__file__).resolve().parents[1] / "example"
 POLL = 0.1
 HEARTBEAT = 0.25
 GRACE = 1.0
@@ -127,11 +128,25 @@ def _end_with_the_server() -> None:
     os._exit(0)
 
 
+def warm() -> None:
+    """Loads what every preview needs, so that the first one does not wait for it."""
+    from echomimic.conditions import gather
+    from echomimic.driving import performance
+    from echomimic.preview.engine import renderer_for
+
+    with contextlib.suppress(EchoMimicError):
+        job = gather(EXAMPLE / "portrait.jpg", EXAMPLE / "speech.flac", Settings(size=64, length=5))
+        performance(job)
+        renderer_for(job)
+
+
 def main(home: str, lane: str) -> None:
     """Works until the server ends."""
     threading.Thread(target=_end_with_the_server, daemon=True).start()
     folder = Home(Path(home))
     worker = Worker(folder, Database(folder.database), lane)
+    if lane == "preview":
+        warm()
     while not worker.idle:
         if not worker.work_once():
             time.sleep(POLL)

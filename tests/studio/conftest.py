@@ -1,5 +1,6 @@
 """A studio for tests: its API without a network, its worker in this process, a portrait and a short speech."""
 
+import contextlib
 import io
 import wave
 from collections.abc import Iterator
@@ -62,13 +63,20 @@ def sound(seconds: float, start: float = 0.0) -> bytes:
     return out.getvalue()
 
 
-@pytest.fixture(scope="session")
-def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
-    """A studio that several tests share; they leave no jobs waiting."""
-    studio = Studio(tmp_path_factory.mktemp("home"), TOKEN, most_upload=MOST, working=False)
+@contextlib.contextmanager
+def opened(home: Path) -> Iterator[Door]:
+    """A studio of its own in ``home``."""
+    studio = Studio(home, TOKEN, most_upload=MOST, working=False)
     with TestClient(make_app(studio, page=False), base_url="http://127.0.0.1") as client:
         client.headers["authorization"] = f"Bearer {TOKEN}"
         yield Door(studio, client)
+
+
+@pytest.fixture(scope="session")
+def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    """A studio that several tests share; they leave no jobs waiting."""
+    with opened(tmp_path_factory.mktemp("home")) as door:
+        yield door
 
 
 @pytest.fixture(scope="session")
@@ -81,3 +89,9 @@ def portrait_id(door: Door) -> str:
 def speech_id(door: Door) -> str:
     """Three seconds of speech, uploaded."""
     return door.upload("speech", sound(3.0), "speech.wav")
+
+
+@pytest.fixture
+def weights_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every model can be ordered."""
+    monkeypatch.setattr("echomimic.studio.orders.refuse_missing", lambda *_: None)

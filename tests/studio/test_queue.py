@@ -14,7 +14,7 @@ Row = dict[str, object]
 
 
 @pytest.fixture
-def orders(door: Door, portrait_id: str, speech_id: str):  # type: ignore[no-untyped-def]
+def orders(door: Door, portrait_id: str, speech_id: str, weights_there: None):  # type: ignore[no-untyped-def]
     """Orders so many V1 videos; what is left of them goes afterwards."""
     made: list[str] = []
 

@@ -127,7 +127,7 @@ def test_every_edit_can_be_rendered(door: Door, take: str) -> None:
         edit(door, take)
 
 
-def test_what_differs_is_told_and_the_same_again_takes_edits_along(door: Door, take: str) -> None:
+def test_what_differs_is_told_and_the_same_again_takes_edits_along(door: Door, take: str, weights_there: None) -> None:
     blink = {"op": "blink", "start": 0.5, "stop": 0.8}
     edit(door, take, blink)
     again = door.order(take=take, settings={"seed": 7})
