@@ -21,6 +21,7 @@ ROOMS = (
     {"diffusion", "preview"},
     {"engine"},
     {"flow"},
+    {"live"},
     {"evaluate"},
     {"batch", "comfy", "studio"},
     {"cli"},
