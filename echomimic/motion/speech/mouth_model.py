@@ -145,11 +145,14 @@ class MouthModel:
         """(frames, K) coefficients and (frames, 3) cues at 25 fps; worked through in chunks of 30 s."""
         shapes, cues = [], []
         for start in range(0, frames, FRAMES_AT_ONCE):
-            report(Progress("audio", start, frames))
+            report(Progress("audio", start, frames))  # here and before each net, so that a user's stop lands soon
             stop, margin = min(start + FRAMES_AT_ONCE, frames), self.margin
             window = [(f * MEL_PER_FRAME + MEL_OFFSET) for f in (start - margin, stop + margin)]
             heard = hearing.normalise(hearing.log_mel(sound, window[0], window[1], level.gain), level)
-            outputs = [net(heard) for net in self.nets]
+            outputs = []
+            for done, net in enumerate(self.nets):
+                report(Progress("audio", start + (stop - start) * done // len(self.nets), frames))
+                outputs.append(net(heard))
             keep = slice(margin, margin + stop - start)
             shapes.append(np.mean([shape[keep] for shape, _ in outputs], axis=0))
             cues.append(np.mean([phone[keep] for _, phone in outputs if phone is not None], axis=0) @ self.classes)
