@@ -69,9 +69,21 @@ function hideIdle(node) {
     widget.echomimicIdle = hidden;
     widget.hidden = hidden;
     if (widget.options) widget.options.hidden = hidden;
+    takeRoom(widget, !hidden);
     changed = true;
   }
   if (changed) fit(node);
+}
+
+/** Older pages keep the room of a hidden widget: they ask its height. */
+function takeRoom(widget, shown) {
+  if (shown) {
+    widget.computeSize = widget.echomimicSize;
+    if (!widget.computeSize) delete widget.computeSize;
+  } else {
+    widget.echomimicSize = Object.hasOwn(widget, "computeSize") ? widget.computeSize : undefined;
+    widget.computeSize = () => [0, -4];
+  }
 }
 
 function fit(node) {
