@@ -5,9 +5,9 @@ person's portrait, darkened, and encoded coarsely. Printed: for each fault and f
 spoiled one is told to be worse (goal: 95 %), how far found shifts are off (goal: within 20 ms), what a clip scores
 against itself, whether a rerun gives the same bytes, and CPU seconds for 10 s of video (goal: 15 on two cores).
 
-The clips: every portrait says a part of every speech by the preview, and every video is cut into pieces of 2.4 s
-(one without sound is judged against itself as the reference). ``--only 0:5 --into a.jsonl`` does a part of the work,
-``--tell a.jsonl b.jsonl`` prints the table of all parts.
+The clips: every portrait says a part of every speech by the preview, and every video is cut into pieces of 2.4 s, whose
+first frames are their portraits; a piece without sound is judged against itself as the reference. ``--only 0:5 --into
+a.jsonl`` does a part of the work, ``--tell a.jsonl b.jsonl`` prints the table of all parts.
 """
 
 import argparse
@@ -23,9 +23,10 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from echomimic.evaluate.lips import hear
-from echomimic.evaluate.metrics import METRICS, REFERENCE, metric_named
+from echomimic.evaluate.metrics import METRICS, metric_named
 from echomimic.evaluate.observe import Observed
 from echomimic.evaluate.result import Evaluation
 from echomimic.evaluate.run import evaluate
@@ -60,7 +61,7 @@ class Clip:
 
     name: str
     video: Path
-    portrait: Path | None
+    portrait: Path
     stranger: Path
     speech: npt.NDArray[np.float32] | None
 
@@ -113,7 +114,9 @@ def _piece(video: Path, number: int, stranger: Path, folder: Path) -> Callable[[
         start = round(number * SECONDS * reader.fps)
         frames = [f for i, f in enumerate(reader) if start <= i < start + round(SECONDS * reader.fps)]
         piece = write(folder / f"piece{number}.mp4", frames, reader.fps)
-        return Clip(f"{video.stem} {number}", piece, None, stranger, None)
+        portrait = folder / f"piece{number}.png"
+        Image.fromarray(frames[0]).save(portrait)
+        return Clip(f"{video.stem} {number}", piece, portrait, stranger, None)
 
     return make
 
@@ -267,8 +270,8 @@ def tell(lines: list[dict[str, Any]]) -> None:
             if line["fault"] != kind or (least and abs(shift) * 1000 < int(least) - 1):
                 continue
             for name in names:
-                if name in line["good"] and (name in line["bad"] or metric_named(name).group != REFERENCE):
-                    found[fault, name].append(worse(name, line["good"][name], line["bad"].get(name)))
+                if name in line["good"] and name in line["bad"]:
+                    found[fault, name].append(worse(name, line["good"][name], line["bad"][name]))
         name = "lag_ms" if "lag_ms" in line["good"] else "reference_lag_ms"
         if lag and name in line["good"] and name in line["bad"]:
             off.append(line["bad"][name] - line["good"][name] - 1000 * shift)
@@ -287,10 +290,10 @@ def tell(lines: list[dict[str, Any]]) -> None:
           f"{10 * np.mean([line['cpu'] for line in itself]):.1f} s")  # fmt: skip
 
 
-def worse(name: str, good: float, bad: float | None) -> bool:
-    """Whether a figure says that the spoiled clip is worse; a figure that cannot be measured any more says so too."""
+def worse(name: str, good: float, bad: float) -> bool:
+    """Whether a figure says that the spoiled clip is worse."""
     metric = metric_named(name)
-    return bad is None or metric.distance(bad) > metric.distance(good)
+    return metric.distance(bad) > metric.distance(good)
 
 
 if __name__ == "__main__":

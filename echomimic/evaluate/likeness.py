@@ -29,7 +29,7 @@ _INNER = [*UPPER_LIP_INNER, *LOWER_LIP_INNER[-2:0:-1]]
 _LIP_MARGIN = 0.12
 _FINE_DETAIL = 1.2
 """Pixels (sigma): what is finer than this counts as detail."""
-_TEETH_SHOW = 0.12
+_TEETH_SHOW = 0.08
 """Opening in eye distances from which there is room to see teeth."""
 
 

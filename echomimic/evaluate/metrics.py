@@ -199,6 +199,16 @@ def _mean(name: str) -> Callable[[Observed], float | None]:
     return lambda o: o.mean(name)
 
 
+def _median(name: str) -> Callable[[Observed], float | None]:
+    """The usual frame's, whatever the few odd ones show."""
+
+    def compute(o: Observed) -> float | None:
+        known = o.of(name)[np.isfinite(o.of(name))]
+        return float(np.median(known)) if len(known) else None
+
+    return compute
+
+
 def _total(name: str) -> Callable[[Observed], float | None]:
     return lambda o: o.totals.get(name)
 
@@ -242,7 +252,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("brow_movement", "brows move", ALIVE, "% eyes", _brow_movement, "nearer", 0.3, 4, 1),
     Metric("mouth_sharpness", "detail of the mouth", LOOK, "×", _mean("mouth_sharpness"), "higher", 0.6,
            series="mouth_sharpness"),
-    Metric("teeth_sharpness", "detail in the open mouth", LOOK, "×", _mean("teeth_sharpness"), "higher", 1.5,
+    Metric("teeth_sharpness", "detail in the open mouth", LOOK, "×", _median("teeth_sharpness"), "higher", 1.5,
            needs="an open mouth"),
     Metric("colour", "colour of the skin, ΔE", LOOK, "", _mean("colour"), "lower", None, 5, series="colour"),
     Metric("seam", "straight step at a paste-back", LOOK, "levels", _total("seam"), "lower", None, 6, digits=1,
