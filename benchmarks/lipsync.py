@@ -24,9 +24,9 @@ from echomimic.evaluate.result import Values
 from echomimic.flow import animate
 from echomimic.media.audio import Speech
 from echomimic.media.video import VideoReader
-from echomimic.motion.speech.head_model import smooth
 from echomimic.motion.speech.mouth_model import mouth_model
 from echomimic.motion.speech.performance_from_speech import perform
+from echomimic.motion.tracks import smooth_wide
 from echomimic.progress import silent
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "echomimic" / "example" / "portrait.jpg"
@@ -101,7 +101,7 @@ def measures(seen: Values, fps: float, wanted: Values, said: list[Phone]) -> Ite
     yield "seen behind intended", lag(meant, shown, fps), "goal within 40 ms"
     if said:
         heard = openness(said, len(seen), fps)
-        yield "mouth behind sound", lag(heard, smooth(seen, 0.6), fps), "goal within 40 ms"
+        yield "mouth behind sound", lag(heard, smooth_wide(seen, 0.6), fps), "goal within 40 ms"
         closed = extremes_at(seen, middles(said, BILABIAL), fps, "least") or 0.0
         wide = extremes_at(seen, middles(said, OPEN), fps, "most") or 1.0
         yield "opening at m, b, p", f"{closed:.3f}", ""
@@ -122,7 +122,7 @@ def openness(said: list[Phone], frames: int, fps: float) -> Values:
     for phone in said:
         value = 1.0 if phone.name in OPEN else 0.4 if phone.name in HALF_OPEN else 0.05
         fine[round(phone.start * 4 * fps) : round(phone.stop * 4 * fps)] = value
-    return smooth(fine, 3.5)[::4]
+    return smooth_wide(fine, 3.5)[::4]
 
 
 def middles(said: list[Phone], names: frozenset[str]) -> list[float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,10 @@ Picture: TypeAlias = NDArray[np.uint8]
 """(H, W, 3) RGB, or (H, W) of a mask."""
 
 
-def smoothstep(x: NDArray[np.floating], low: float = 0.0, high: float = 1.0) -> Doubles:
+F = TypeVar("F", np.float32, np.float64)
+
+
+def smoothstep(x: NDArray[F], low: float = 0.0, high: float = 1.0) -> NDArray[F]:
     """0 below `low`, 1 above `high`, and between them a cubic that starts and ends level: 3t² − 2t³."""
-    t = np.clip((x.astype(np.float64) - low) / (high - low), 0.0, 1.0)
-    return np.asarray(t * t * (3.0 - 2.0 * t))
+    t = np.clip((x - low) / (high - low), 0.0, 1.0)
+    return np.asarray(t * t * (3.0 - 2.0 * t), dtype=x.dtype)

@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import save_file
 
-from echomimic.motion.speech.head_model import CONTROL_RATE, HeadModel, drives, head_track, smooth
+from echomimic.motion.speech.head_model import CONTROL_RATE, HeadModel, drives, head_track
 from echomimic.motion.speech.log_mel import FRAME_RATE, activity
+from echomimic.motion.tracks import smooth_wide
 from training.data import MEL_PER_FRAME, Clip, clip_level, load
 
 Double = npt.NDArray[np.float64]
@@ -34,7 +35,7 @@ def head_channels(clip: Clip) -> Double:
     roll = np.arctan2(-turn[:, 1, 0], turn[:, 0, 0])
     brow = clip.shape[:, BROWS, 1].mean(1) - clip.shape[:, [6, 197, 195], 1].mean(1)
     track = np.column_stack([pitch, yaw, roll, clip.centre, brow])
-    return smooth(track - track.mean(0), 1.3)
+    return smooth_wide(track - track.mean(0), 1.3)
 
 
 def clip_energy(clip: Clip) -> Double:
@@ -49,7 +50,7 @@ def fit_process(clips: list[Clip], strength: Double) -> tuple[Double, Double, Do
     for clip in clips:
         track = head_channels(clip)
         track = track / (track.std(0) + 0.25 * strength) * strength
-        energy = smooth(clip_energy(clip), 1.0)
+        energy = smooth_wide(clip_energy(clip), 1.0)
         for phase in range(STEP):
             states, level = track[phase::STEP], energy[phase::STEP]
             index = np.arange(ORDER, len(states))
@@ -134,7 +135,7 @@ def fit_glances(clips: list[Clip]) -> Double:
         if len(clip) < SHORTEST or np.abs(track).max() > 0.2:
             continue
         head = np.column_stack([head_channels(clip)[:, :2], np.ones(len(clip))])
-        rest = smooth(track - head @ np.linalg.lstsq(head, track, rcond=None)[0], 0.7)
+        rest = smooth_wide(track - head @ np.linalg.lstsq(head, track, rcond=None)[0], 0.7)
         spreads.append(rest.std(0))
         speed = np.linalg.norm(np.diff(rest, axis=0), axis=1)
         jumps = np.flatnonzero((speed[1:-1] > 0.006) & (speed[1:-1] >= speed[:-2]) & (speed[1:-1] > speed[2:]))

@@ -20,7 +20,7 @@ from echomimic.option import Option, options
 from echomimic.request import Request, Settings
 
 OPTIONS = {o.name: o for kind in (Request, Settings) for o in options(kind)}
-COLUMNS = ("id", *(name for name in OPTIONS if name != "overwrite"))
+_COLUMNS = ("id", *(name for name in OPTIONS if name != "overwrite"))
 _REQUEST = {o.name for o in options(Request)}
 _INPUTS = ("portrait", "speech", "driver")
 _GENERATED = ("auto", "none")
@@ -31,7 +31,7 @@ DEFAULT_NAME = "{id}.mp4"
 
 
 @dataclass(frozen=True)
-class Row:
+class ManifestRow:
     """One video: its line in the manifest, name, inputs (paths or URLs by role) and settings that were given.
 
     ``output`` is the file's name below the output folder.
@@ -65,14 +65,14 @@ class Refusal:
 
 def read_manifest(
     source: str, overrides: Mapping[str, str] | None = None, name: str = DEFAULT_NAME
-) -> tuple[list[Row], list[Refusal]]:
+) -> tuple[list[ManifestRow], list[Refusal]]:
     """All rows of the manifest at ``source`` (a path, or ``-`` for standard input), and those that are wrong.
 
     ``overrides`` are set in every row; ``name`` is the output's pattern with ``{id}`` and ``{stem}`` (of the portrait).
     Raises :class:`ManifestError` when the manifest itself cannot be read.
     """
     folder = Path.cwd() if source == "-" else Path(source).absolute().parent
-    rows: list[Row] = []
+    rows: list[ManifestRow] = []
     refused: list[Refusal] = []
     there: dict[str, bool] = {}
     taken: dict[str, int] = {}
@@ -91,14 +91,16 @@ def read_manifest(
     return rows, refused
 
 
-def _claim_name(row: Row, taken: dict[str, int]) -> None:
+def _claim_name(row: ManifestRow, taken: dict[str, int]) -> None:
     for key in {f"id {row.id}", f"output {row.output}"}:
         first = taken.setdefault(key.casefold(), row.line)
         if first != row.line:
             raise ManifestError(f"{key} is that of line {first} too; give each row an id of its own")
 
 
-def _row(line: int, values: Any, forced: Mapping[str, Any], folder: Path, name: str, there: dict[str, bool]) -> Row:
+def _row(
+    line: int, values: Any, forced: Mapping[str, Any], folder: Path, name: str, there: dict[str, bool]
+) -> ManifestRow:
     if isinstance(values, ManifestError):
         raise values
     given = _checked_columns(values) | dict(forced)
@@ -116,7 +118,7 @@ def _row(line: int, values: Any, forced: Mapping[str, Any], folder: Path, name: 
             f"id {row_id!r} cannot be a file's name; use letters, digits, '-', '_' and '.', at most 100"
         )
     settings = tuple(sorted(given.items()))
-    row = Row(line, row_id, _output(pattern, row_id, dict(inputs)["portrait"]), inputs, settings)
+    row = ManifestRow(line, row_id, _output(pattern, row_id, dict(inputs)["portrait"]), inputs, settings)
     _ = row.settings  # raises for what is out of range
     Request(Path("p"), Path("s"), Path("o"), **row.request_values)
     return row
@@ -166,9 +168,9 @@ def _exists(path: Path) -> bool:
 def _checked_columns(values: Any) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ManifestError("the row is not an object; write one JSON object per line")
-    unknown = sorted(k for k in values if k not in COLUMNS)
+    unknown = sorted(k for k in values if k not in _COLUMNS)
     if unknown:
-        raise ManifestError(f"column {unknown[0]!r} is unknown; the columns are {', '.join(COLUMNS)}")
+        raise ManifestError(f"column {unknown[0]!r} is unknown; the columns are {', '.join(_COLUMNS)}")
     present = {k: v for k, v in values.items() if v is not None and v != ""}
     return {k: _typed(k, v) if k in OPTIONS else v for k, v in present.items()}
 
@@ -176,7 +178,7 @@ def _checked_columns(values: Any) -> dict[str, Any]:
 def _typed(name: str, value: Any) -> Any:
     """``value`` in the option's type; texts (of CSV and ``--set``) are read as numbers and yes/no."""
     if name not in OPTIONS or name == "overwrite":
-        raise SettingsError(f"{name} is unknown; choose one of {', '.join(COLUMNS)}", name)
+        raise SettingsError(f"{name} is unknown; choose one of {', '.join(_COLUMNS)}", name)
     option = OPTIONS[name]
     if name in _INPUTS:  # a path would lose one slash of a URL
         return value
@@ -260,7 +262,7 @@ def _parquet(path: Path) -> Iterable[dict[str, Any]]:
         raise ManifestError(f"{path} is not Parquet ({error}); give JSON lines or CSV") from None
 
 
-def shard(rows: list[Row], which: str) -> list[Row]:
+def shard(rows: list[ManifestRow], which: str) -> list[ManifestRow]:
     """The rows of shard ``i/n`` (1-based): every n-th, so that long and short rows spread."""
     found = re.fullmatch(r"(\d+)/(\d+)", which)
     index, count = (int(found[1]), int(found[2])) if found else (0, 0)
@@ -269,7 +271,7 @@ def shard(rows: list[Row], which: str) -> list[Row]:
     return rows[index - 1 :: count]
 
 
-def in_loading_order(rows: list[Row]) -> list[Row]:
+def in_loading_order(rows: list[ManifestRow]) -> list[ManifestRow]:
     """Rows that share an engine one after another, so that weights are loaded once; else as in the manifest."""
     first: dict[tuple[Any, ...], int] = {}
     return sorted(rows, key=lambda row: first.setdefault(engine_key(row.settings), len(first)))

@@ -6,8 +6,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
-from echomimic.batch.manifest import Row
-from echomimic.batch.work import STOPPED, Outcome, Stopped, Work
+from echomimic.batch.manifest import ManifestRow
+from echomimic.batch.work import STOPPED, BatchStopped, BatchWork, Outcome
 from echomimic.progress import Progress
 
 
@@ -15,18 +15,18 @@ from echomimic.progress import Progress
 class Lost:
     """A row whose worker died under it."""
 
-    row: Row
+    row: ManifestRow
     reason: str
 
 
 class Pool(Protocol):
     """Renders rows side by side."""
 
-    def has_room(self, row: Row) -> bool:
+    def has_room(self, row: ManifestRow) -> bool:
         """Whether a worker for ``row`` is free."""
         ...
 
-    def start(self, row: Row) -> None:
+    def start(self, row: ManifestRow) -> None:
         """Gives ``row`` to a free worker."""
         ...
 
@@ -50,7 +50,7 @@ class Pool(Protocol):
 class LocalPool:
     """One row at a time in a thread of this process, so that the main thread stays free for Ctrl-C."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: BatchWork) -> None:
         self._work = work
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="batch")
         self._running: Future[None] | None = None
@@ -58,23 +58,23 @@ class LocalPool:
         self._stage: dict[str, Progress] = {}
         self._stopping = threading.Event()
 
-    def has_room(self, row: Row) -> bool:
+    def has_room(self, row: ManifestRow) -> bool:
         """One at a time, whatever the row."""
         return self._running is None or self._running.done()
 
-    def start(self, row: Row) -> None:
+    def start(self, row: ManifestRow) -> None:
         """Renders ``row`` in the thread."""
         self._running = self._thread.submit(self._run, row)
 
-    def _run(self, row: Row) -> None:
+    def _run(self, row: ManifestRow) -> None:
         def report(progress: Progress) -> None:
             if self._stopping.is_set():
-                raise Stopped
+                raise BatchStopped
             self._stage = {row.id: progress}
 
         try:
             self._ended.put(self._work.render(row, report))
-        except Stopped:
+        except BatchStopped:
             self._ended.put(Outcome(row.line, row.id, STOPPED))
         except BaseException as error:  # the main thread would wait for ever
             self._ended.put(Lost(row, f"{type(error).__name__}: {error}"))

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from echomimic.batch.manifest import Row
+from echomimic.batch.manifest import ManifestRow
 from echomimic.batch.places import Folder
 from echomimic.batch.pool import Lost
-from echomimic.batch.work import STOPPED, Outcome, Stopped, Work
+from echomimic.batch.work import STOPPED, BatchStopped, BatchWork, Outcome
 from echomimic.errors import ResourceError
 from echomimic.progress import Progress
 
@@ -23,25 +23,25 @@ _STORE = 96 * 2**20
 CPU, GPU = "cpu", "gpu"
 
 
-class Worker:
+class RayWorker:
     """What runs in an actor; two threads, so that it answers while it renders."""
 
     def __init__(self, place: str, work: str, cache: str, overwrite: bool) -> None:
-        self._work = Work(Folder(place, Path(work)), Path(cache), overwrite)
+        self._work = BatchWork(Folder(place, Path(work)), Path(cache), overwrite)
         self._stage: Progress | None = None
         self._stopping = False
 
-    def render(self, row: Row) -> Outcome:
+    def render(self, row: ManifestRow) -> Outcome:
         """The row's outcome."""
 
         def report(progress: Progress) -> None:
             if self._stopping:
-                raise Stopped
+                raise BatchStopped
             self._stage = replace(progress, preview=None)  # a picture is not for sending
 
         try:
             return self._work.render(row, report)
-        except Stopped:
+        except BatchStopped:
             return Outcome(row.line, row.id, STOPPED)
 
     def stage(self) -> Progress | None:
@@ -58,7 +58,7 @@ class _Actor:
     handle: Any
     kind: str
     ready: Any
-    row: Row | None = None
+    row: ManifestRow | None = None
     future: Any = None
     asked: Any = None
     stage: Progress | None = None
@@ -76,7 +76,7 @@ class RayPool:
         self._gpus = gpus_per_job if gpus_per_job >= 0 else float(has_gpu)
         self._actors: list[_Actor] = []
 
-    def has_room(self, row: Row) -> bool:
+    def has_room(self, row: ManifestRow) -> bool:
         """A free actor of the row's kind; asks for another one while there are fewer than the most allowed."""
         kind = _kind(row)
         if self._free(kind):
@@ -95,13 +95,13 @@ class RayPool:
 
     def _add(self, kind: str) -> _Actor:
         gpus = self._gpus if kind == GPU else 0
-        remote = self._ray.remote(Worker).options(num_cpus=1, num_gpus=gpus, max_concurrency=2, max_restarts=-1)
+        remote = self._ray.remote(RayWorker).options(num_cpus=1, num_gpus=gpus, max_concurrency=2, max_restarts=-1)
         handle = remote.remote(*self._make)
         actor = _Actor(handle, kind, handle.stage.remote())
         self._actors.append(actor)
         return actor
 
-    def start(self, row: Row) -> None:
+    def start(self, row: ManifestRow) -> None:
         """Gives ``row`` to the free actor that :meth:`has_room` saw."""
         actor = self._free(_kind(row))
         assert actor is not None
@@ -158,7 +158,7 @@ class RayPool:
         self._ray.shutdown()
 
 
-def _kind(row: Row) -> str:
+def _kind(row: ManifestRow) -> str:
     return CPU if row.settings.variant.engine == "preview" else GPU
 
 

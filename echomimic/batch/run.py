@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from echomimic.batch.manifest import Refusal, Row
+from echomimic.batch.manifest import ManifestRow, Refusal
 from echomimic.batch.places import Folder
 from echomimic.batch.pool import Lost, Pool
 from echomimic.batch.work import FAILED, GOOD, REFUSED, SET_ASIDE, STOPPED, Outcome
@@ -45,7 +45,7 @@ Show = Callable[[State], None]
 
 
 def run_batch(
-    rows: list[Row],
+    rows: list[ManifestRow],
     refused: list[Refusal],
     pool: Pool,
     *,
@@ -83,7 +83,7 @@ def run_batch(
     return state
 
 
-def _take(ended: Outcome | Lost, state: State, todo: deque[Row], attempts: Counter[str], retries: int) -> None:
+def _take(ended: Outcome | Lost, state: State, todo: deque[ManifestRow], attempts: Counter[str], retries: int) -> None:
     """An outcome is kept; a lost row is tried again, or set aside when it took too many workers with it."""
     if isinstance(ended, Outcome):
         state.outcomes.append(replace(ended, attempts=attempts[ended.id]))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from echomimic import engine, flow
-from echomimic.batch.manifest import Row, engine_key
+from echomimic.batch.manifest import ManifestRow, engine_key
 from echomimic.batch.places import Folder, digest_of, fetch, is_remote
 from echomimic.engine import Engine
 from echomimic.errors import EchoMimicError
@@ -21,7 +21,7 @@ DONE, SKIPPED, FAILED, REFUSED, SET_ASIDE, STOPPED = "done", "skipped", "failed"
 GOOD = (DONE, SKIPPED)
 
 
-class Stopped(BaseException):
+class BatchStopped(BaseException):
     """Raised out of a progress report to stop a row; not an :class:`Exception`, so that nobody takes it for a fault."""
 
 
@@ -43,7 +43,7 @@ class Outcome:
 
 
 @dataclass
-class Work:
+class BatchWork:
     """Renders rows into ``folder``, keeping the last engine loaded. ``cache`` holds what was fetched."""
 
     folder: Folder
@@ -51,7 +51,7 @@ class Work:
     overwrite: bool = False
     _loaded: tuple[tuple[Any, ...], Engine] | None = None
 
-    def render(self, row: Row, report: Report) -> Outcome:
+    def render(self, row: ManifestRow, report: Report) -> Outcome:
         """The row's outcome; raises only :class:`Stopped` (from ``report``) and what ends the process."""
         began = time.monotonic()
         try:
@@ -64,11 +64,11 @@ class Work:
             fault = f"fault in this program: {type(error).__name__}: {error}"
             return replace(self._failed(row, error, began), reason=" ".join(fault.split()))
 
-    def _failed(self, row: Row, error: Exception, began: float) -> Outcome:
+    def _failed(self, row: ManifestRow, error: Exception, began: float) -> Outcome:
         reason, took = " ".join(str(error).split()), round(time.monotonic() - began, 2)
         return Outcome(row.line, row.id, FAILED, reason, type(error).__name__, took=took, node=socket.gethostname())
 
-    def _render(self, row: Row, report: Report, began: float) -> Outcome:
+    def _render(self, row: ManifestRow, report: Report, began: float) -> Outcome:
         places = {role: self._local(place) for role, place in row.inputs}
         digest = digest_of_row(row, places)
         if (known := self._known(row, digest)) is not None:
@@ -95,7 +95,7 @@ class Work:
     def _local(self, place: str) -> str:
         return str(fetch(place, self.cache)) if is_remote(place) else place
 
-    def _known(self, row: Row, digest: str) -> Outcome | None:
+    def _known(self, row: ManifestRow, digest: str) -> Outcome | None:
         """The outcome of a row that an earlier run finished (or that must not be replaced); None when it is to do."""
         if not self.folder.exists(row.output) or self.overwrite:
             return None
@@ -110,11 +110,11 @@ class Work:
             return Outcome(row.line, row.id, REFUSED, reason, "OutputError")
         return Outcome(row.line, row.id, SKIPPED, "", "", int(facts["frames"]), float(facts["seconds"]))
 
-    def _may_replace(self, row: Row, digest: str) -> bool:
+    def _may_replace(self, row: ManifestRow, digest: str) -> bool:
         """Asked for, or a run of the very same row was killed between the video and its record."""
         return self.overwrite or self.folder.read(f".{row.id}.claim") == digest.encode()
 
-    def _engine(self, row: Row, report: Report) -> Engine:
+    def _engine(self, row: ManifestRow, report: Report) -> Engine:
         key = engine_key(row.settings)
         if self._loaded is None or self._loaded[0] != key:
             self._loaded = None  # the old weights go before the new ones come
@@ -122,12 +122,12 @@ class Work:
         return self._loaded[1]
 
 
-def sidecar(row: Row) -> str:
+def sidecar(row: ManifestRow) -> str:
     """Name of the row's record, written when the video is in place: the record is what makes a row done."""
     return f"{row.id}.json"
 
 
-def read_sidecar(folder: Folder, row: Row) -> dict[str, Any] | None:
+def read_sidecar(folder: Folder, row: ManifestRow) -> dict[str, Any] | None:
     """The row's record, None when there is none that can be read."""
     try:
         facts = json.loads(folder.read(sidecar(row)) or b"")
@@ -137,7 +137,7 @@ def read_sidecar(folder: Folder, row: Row) -> dict[str, Any] | None:
     return facts if good else None
 
 
-def digest_of_row(row: Row, places: dict[str, str]) -> str:
+def digest_of_row(row: ManifestRow, places: dict[str, str]) -> str:
     """Of everything that the row's frames depend on: options, contents of the inputs, and the version."""
     contents = {
         role: place if role == "driver" and place in ("auto", "none") else digest_of(Path(place))
@@ -154,12 +154,12 @@ def digest_text(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _sidecar(row: Row, digest: str, outcome: Outcome) -> bytes:
+def _sidecar(row: ManifestRow, digest: str, outcome: Outcome) -> bytes:
     inputs = dict(row.inputs)
     options = {k: str(v) if isinstance(v, Path) else v for k, v in row.values}
     facts = {"digest": digest, "version": VERSION, "output": row.output, "inputs": inputs, "options": options}
     return (json.dumps(facts | asdict(outcome), indent=1, ensure_ascii=False) + "\n").encode()
 
 
-Heard = Callable[[str, Progress], None]
+_Heard = Callable[[str, Progress], None]
 """Takes a row's id and what it just reported."""

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from echomimic.cli.options import Grouped, add_options, build_options
-from echomimic.cli.progress import Bar, print_result
+from echomimic.cli.progress import TerminalBar, print_result
 from echomimic.request import Request, Settings
 
 
@@ -24,7 +24,7 @@ def run_and_show(request: Request, settings: Settings, quiet: bool, as_json: boo
     """Runs one job with a progress bar and prints its result."""
     from echomimic.flow import run
 
-    with Bar(quiet or as_json) as report:
+    with TerminalBar(quiet or as_json) as report:
         result = run(request, settings, report)
     speed = result.seconds / result.took if result.took else 0.0
     print_result(

@@ -12,7 +12,7 @@ from echomimic.errors import SettingsError
 from echomimic.progress import TITLES
 
 if TYPE_CHECKING:
-    from echomimic.batch.manifest import Refusal, Row
+    from echomimic.batch.manifest import ManifestRow, Refusal
     from echomimic.batch.places import Folder
     from echomimic.batch.pool import Pool
     from echomimic.batch.run import State
@@ -69,7 +69,9 @@ def _pairs(overrides: tuple[str, ...]) -> dict[str, str]:
     return {name.strip().replace("-", "_"): value for name, _, value in pairs}
 
 
-def _run(rows: "list[Row]", refused: "list[Refusal]", output: str, part: str, choices: Any) -> "tuple[State, str]":
+def _run(
+    rows: "list[ManifestRow]", refused: "list[Refusal]", output: str, part: str, choices: Any
+) -> "tuple[State, str]":
     from echomimic.batch.places import Folder
     from echomimic.batch.run import alone_in, run_batch, write_report
 
@@ -97,10 +99,10 @@ def _work_folder(output: str) -> Path:
 
 def _pool(folder: "Folder", work: Path, choices: Any) -> "Pool":
     from echomimic.batch.pool import LocalPool
-    from echomimic.batch.work import Work
+    from echomimic.batch.work import BatchWork
 
     if choices["ray"] == "none":
-        return LocalPool(Work(folder, work / "in", choices["overwrite"]))
+        return LocalPool(BatchWork(folder, work / "in", choices["overwrite"]))
     from echomimic.batch.ray_pool import RayPool
 
     place = folder.place if folder.remote else str(Path(folder.place).absolute())

@@ -10,35 +10,37 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from echomimic.cli.progress import Bar
+from echomimic.cli.progress import TerminalBar
 
 if TYPE_CHECKING:
-    from echomimic.evaluate.batch import Item, Row
+    from echomimic.evaluate.batch import BatchItem, VideoRow
     from echomimic.evaluate.compare import Difference
     from echomimic.evaluate.require import Requirement
     from echomimic.evaluate.result import Evaluation
     from echomimic.evaluate.run import OwnNets
 
-FILE = click.Path(path_type=Path)
-NETS = ("syncnet", "fid", "fvd", "csim", "lpips")
+_FILE = click.Path(path_type=Path)
+_NETS = ("syncnet", "fid", "fvd", "csim", "lpips")
 COLOURS = {"good": "green", "poor": "red", "": ""}
 
 
 @click.command()
-@click.argument("video", type=FILE, required=False)
-@click.option("--speech", type=FILE, help="What is said in it. [default: the video's own sound]")
-@click.option("--portrait", type=FILE, help="The picture that it was made from.")
-@click.option("--reference", type=FILE, help="The video that it ought to equal.")
-@click.option("--compare", type=FILE, nargs=2, metavar="A B", help="Two folders, manifests or videos instead of VIDEO.")
+@click.argument("video", type=_FILE, required=False)
+@click.option("--speech", type=_FILE, help="What is said in it. [default: the video's own sound]")
+@click.option("--portrait", type=_FILE, help="The picture that it was made from.")
+@click.option("--reference", type=_FILE, help="The video that it ought to equal.")
+@click.option(
+    "--compare", type=_FILE, nargs=2, metavar="A B", help="Two folders, manifests or videos instead of VIDEO."
+)
 @click.option("--require", multiple=True, metavar="RULE", help='Such as "lag<=45"; exit code 1 when a video breaks it.')
-@click.option("--html", type=FILE, help="Write the report to this one file.")
-@click.option("--sheet", type=FILE, help="Write the worst moments to this picture (.png, .jpg).")
-@click.option("--csv", "table", type=FILE, help="Write every figure to this file.")
-@click.option("--syncnet", type=FILE, metavar="NET", help="Your SyncNet (ONNX or TorchScript), for Sync-C and Sync-D.")
-@click.option("--fid", type=FILE, metavar="NET", help="Your Inception net, for FID against --reference.")
-@click.option("--fvd", type=FILE, metavar="NET", help="Your video net, for FVD against --reference.")
-@click.option("--csim", type=FILE, metavar="NET", help="Your face net, for CSIM against --portrait.")
-@click.option("--lpips", type=FILE, metavar="NET", help="Your LPIPS net, against --reference.")
+@click.option("--html", type=_FILE, help="Write the report to this one file.")
+@click.option("--sheet", type=_FILE, help="Write the worst moments to this picture (.png, .jpg).")
+@click.option("--csv", "table", type=_FILE, help="Write every figure to this file.")
+@click.option("--syncnet", type=_FILE, metavar="NET", help="Your SyncNet (ONNX or TorchScript), for Sync-C and Sync-D.")
+@click.option("--fid", type=_FILE, metavar="NET", help="Your Inception net, for FID against --reference.")
+@click.option("--fvd", type=_FILE, metavar="NET", help="Your video net, for FVD against --reference.")
+@click.option("--csim", type=_FILE, metavar="NET", help="Your face net, for CSIM against --portrait.")
+@click.option("--lpips", type=_FILE, metavar="NET", help="Your LPIPS net, against --reference.")
 @click.option("--overwrite", is_flag=True, help="Replace the files to write if they exist.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors and broken rules.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON per video instead of the table.")
@@ -62,7 +64,7 @@ def evaluate(
     echomimic evaluate --compare before/ after/
     echomimic evaluate talk.mp4 --require "lag<=45" --require "identity>=0.9"
     """
-    from echomimic.evaluate.batch import Item, is_batch
+    from echomimic.evaluate.batch import BatchItem, is_batch
     from echomimic.evaluate.require import read_requirement
 
     if (video is None) == (compare is None):
@@ -78,7 +80,7 @@ def evaluate(
     if many and not (html or sheet or table):
         table, sheet = Path("evaluation.csv"), Path("evaluation.png")
     _check_outputs(overwrite, (video, *shared.values()), html=html, sheet=sheet, table=table)
-    rows = _rows(Item(video, **shared), many, nets, quiet or as_json)
+    rows = _rows(BatchItem(video, **shared), many, nets, quiet or as_json)
     _print(rows, many, quiet, as_json)
     _write(rows, html, sheet, table, quiet or as_json)
     if _broken(rows, rules) or any(row.evaluation is None for row in rows):
@@ -88,18 +90,18 @@ def evaluate(
 def _nets(given: dict[str, Any]) -> OwnNets:
     from echomimic.evaluate.run import OwnNets
 
-    return OwnNets(**{name: given[name] for name in NETS})
+    return OwnNets(**{name: given[name] for name in _NETS})
 
 
-def _rows(item: Item, many: bool, nets: OwnNets, silent: bool) -> list[Row]:
-    from echomimic.evaluate.batch import Row, evaluate_all, items_in
+def _rows(item: BatchItem, many: bool, nets: OwnNets, silent: bool) -> list[VideoRow]:
+    from echomimic.evaluate.batch import VideoRow, evaluate_all, items_in
     from echomimic.evaluate.run import evaluate as evaluated
 
-    with Bar(silent) as report:
+    with TerminalBar(silent) as report:
         if many:
             return list(evaluate_all(items_in(item.video, item), nets, report))
         given = {"speech": item.speech, "portrait": item.portrait, "reference": item.reference}
-        return [Row(item, evaluated(item.video, nets=nets, report=report, **given))]
+        return [VideoRow(item, evaluated(item.video, nets=nets, report=report, **given))]
 
 
 def _check_outputs(overwrite: bool, inputs: Sequence[Path | None], **paths: Path | None) -> None:
@@ -115,7 +117,7 @@ def _check_outputs(overwrite: bool, inputs: Sequence[Path | None], **paths: Path
             check_file(path, overwrite, inputs)
 
 
-def _write(rows: list[Row], html: Path | None, sheet: Path | None, table: Path | None, silent: bool) -> None:
+def _write(rows: list[VideoRow], html: Path | None, sheet: Path | None, table: Path | None, silent: bool) -> None:
     from echomimic.evaluate.batch import to_csv
     from echomimic.evaluate.page import report_page
     from echomimic.evaluate.sheet import worst_sheet
@@ -143,7 +145,7 @@ def _picture_bytes(picture: Any, suffix: str) -> bytes:
     return stored.getvalue()
 
 
-def _broken(rows: Sequence[Row], rules: Sequence[Requirement]) -> bool:
+def _broken(rows: Sequence[VideoRow], rules: Sequence[Requirement]) -> bool:
     """Prints every rule that a video breaks; whether there was one."""
     broken = False
     for row in rows:
@@ -155,7 +157,7 @@ def _broken(rows: Sequence[Row], rules: Sequence[Requirement]) -> bool:
     return broken
 
 
-def _print(rows: list[Row], many: bool, quiet: bool, as_json: bool) -> None:
+def _print(rows: list[VideoRow], many: bool, quiet: bool, as_json: bool) -> None:
     import json
 
     for row in rows:
@@ -225,7 +227,7 @@ def _grid(*titles: str) -> Any:
     return table
 
 
-def _summary(rows: list[Row]) -> None:
+def _summary(rows: list[VideoRow]) -> None:
     from echomimic.evaluate.batch import summarise
 
     done = [row for row in rows if row.evaluation is not None]
@@ -244,10 +246,10 @@ def _summary(rows: list[Row]) -> None:
 
 
 def _compare(sets: tuple[Path, Path], shared: dict[str, Any], nets: OwnNets, quiet: bool, as_json: bool) -> None:
-    from echomimic.evaluate.batch import Item, is_batch
+    from echomimic.evaluate.batch import BatchItem, is_batch
     from echomimic.evaluate.compare import differences, paired
 
-    first, second = (_rows(Item(path, **shared), is_batch(path), nets, quiet or as_json) for path in sets)
+    first, second = (_rows(BatchItem(path, **shared), is_batch(path), nets, quiet or as_json) for path in sets)
     for row in (*first, *second):
         if row.evaluation is None:
             click.secho(f"{row.item.video}: {row.error}", fg="red", err=True)

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from echomimic.cli.options import FOLDER, QUIET, Grouped, add_options, build_options
-from echomimic.cli.progress import Bar
+from echomimic.cli.progress import TerminalBar
 from echomimic.errors import DriverError, OutputError
 from echomimic.request import Settings
 
@@ -41,7 +41,7 @@ def extract(source: Path, output: Path, face: int, hands: bool, overwrite: bool,
 
     check_number("face", face, 0, 99, whole=True)
     _claim(output, overwrite, source)
-    with Bar(quiet) as report:
+    with TerminalBar(quiet) as report:
         found = extracted(source, report, face=face, hands=hands)
     _save(found, output, quiet)
 
@@ -78,7 +78,7 @@ def speak(
     points, size, body = _subject(picture, hands)
     chosen = {name: getattr(settings, name) for name in SPOKEN}
     chosen["fps"] = chosen["fps"] or settings.variant.fps
-    with Bar(quiet) as report:
+    with TerminalBar(quiet) as report:
         made = spoken(Speech.open(speech), points, size, body=body, gestures=gestures, report=report, **chosen)
     _save(made, output, quiet)
 
@@ -96,7 +96,7 @@ def sync(source: Path, output: Path, portrait: Path, align: bool, overwrite: boo
     from echomimic.motion.retarget.fit import sync_motion
 
     _claim(output, overwrite, source, portrait)
-    with Bar(quiet) as report:
+    with TerminalBar(quiet) as report:
         done = sync_motion(motion_from(source, report), _picture(portrait), align=align)
     _save(done, output, quiet)
 
@@ -120,7 +120,7 @@ def edit(source: Path, output: Path, overwrite: bool, quiet: bool, **values: Any
 
     lips = values.pop("lips_from")
     _claim(output, overwrite, source, lips)
-    with Bar(quiet) as report:
+    with TerminalBar(quiet) as report:
         other = motion_from(lips, report) if lips else None
         done = edited(motion_from(source, report), lips=other, **values)
     _save(done, output, quiet)
@@ -156,7 +156,7 @@ def show(
     if png:
         _claim(png, overwrite, source, portrait, suffix=".png")
     picture = _picture(portrait)
-    with Bar(quiet) as report:
+    with TerminalBar(quiet) as report:
         motion = motion_from(source, report)
         if output:
             _draw(motion, picture, output, overwrite, report)
@@ -174,7 +174,7 @@ def info(source: Path, quiet: bool) -> None:
     from echomimic.motion.draw.contact_sheet import describe
     from echomimic.motion.load import motion_from
 
-    with Bar(quiet) as report:
+    with TerminalBar(quiet) as report:
         told = describe(motion_from(source, report))
     click.echo(
         f"{source}: {told.seconds:.2f} s, {told.frames} frames at {told.fps:g} fps, {told.size[0]}x{told.size[1]}"

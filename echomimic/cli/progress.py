@@ -14,7 +14,7 @@ LOG_EVERY = 30.0
 """Seconds between two lines of progress where standard error is not a terminal."""
 
 
-class Bar:
+class TerminalBar:
     """A context manager and a report that draws a bar on standard error; notes are kept above it.
 
     Where standard error is a file or a pipe, a plain line now and then takes the bar's place.
@@ -27,7 +27,7 @@ class Bar:
         self._task: Any = None
         self._logged = time.monotonic()
 
-    def __enter__(self) -> "Bar":
+    def __enter__(self) -> "TerminalBar":
         return self
 
     def __exit__(

@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from echomimic.provenance.show import Provenance
 
 PATH = click.Path(path_type=Path)
-ROOT = click.option("--root", type=PATH, help="Trust this root certificate (root.pem); else your own, if you have one.")
-JSON = click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
+_ROOT = click.option(
+    "--root", type=PATH, help="Trust this root certificate (root.pem); else your own, if you have one."
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
 
 
 @click.group()
@@ -37,8 +39,8 @@ def init(name: str, output: Path | None) -> None:
 
 @provenance.command()
 @click.argument("file", type=PATH)
-@ROOT
-@JSON
+@_ROOT
+@_JSON
 def show(file: Path, root: Path | None, as_json: bool) -> None:
     """Show every mark in a video, picture or image sequence."""
     _print(_read(file, root), as_json)
@@ -46,8 +48,8 @@ def show(file: Path, root: Path | None, as_json: bool) -> None:
 
 @provenance.command()
 @click.argument("file", type=PATH)
-@ROOT
-@JSON
+@_ROOT
+@_JSON
 def verify(file: Path, root: Path | None, as_json: bool) -> None:
     """Check a file's signature; exit code 1 when it is missing, broken, or by somebody else than ROOT."""
     found = _read(file, root)

@@ -65,7 +65,7 @@ def studio(
 @click.pass_context
 def clean(context: click.Context, home: Path | None, days: float, starred: bool, dry_run: bool) -> None:
     """Remove takes that are old and not starred, and files that no take uses."""
-    from echomimic.studio.clean import clean as cleaned
+    from echomimic.studio.clean import clean_up as cleaned
     from echomimic.studio.database import Database
     from echomimic.studio.home import Home, default_home
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from echomimic.cli.options import FOLDER, QUIET
-from echomimic.cli.progress import Bar
+from echomimic.cli.progress import TerminalBar
 from echomimic.errors import EchoMimicError, ResourceError
 from echomimic.variants import VARIANTS
 
@@ -53,7 +53,7 @@ def get(model: str, output: Path | None, quiet: bool) -> None:
     """Get the files of MODEL from the Hugging Face hub; goes on where an earlier run stopped."""
     from echomimic import hub
 
-    with Bar(quiet) as report:
+    with TerminalBar(quiet) as report:
         files = hub.get(model, output, report)
     if not quiet:
         click.echo(
@@ -70,7 +70,7 @@ def check(folder: Path, quick: bool, quiet: bool) -> None:
     _need_torch()
     from echomimic.models.check import check as checked
 
-    with Bar(quiet) as report:
+    with TerminalBar(quiet) as report:
         findings = checked(folder, report, thorough=not quick)
     for finding in findings:
         if finding.bad or not quiet:
@@ -97,7 +97,7 @@ def convert(folder: Path, output: Path, models: tuple[str, ...], dtype: str, ove
     from echomimic.models.convert import convert as converted
 
     number = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}[dtype]
-    with Bar(quiet) as report:
+    with TerminalBar(quiet) as report:
         written = converted(folder, output, models, number, overwrite, report)
     for file in written if not quiet else ():
         click.echo(f"{file.path}  {_size(file.bytes)}  [{', '.join(file.models)}]")

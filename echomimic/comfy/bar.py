@@ -9,7 +9,7 @@ from echomimic.progress import Progress, Stage
 
 _LOG = logging.getLogger(__package__)
 
-UNITS = 1000
+_UNITS = 1000
 _ENDS: dict[Stage, float] = {"weights": 1.0, "denoising": 0.9, "rendering": 1.0}
 """How far the bar is when the stages that take long are done."""
 _SHORT = 0.02
@@ -18,7 +18,7 @@ _PREVIEW_SIDE = 512
 _PREVIEW_SECONDS = 0.5
 
 
-class Bar:
+class NodeBar:
     """A :data:`~echomimic.progress.Report` that never runs backwards; notes go to the log and are kept in ``notes``.
 
     It raises the server's own exception where the user interrupted.
@@ -29,7 +29,7 @@ class Bar:
         import comfy.utils
 
         self._check = comfy.model_management.throw_exception_if_processing_interrupted
-        self._bar = comfy.utils.ProgressBar(UNITS)
+        self._bar = comfy.utils.ProgressBar(_UNITS)
         self._shown, self._pictured = 0, 0.0
         self._stage: Stage | None = None
         self._start = 0.0
@@ -38,11 +38,11 @@ class Bar:
 
     def __call__(self, progress: Progress) -> None:
         self._check()
-        done = max(self._shown, round(UNITS * (self._share + self._part(progress)) / self._whole), 1)
+        done = max(self._shown, round(_UNITS * (self._share + self._part(progress)) / self._whole), 1)
         preview = self._preview(progress.preview)
         if done != self._shown or preview is not None:
             self._shown = done
-            self._bar.update_absolute(done, UNITS, preview)
+            self._bar.update_absolute(done, _UNITS, preview)
 
     def note(self, text: str) -> None:
         """A remark for the user goes to the server's log, and is kept for the node; none twice."""
@@ -58,7 +58,7 @@ class Bar:
     def _part(self, progress: Progress) -> float:
         """How much of the job at hand is done, 0…1."""
         if progress.stage != self._stage:
-            self._stage, self._start = progress.stage, max(0.0, self._shown / UNITS * self._whole - self._share)
+            self._stage, self._start = progress.stage, max(0.0, self._shown / _UNITS * self._whole - self._share)
         end = max(self._start, _ENDS.get(progress.stage, min(self._start + _SHORT, 0.1)))
         return self._start + (end - self._start) * (progress.done / progress.total if progress.total else 0.0)
 

@@ -19,13 +19,13 @@ _DEPTH = 3
 _MOST_FOLDERS = 200
 
 
-def register() -> None:
+def register_folders() -> None:
     """Tells the server about our model folder; folders that the user configured come first."""
     folder_paths.add_model_folder_path(MODELS, os.path.join(folder_paths.models_dir, MODELS))
 
 
 def _weights_roots() -> list[Path]:
-    register()
+    register_folders()
     return [Path(root) for root in folder_paths.get_folder_paths(MODELS)]
 
 
@@ -72,7 +72,7 @@ def weights_stamp(choice: str, row: Variant) -> tuple[tuple[str, int, int], ...]
     if not row.files:
         return ()
     found = layouts.present(row.name, weights_folder(choice, row))
-    return tuple(s for path in sorted(set(found.values())) for s in stamp(path))
+    return tuple(s for path in sorted(set(found.values())) for s in file_stamp(path))
 
 
 def check_installed(row: Variant, folder: Path | None, vae: Path | None = None) -> None:
@@ -147,7 +147,7 @@ def _listed(names: Sequence[str], most: int = 8) -> str:
     return ", ".join(names[:most]) + more
 
 
-def stamp(path: Path | str | None) -> tuple[tuple[str, int, int], ...]:
+def file_stamp(path: Path | str | None) -> tuple[tuple[str, int, int], ...]:
     """Names, sizes and times of a file, or of a folder's files: changes when what lies there changes."""
     if path is None or not Path(path).exists():
         return ()

@@ -13,7 +13,7 @@ import torch
 
 from echomimic import conditions, flow
 from echomimic.comfy import folders, values
-from echomimic.comfy.bar import Bar
+from echomimic.comfy.bar import NodeBar
 from echomimic.comfy.drivers import linked_driver
 from echomimic.comfy.model_cache import Model
 from echomimic.comfy.tagged import TaggedVideo
@@ -30,7 +30,7 @@ _KNOWN = {option.name: option for option in (*options(Settings), *options(Reques
 
 
 @dataclass(frozen=True, eq=False)
-class Sources:
+class NodeInputs:
     """The inputs of a node; ``widgets`` are options by name."""
 
     image: Any
@@ -67,7 +67,7 @@ def sorted_out(widgets: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, .
     return {n: v for n, v in widgets.items() if n in _KNOWN}, tuple(n for n in widgets if n not in _KNOWN)
 
 
-def each(sources: Sources, report: Bar) -> Iterator[Ready]:
+def each(sources: NodeInputs, report: NodeBar) -> Iterator[Ready]:
     """The job of every picture, one after the other. Raises :class:`~echomimic.errors.InputError` with the remedy."""
     if not isinstance(sources.model, Model):
         raise SettingsError("model is not an EchoMimic model; connect an Echo_LoadModel node")
@@ -86,7 +86,7 @@ def each(sources: Sources, report: Bar) -> Iterator[Ready]:
         yield Ready(job, sources.model, sources.audio)
 
 
-def job_settings(base: Settings, widgets: Mapping[str, Any], report: Bar) -> Settings:
+def job_settings(base: Settings, widgets: Mapping[str, Any], report: NodeBar) -> Settings:
     """The model's settings with those widgets that it listens to. Raises :class:`SettingsError`."""
     ours, unheard = {f.name for f in fields(Settings)}, idle(base.variant)
     heard = {o.name: widgets[o.name] for o in settings_options(widgets) if o.name in ours and o.name not in unheard}
@@ -98,7 +98,7 @@ def job_settings(base: Settings, widgets: Mapping[str, Any], report: Bar) -> Set
     return replace(base, **{**heard, **_accelerated(base.variant, heard, report)})
 
 
-def _accelerated(row: Variant, heard: Mapping[str, Any], report: Bar) -> dict[str, Any]:
+def _accelerated(row: Variant, heard: Mapping[str, Any], report: NodeBar) -> dict[str, Any]:
     """Steps and cfg of an accelerated model, where the node still shows the first values of the others."""
     chosen = {}
     for name, wanted in (("steps", row.steps), ("cfg", row.cfg)):
@@ -109,7 +109,7 @@ def _accelerated(row: Variant, heard: Mapping[str, Any], report: Bar) -> dict[st
     return chosen
 
 
-def rendered(ready: Ready, save: bool, workflow: Mapping[str, Any], report: Bar) -> Rendered:
+def render_job(ready: Ready, save: bool, workflow: Mapping[str, Any], report: NodeBar) -> Rendered:
     """All frames of a job; with ``save`` they are written to the output folder as they come, with the workflow."""
     job, shape = ready.job, flow.video_shape(ready.job)
     ready.model.ready()

@@ -51,7 +51,7 @@ def recipe(name: str, dtype: Dtype, offload: Offload, weights: str, vae: str, co
     settings = Settings(
         model=row.name, dtype=dtype, offload=offload, weights=folder, vae=chosen, device=device, compile=compile
     )
-    return Recipe(settings, (*folders.weights_stamp(weights, row), *folders.stamp(chosen)))
+    return Recipe(settings, (*folders.weights_stamp(weights, row), *folders.file_stamp(chosen)))
 
 
 def _device() -> Device:

@@ -85,10 +85,10 @@ class EchoLoadModel(io.ComfyNode):  # type: ignore[misc]
         from echomimic.comfy.jobs import said_plainly
 
         with said_plainly():
-            from echomimic.comfy.bar import Bar
+            from echomimic.comfy.bar import NodeBar
             from echomimic.comfy.model_cache import SHELF, recipe
 
-            report = Bar(_remarks(cls, ignored))
+            report = NodeBar(_remarks(cls, ignored))
             wanted = recipe(variant_name(version, infer_mode), dtype, offload, weights, vae, compile)
             return io.NodeOutput(SHELF.get(wanted, report), None, None, ui=_told(report))
 
@@ -162,12 +162,12 @@ class EchoSampler(io.ComfyNode):  # type: ignore[misc]
 
         with said_plainly(driving is not None):
             from echomimic.comfy import jobs
-            from echomimic.comfy.bar import Bar
+            from echomimic.comfy.bar import NodeBar
 
             inputs, ignored = jobs.sorted_out(widgets)
-            report = Bar(_remarks(cls, ignored))
-            sources = jobs.Sources(image, audio, model, pose_dir, driving, inputs)
-            made = [jobs.rendered(one, save_video, _workflow(cls), report) for one in jobs.each(sources, report)]
+            report = NodeBar(_remarks(cls, ignored))
+            sources = jobs.NodeInputs(image, audio, model, pose_dir, driving, inputs)
+            made = [jobs.render_job(one, save_video, _workflow(cls), report) for one in jobs.each(sources, report)]
             files = [ui.SavedResult(m.file.name, m.subfolder, io.FolderType.output) for m in made if m.file]
             outputs = ([getattr(m, name) for m in made] for name in ("image", "sound", "rate", "video"))
             return io.NodeOutput(*outputs, ui=_told(report, ui.PreviewVideo(files).as_dict() if files else {}))
@@ -221,11 +221,11 @@ class EchoPreviewMotion(io.ComfyNode):  # type: ignore[misc]
 
         with said_plainly(driving is not None):
             from echomimic.comfy import guides, jobs, values
-            from echomimic.comfy.bar import Bar
+            from echomimic.comfy.bar import NodeBar
 
             inputs, ignored = jobs.sorted_out(widgets)
-            report = Bar(_remarks(cls, ignored))
-            one = next(jobs.each(jobs.Sources(image, audio, model, pose_dir, driving, inputs), report))
+            report = NodeBar(_remarks(cls, ignored))
+            one = next(jobs.each(jobs.NodeInputs(image, audio, model, pose_dir, driving, inputs), report))
             drawn = values.image_of(guides.pictures(one.job, report), one.job.frames)
             return io.NodeOutput(drawn, float(one.job.fps), ui=_told(report))
 
@@ -235,7 +235,7 @@ class EchoMimicExtension(ComfyExtension):  # type: ignore[misc]
 
     async def get_node_list(self) -> list[type]:
         """Its nodes; our model folder, routes and prompt check become known to the server here."""
-        folders.register()
+        folders.register_folders()
         hooks.register()
         return [EchoLoadModel, EchoSampler, EchoPreviewMotion]
 
@@ -310,4 +310,4 @@ def _known_pose(pose_dir: str | None) -> bool | str:
 
 def _pose_stamp(pose_dir: str | None) -> str:
     driver = folders.driver_of(pose_dir or "none")
-    return repr(folders.stamp(driver) if driver not in folders.DRIVERS else driver)
+    return repr(folders.file_stamp(driver) if driver not in folders.DRIVERS else driver)

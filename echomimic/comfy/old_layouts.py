@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-Values: TypeAlias = dict[str, Any]
+_Values: TypeAlias = dict[str, Any]
 Fits: TypeAlias = Callable[[Any], bool]
 
 CONTROLS = ("fixed", "increment", "decrement", "randomize")
@@ -59,7 +59,7 @@ class Layout:
         same = len(values) == len(self.columns) and self.sockets <= set(sockets)
         return same and all(v is None or fits(v) for v, (_, fits) in zip(values, self.columns, strict=True))
 
-    def named(self, values: Sequence[Any]) -> Values:
+    def named(self, values: Sequence[Any]) -> _Values:
         """The values by name, without those that the file leaves open."""
         return {name: v for v, (name, _) in zip(values, self.columns, strict=True) if v is not None}
 
@@ -68,7 +68,7 @@ _LOADED = (("vae", _text), ("denoising", _switch))
 _MODE = (("infer_mode", _mode),)
 _MOUTH = (("draw_mouse", _switch), ("motion_sync", _switch))
 _LOW = (("lowvram", _switch),)
-LOADER = (
+_LOADER = (
     Layout(
         "2025-08-12",
         (
@@ -98,7 +98,7 @@ _SAVED = (("save_video", _switch),)
 _BODY = (*_SEED, *_GUIDED, *_TIMED, *_RATIOS, *_WINDOW)
 _FILMED = (("video_files", _text), ("pose_dir", _text))
 _FILM_SOUND = (("audio_form_video", _switch),)
-SAMPLER = (
+_SAMPLER = (
     Layout("2025-08-12", (*_SEED, *_GUIDED, *_RATE, *_WINDOW, *_SAVED), frozenset({"emb"})),
     Layout("2024-07-14", (("audio_file", _text), *_BODY, *_SIZE, *_SAVED), frozenset({"pipe"})),
     Layout("2024-11-18", (("pose_dir", _text), *_BODY, *_SIZE, *_SAVED)),
@@ -106,7 +106,7 @@ SAMPLER = (
     Layout("2024-07-17", (*_FILMED, *_BODY, *_SIZE, *_FILM_SOUND, *_SAVED)),
     Layout("2024-07-15", (*_BODY, *_SIZE, *_SAVED)),
 )
-PREDATA = (
+_PREDATA = (
     Layout(
         "2025-08-08",
         (
@@ -123,13 +123,13 @@ PREDATA = (
     ),
 )
 LAYOUTS: Mapping[str, tuple[Layout, ...]] = {
-    "Echo_LoadModel": LOADER,
-    "Echo_Sampler": SAMPLER,
-    "Echo_Predata": PREDATA,
+    "Echo_LoadModel": _LOADER,
+    "Echo_Sampler": _SAMPLER,
+    "Echo_Predata": _PREDATA,
 }
 
 
-def name_values(kind: str, values: Any, sockets: Collection[str]) -> Values | None:
+def name_values(kind: str, values: Any, sockets: Collection[str]) -> _Values | None:
     """A classic node's values by name, the seed's control among them; None when they are of no layout known here.
 
     ``values`` is what the file holds: a list, or a dict that names them itself. ``sockets`` are the node's links.

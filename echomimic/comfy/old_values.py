@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from echomimic.comfy.modes import MODES, spelled_now
-from echomimic.comfy.old_layouts import Values
+from echomimic.comfy.old_layouts import _Values
 from echomimic.errors import SettingsError
 from echomimic.option import options
 from echomimic.request import MAX_SEED, Settings
@@ -40,10 +40,10 @@ class Site:
     installed: Callable[[str], bool]
 
 
-def loader_values(old: Values, posed: bool, site: Site) -> tuple[Values, list[str]]:
+def loader_values(old: _Values, posed: bool, site: Site) -> tuple[_Values, list[str]]:
     """A classic loader's inputs as ours, with remarks; ``posed`` is whether its sampler was given motion."""
     notes: list[str] = []
-    new: Values = {name: value for name, value in old.items() if name in ("dtype", "offload", "weights", "compile")}
+    new: _Values = {name: value for name, value in old.items() if name in ("dtype", "offload", "weights", "compile")}
     new["version"] = _version(old.get("version", "V1"), notes)
     new["infer_mode"] = _mode(old.get("infer_mode", old.get("pose_mode", MODES[0])), posed, notes)
     new["vae"] = _vae(old.get("vae"), site, notes)
@@ -89,7 +89,7 @@ def _vae(old: Any, site: Site, notes: list[str]) -> Any:
     return "auto"
 
 
-def sampler_values(old: Values, site: Site) -> tuple[Values, list[str]]:
+def sampler_values(old: _Values, site: Site) -> tuple[_Values, list[str]]:
     """A classic sampler's inputs as ours, with remarks. Files that it named are left for the caller to load."""
     notes: list[str] = []
     new = {RENAMED.get(name, name): value for name, value in old.items() if name not in EMPTY}
@@ -111,7 +111,7 @@ def _once(notes: list[str], note: str) -> None:
         notes.append(note)
 
 
-def _pose(new: Values, site: Site, notes: list[str]) -> None:
+def _pose(new: _Values, site: Site, notes: list[str]) -> None:
     """A pose folder of the classic pack that this server lacks becomes the bundled pose."""
     pose = new.get("pose_dir", "none")
     if isinstance(pose, list):
@@ -123,7 +123,7 @@ def _pose(new: Values, site: Site, notes: list[str]) -> None:
         notes.append(f"pose_dir {pose} is not in the input folder: none was chosen, which is V2's bundled pose")
 
 
-def _numbers(new: Values, notes: list[str]) -> None:
+def _numbers(new: _Values, notes: list[str]) -> None:
     """Brings numbers into today's ranges; says which were moved."""
     for option in options(Settings):
         value = new.get(option.name)

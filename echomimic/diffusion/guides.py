@@ -53,7 +53,7 @@ class MaskGuide:
 
     def digest(self) -> str:
         """Of the mask."""
-        return digest_of(self.mask)
+        return array_digest(self.mask)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +72,7 @@ class LandmarkGuide:
 
     def digest(self) -> str:
         """Of the points and of how they are drawn."""
-        return digest_of(self.motion.points, repr((self.size, self.draw_mouth)))
+        return array_digest(self.motion.points, repr((self.size, self.draw_mouth)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +91,7 @@ class HandGuide:
 
     def digest(self) -> str:
         """Of the hands and of how they are drawn."""
-        return digest_of(self.pose.hands, self.pose.hand_score, repr((self.size, self.exact)))
+        return array_digest(self.pose.hands, self.pose.hand_score, repr((self.size, self.exact)))
 
 
 def guide_for(conditions: Conditions, report: Report = silent) -> Guide:
@@ -131,7 +131,7 @@ class GuideFeatures:
         return features
 
 
-def digest_of(*parts: "npt.NDArray[Any] | str") -> str:
+def array_digest(*parts: "npt.NDArray[Any] | str") -> str:
     """A short name of arrays and texts."""
     digest = hashlib.sha256()
     for part in parts:

@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from echomimic.conditions import Conditions
-from echomimic.diffusion.guides import digest_of
+from echomimic.diffusion.guides import array_digest
 from echomimic.version import VERSION
 
 NOT_PART_OF_THE_JOB = ("resume", "weights", "vae", "offload", "device", "dtype", "paste_back")
@@ -52,7 +52,7 @@ def job_of(conditions: Conditions, guide: str, **further: str) -> dict[str, str]
     width, height = conditions.view.size
     return {
         **kept,
-        "portrait": digest_of(conditions.picture),
+        "portrait": array_digest(conditions.picture),
         "speech": _speech_digest(conditions),
         "guide": guide,
         "video": f"{conditions.frames} frames of {width}x{height} at {conditions.fps}",

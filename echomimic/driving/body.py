@@ -9,10 +9,10 @@ from echomimic.driving.face import portrait_points
 from echomimic.driving.timing import at_rate, to_length
 from echomimic.errors import DriverError
 from echomimic.motion.body_pose import BodyPose
-from echomimic.motion.retarget.body import body_from_face, shoulders_seen, sync_body
+from echomimic.motion.retarget.body_fit import body_from_face, shoulders_seen, sync_body
 from echomimic.motion.speech.default_pose import default_pose
 from echomimic.motion.speech.hands_from_speech import hands_from_speech
-from echomimic.motion.track.body import portrait_body
+from echomimic.motion.track.body_tracker import portrait_body
 from echomimic.progress import Report, say, silent
 
 

@@ -24,7 +24,7 @@ _MANIFESTS = (".csv", ".jsonl")
 
 
 @dataclass(frozen=True)
-class Item:
+class BatchItem:
     """One video and what it is to be compared with."""
 
     video: Path
@@ -34,10 +34,10 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Row:
+class VideoRow:
     """What came of one video: its evaluation, or the one line that says why there is none."""
 
-    item: Item
+    item: BatchItem
     evaluation: Evaluation | None
     error: str = ""
 
@@ -59,7 +59,7 @@ def is_batch(path: Path) -> bool:
     return path.is_dir() or path.suffix.lower() in _MANIFESTS
 
 
-def items_in(path: Path, shared: Item | None = None) -> list[Item]:
+def items_in(path: Path, shared: BatchItem | None = None) -> list[BatchItem]:
     """The videos of a folder or a manifest; what an item has not of its own, it has from `shared`.
 
     Folder: every video in it, by name; beside `talk.mp4` a `talk.wav` (flac, …) is its speech, `talk.png` (jpg, …) its
@@ -75,16 +75,16 @@ def items_in(path: Path, shared: Item | None = None) -> list[Item]:
     return [_completed(item, shared) for item in items]
 
 
-def _completed(item: Item, shared: Item | None) -> Item:
+def _completed(item: BatchItem, shared: BatchItem | None) -> BatchItem:
     if shared is None:
         return item
-    return Item(**{f.name: getattr(item, f.name) or getattr(shared, f.name) for f in fields(Item)})
+    return BatchItem(**{f.name: getattr(item, f.name) or getattr(shared, f.name) for f in fields(BatchItem)})
 
 
-def _in_folder(folder: Path) -> list[Item]:
+def _in_folder(folder: Path) -> list[BatchItem]:
     videos = sorted(p for p in folder.iterdir() if p.suffix.lower() in VIDEOS and not p.name.startswith("."))
     return [
-        Item(
+        BatchItem(
             video,
             _beside(video, _SOUNDS),
             _beside(video, _PICTURES),
@@ -100,7 +100,7 @@ def _beside(video: Path, endings: Sequence[str]) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-def _in_manifest(path: Path) -> list[Item]:
+def _in_manifest(path: Path) -> list[BatchItem]:
     try:
         text = path.read_text(encoding="utf-8-sig")
         rows = list(_csv_rows(text)) if path.suffix.lower() == ".csv" else list(_json_rows(text))
@@ -120,28 +120,30 @@ def _json_rows(text: str) -> Iterator[Mapping[str, object]]:
             yield row if isinstance(row, dict) else {"": row}
 
 
-def _item(row: Mapping[str, object], manifest: Path, number: int) -> Item:
-    known = [f.name for f in fields(Item)]
+def _item(row: Mapping[str, object], manifest: Path, number: int) -> BatchItem:
+    known = [f.name for f in fields(BatchItem)]
     strange = [str(name) for name in row if name not in known]
     if strange or not row.get("video"):
         told = f"an unknown field {strange[0]!r}" if strange else "no video"
         raise InputError(f"{manifest}, row {number} has {told}; the fields are {', '.join(known)}")
     paths = {name: manifest.parent / str(row[name]) if row.get(name) else None for name in known}
-    return Item(**{name: path for name, path in paths.items() if path is not None})
+    return BatchItem(**{name: path for name, path in paths.items() if path is not None})
 
 
-def evaluate_all(items: Sequence[Item], nets: OwnNets | None = None, report: Report = silent) -> Iterator[Row]:
+def evaluate_all(
+    items: Sequence[BatchItem], nets: OwnNets | None = None, report: Report = silent
+) -> Iterator[VideoRow]:
     """One row per video, as they are done; a video that cannot be read becomes a row with its error."""
     for number, item in enumerate(items):
         say(report, f"{number + 1} of {len(items)}: {item.video.name}")
         try:
-            given = {f.name: getattr(item, f.name) for f in fields(Item) if f.name != "video"}
-            yield Row(item, evaluate(item.video, nets=nets, report=report, **given))
+            given = {f.name: getattr(item, f.name) for f in fields(BatchItem) if f.name != "video"}
+            yield VideoRow(item, evaluate(item.video, nets=nets, report=report, **given))
         except EchoMimicError as error:
-            yield Row(item, None, str(error))
+            yield VideoRow(item, None, str(error))
 
 
-def summarise(rows: Sequence[Row]) -> list[Summary]:
+def summarise(rows: Sequence[VideoRow]) -> list[Summary]:
     """Every figure that some video has, in the order of the table."""
     done = [row.evaluation for row in rows if row.evaluation is not None]
     summaries = []
@@ -156,7 +158,7 @@ def summarise(rows: Sequence[Row]) -> list[Summary]:
     return summaries
 
 
-def to_csv(rows: Sequence[Row]) -> str:
+def to_csv(rows: Sequence[VideoRow]) -> str:
     """A table with one line per video: what it is, every figure (empty when not measured), its error if it has one."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

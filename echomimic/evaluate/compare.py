@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from echomimic.errors import InputError
-from echomimic.evaluate.batch import Row
+from echomimic.evaluate.batch import VideoRow
 from echomimic.evaluate.metrics import METRICS, Metric
 from echomimic.evaluate.result import Evaluation
 
@@ -35,7 +35,7 @@ class Difference:
     better: Literal["A", "B", ""]
 
 
-def paired(first: Sequence[Row], second: Sequence[Row]) -> list[tuple[Evaluation, Evaluation]]:
+def paired(first: Sequence[VideoRow], second: Sequence[VideoRow]) -> list[tuple[Evaluation, Evaluation]]:
     """The videos that both sets have, by the stem of their names; one on each side is a pair whatever its name.
 
     Raises InputError when there is no pair.

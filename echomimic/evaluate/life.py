@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from echomimic.evaluate.result import Values
-from echomimic.motion.speech.head_model import smooth
-from echomimic.motion.tracks import bridge
+from echomimic.motion.tracks import bridge, smooth_wide
 
 SHUT = 0.6
 """An eye counts as shut below this part of its usual opening: above squints, below every full blink."""
@@ -20,7 +19,7 @@ _SHORTEST_EYE = 0.08
 
 
 @dataclass(frozen=True)
-class Blinks:
+class BlinkRate:
     """How many blinks, and how long one lasts, in seconds (None when there was none)."""
 
     count: int
@@ -33,7 +32,7 @@ def whole(series: Values) -> Values | None:
     return None if not known.any() else np.asarray(bridge(np.where(known, series, 0.0), known), np.float64)
 
 
-def find_blinks(lid: Values, fps: float) -> Blinks | None:
+def find_blinks(lid: Values, fps: float) -> BlinkRate | None:
     """The blinks in a series of lid gaps; None without a face or with eyes always closed."""
     gaps = whole(lid)
     if gaps is None:
@@ -42,7 +41,7 @@ def find_blinks(lid: Values, fps: float) -> Blinks | None:
     if usual < _SHORTEST_EYE:
         return None
     lengths = [n / fps for n in _runs(gaps < SHUT * usual) if n / fps <= _LONGEST_BLINK]
-    return Blinks(len(lengths), float(np.mean(lengths)) if lengths else None)
+    return BlinkRate(len(lengths), float(np.mean(lengths)) if lengths else None)
 
 
 def _runs(flags: npt.NDArray[np.bool_]) -> list[int]:
@@ -56,11 +55,11 @@ def head_speed(pitch: Values, yaw: Values, roll: Values, fps: float) -> float | 
     angles = [whole(series) for series in (pitch, yaw, roll)]
     if any(track is None or len(track) < 3 for track in angles):
         return None
-    turned = smooth(np.stack([track for track in angles if track is not None], 1), 0.05 * fps)
+    turned = smooth_wide(np.stack([track for track in angles if track is not None], 1), 0.05 * fps)
     return float(np.linalg.norm(np.diff(turned, axis=0), axis=1).mean() * fps)
 
 
 def brow_movement(brow: Values, fps: float) -> float | None:
     """Deviation of the brows' height, in hundredths of the eye distance, trembling smoothed away."""
     height = whole(brow)
-    return None if height is None or len(height) < 3 else float(100 * smooth(height, 0.05 * fps).std())
+    return None if height is None or len(height) < 3 else float(100 * smooth_wide(height, 0.05 * fps).std())

@@ -12,10 +12,11 @@ from echomimic.evaluate.life import whole
 from echomimic.evaluate.result import Values
 from echomimic.media.audio import RATE
 from echomimic.motion.speech import log_mel
-from echomimic.motion.speech.head_model import sample, smooth
+from echomimic.motion.speech.head_model import sample
 from echomimic.motion.speech.log_mel import FRAME_RATE
 from echomimic.motion.speech.mouth_model import PRESSED, mouth_model
 from echomimic.motion.speech.performance_from_speech import frame_energy, mouth_track, voicing
+from echomimic.motion.tracks import smooth_wide
 from echomimic.progress import Report, silent
 
 LONGEST_LAG = 0.4
@@ -86,7 +87,7 @@ def find_lag(first: Values, second: Values, fps: float) -> float | None:
         return None
     grid = np.arange(0, len(a) - 1, fps / _FINE)
     fine = sample(np.stack([a, b], 1), grid)
-    fine -= smooth(fine, _DRIFT * _FINE)
+    fine -= smooth_wide(fine, _DRIFT * _FINE)
     reach = min(round(LONGEST_LAG * _FINE), len(fine) // 3)
     scores = np.array([_overlap(fine[:, 0], fine[:, 1], shift) for shift in range(-reach, reach + 1)])
     best = int(np.argmax(scores))
@@ -146,4 +147,4 @@ def disagreement(opening: Values, heard: Heard, fps: float) -> Values:
         return np.full(len(opening), np.nan)
     scale = float(heard.opening[part].std())
     gap = np.abs((seen - np.median(seen[part])) - (heard.opening - np.median(heard.opening[part])))
-    return np.asarray(smooth(gap / scale, 0.2 * fps), np.float64)
+    return np.asarray(smooth_wide(gap / scale, 0.2 * fps), np.float64)

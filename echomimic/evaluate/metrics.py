@@ -213,8 +213,8 @@ def _total(name: str) -> Callable[[Observed], float | None]:
     return lambda o: o.totals.get(name)
 
 
-LIPS, STEADY, ALIVE, LOOK = "Lips and sound", "Steadiness", "Life", "Look against the portrait"
-PERSON, BODY, FILE, REFERENCE = "Person", "Hands", "File", "Against the reference"
+_LIPS, STEADY, ALIVE, _LOOK = "Lips and sound", "Steadiness", "Life", "Look against the portrait"
+PERSON, _BODY, _FILE, REFERENCE = "Person", "Hands", "File", "Against the reference"
 SPEECH = "speech of at least 0.8 s, and a face"
 WHOLE = "a portrait (--portrait) that the video shows whole"
 HANDS = "hands in the video"
@@ -231,13 +231,13 @@ NET_METRICS: tuple[Metric, ...] = (
 )  # fmt: skip
 
 METRICS: tuple[Metric, ...] = (
-    Metric("lag_ms", "mouth behind the sound", LIPS, "ms", _lag_ms, "nearer", -45, 45, digits=0, needs=SPEECH),
-    Metric("opening_r", "opening follows the speech, r", LIPS, "", _opening_r, "higher", 0.5, needs=SPEECH,
+    Metric("lag_ms", "mouth behind the sound", _LIPS, "ms", _lag_ms, "nearer", -45, 45, digits=0, needs=SPEECH),
+    Metric("opening_r", "opening follows the speech, r", _LIPS, "", _opening_r, "higher", 0.5, needs=SPEECH,
            series="disagreement"),
-    Metric("width_r", "width follows the speech, r", LIPS, "", _width_r, "higher", 0.3, needs=SPEECH),
-    Metric("closure", "opening at m, b, p over vowels'", LIPS, "", _closure, "lower", None, 0.5,
+    Metric("width_r", "width follows the speech, r", _LIPS, "", _width_r, "higher", 0.3, needs=SPEECH),
+    Metric("closure", "opening at m, b, p over vowels'", _LIPS, "", _closure, "lower", None, 0.5,
            needs="m, b or p in the speech, and a face"),
-    Metric("mouth_motion", "mouth moves, over what is heard", LIPS, "×", _mouth_motion, "nearer", 0.5, 2, 1,
+    Metric("mouth_motion", "mouth moves, over what is heard", _LIPS, "×", _mouth_motion, "nearer", 0.5, 2, 1,
            needs=SPEECH),
     Metric("jitter", "trembling of rigid points", STEADY, "% eyes", _jitter, "lower", None, 2, series="jitter"),
     Metric("flicker", "flicker where nothing moves", STEADY, "levels", _total("flicker"), "lower", None, 0.5,
@@ -250,21 +250,21 @@ METRICS: tuple[Metric, ...] = (
     Metric("head_speed", "head turns", ALIVE, "°/s", _head_speed, "nearer", 2, 25, 8, digits=1),
     Metric("head_range", "head's range", ALIVE, "°", _head_range, "nearer", 0.7, 10, 2.5, digits=1),
     Metric("brow_movement", "brows move", ALIVE, "% eyes", _brow_movement, "nearer", 0.3, 4, 1),
-    Metric("mouth_sharpness", "detail of the mouth", LOOK, "×", _mean("mouth_sharpness"), "higher", 0.6,
+    Metric("mouth_sharpness", "detail of the mouth", _LOOK, "×", _mean("mouth_sharpness"), "higher", 0.6,
            series="mouth_sharpness"),
-    Metric("teeth_sharpness", "detail in the open mouth", LOOK, "×", _median("teeth_sharpness"), "higher", 1.5,
+    Metric("teeth_sharpness", "detail in the open mouth", _LOOK, "×", _median("teeth_sharpness"), "higher", 1.5,
            needs="an open mouth"),
-    Metric("colour", "colour of the skin, ΔE", LOOK, "", _mean("colour"), "lower", None, 5, series="colour"),
-    Metric("seam", "straight step at a paste-back", LOOK, "levels", _total("seam"), "lower", None, 6, digits=1,
+    Metric("colour", "colour of the skin, ΔE", _LOOK, "", _mean("colour"), "lower", None, 5, series="colour"),
+    Metric("seam", "straight step at a paste-back", _LOOK, "levels", _total("seam"), "lower", None, 6, digits=1,
            needs=WHOLE),
     Metric("identity", "same person", PERSON, "", _mean("identity"), "higher", 0.9, digits=3, series="identity"),
-    Metric("hands", "score of the hands seen", BODY, "", _mean("hands"), "higher", 0.8, needs=HANDS),
-    Metric("hands_variance", "its variance", BODY, "", _hands_variance, "lower", None, 0.01, digits=4, needs=HANDS),
-    Metric("length_gap_ms", "sound longer than pictures", FILE, "ms", _length_gap_ms, "nearer", -80, 80, digits=0,
+    Metric("hands", "score of the hands seen", _BODY, "", _mean("hands"), "higher", 0.8, needs=HANDS),
+    Metric("hands_variance", "its variance", _BODY, "", _hands_variance, "lower", None, 0.01, digits=4, needs=HANDS),
+    Metric("length_gap_ms", "sound longer than pictures", _FILE, "ms", _length_gap_ms, "nearer", -80, 80, digits=0,
            needs="sound"),
-    Metric("start_gap_ms", "sound starts after pictures", FILE, "ms", _start_gap_ms, "nearer", -25, 25, digits=0,
+    Metric("start_gap_ms", "sound starts after pictures", _FILE, "ms", _start_gap_ms, "nearer", -25, 25, digits=0,
            needs="a sound track in the video"),
-    Metric("rate", "frame rate", FILE, "fps", lambda o: o.fps),
+    Metric("rate", "frame rate", _FILE, "fps", lambda o: o.fps),
     Metric("reference_lag_ms", "mouth behind the reference's", REFERENCE, "ms", _reference_lag_ms, "nearer", -45, 45,
            digits=0, needs=OTHER),
     Metric("reference_opening_r", "opening follows it, r", REFERENCE, "", _reference_opening_r, "higher", 0.8,

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from echomimic.evaluate.face_meter import Shot
 from echomimic.evaluate.likeness import Sitter
-from echomimic.evaluate.nets import Net, Tensor, planes
+from echomimic.evaluate.nets import JudgeNet, Tensor, planes
 from echomimic.evaluate.reference import Companion
 from echomimic.faces.detect import Face
 from echomimic.faces.geometry import umeyama
@@ -48,7 +48,7 @@ class CsimMeter:
     The network takes (N, 3, 112, 112) RGB in −1 to 1, aligned as for ArcFace, and gives (N, D).
     """
 
-    def __init__(self, net: Net, sitter: Sitter, every: int) -> None:
+    def __init__(self, net: JudgeNet, sitter: Sitter, every: int) -> None:
         self._net, self._every = net, every
         self._base = net(arcface_crop(sitter.picture, sitter.face))[0]
         self.protocol = f"CSIM: {net.label}; 112 px, aligned by the face mesh; every {every} frames"
@@ -62,7 +62,7 @@ class CsimMeter:
         return {}
 
 
-def perceptual_distance(net: Net, first: Tensor, second: Tensor) -> float:
+def perceptual_distance(net: JudgeNet, first: Tensor, second: Tensor) -> float:
     """LPIPS of two pictures (1, 3, H, W) in −1 to 1.
 
     A network of two inputs is LPIPS itself and gives the distance. One of a single input gives feature maps
@@ -81,7 +81,7 @@ def perceptual_distance(net: Net, first: Tensor, second: Tensor) -> float:
 class LpipsMeter:
     """Series: lpips against the reference, at 256 pixels, in every so many frames."""
 
-    def __init__(self, net: Net, companion: Companion, every: int) -> None:
+    def __init__(self, net: JudgeNet, companion: Companion, every: int) -> None:
         self._net, self._companion, self._every = net, companion, every
         heads = "own heads" if net.inputs == 2 else "no heads"
         self.protocol = f"LPIPS: {net.label}; {_LPIPS_SIDE} px, {heads}; every {every} frames"
@@ -139,7 +139,7 @@ class FidMeter:
     The network takes (N, 3, 299, 299) RGB in 0 to 1 and gives (N, D); further axes are averaged away.
     """
 
-    def __init__(self, net: Net, companion: Companion, every: int) -> None:
+    def __init__(self, net: JudgeNet, companion: Companion, every: int) -> None:
         self._net, self._companion, self._every = net, companion, every
         self._ours, self._theirs = Gaussian(), Gaussian()
         self.protocol = (
@@ -173,7 +173,7 @@ class FvdMeter:
     The network takes (N, 3, 16, 224, 224) RGB in 0 to 1 and gives (N, D).
     """
 
-    def __init__(self, net: Net, companion: Companion) -> None:
+    def __init__(self, net: JudgeNet, companion: Companion) -> None:
         self._net, self._companion = net, companion
         self._ours, self._theirs = Gaussian(), Gaussian()
         self._clip: deque[tuple[Picture, Picture]] = deque(maxlen=CLIP)

@@ -23,7 +23,7 @@ Tensor = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Net:
+class JudgeNet:
     """A network as a function of arrays; `inputs` is how many it takes, `label` its name and digest for people."""
 
     label: str
@@ -42,7 +42,7 @@ class Net:
             raise WeightsError(f"{self.label} cannot take {shapes} ({reason}); see docs/evaluate.md") from None
 
 
-def load_net(path: Path) -> Net:
+def load_net(path: Path) -> JudgeNet:
     """A network from `.onnx`, or TorchScript from any other suffix. Raises WeightsError, ResourceError (no torch)."""
     check_readable(path, _Unreadable, "an ONNX or TorchScript file")
     label = f"{path.name} (sha256 {digest(path)})"
@@ -53,7 +53,7 @@ class _Unreadable(WeightsError, InputError):
     """A weight file that is not there."""
 
 
-def _onnx(path: Path, label: str) -> Net:
+def _onnx(path: Path, label: str) -> JudgeNet:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -63,10 +63,10 @@ def _onnx(path: Path, label: str) -> Net:
     except Exception as error:
         raise WeightsError(f"{path} is no ONNX file that onnxruntime reads ({_first_line(error)})") from None
     names = [given.name for given in session.get_inputs()]
-    return Net(label, len(names), lambda *arrays: session.run(None, dict(zip(names, arrays, strict=True))))
+    return JudgeNet(label, len(names), lambda *arrays: session.run(None, dict(zip(names, arrays, strict=True))))
 
 
-def _torchscript(path: Path, label: str) -> Net:
+def _torchscript(path: Path, label: str) -> JudgeNet:
     try:
         import torch
     except ImportError:
@@ -85,7 +85,7 @@ def _torchscript(path: Path, label: str) -> Net:
         outputs: list[Any] = list(given) if isinstance(given, (tuple, list)) else [given]
         return [output.float().numpy() for output in outputs]
 
-    return Net(label, len(module.forward.schema.arguments) - 1, call)
+    return JudgeNet(label, len(module.forward.schema.arguments) - 1, call)
 
 
 def _first_line(error: Exception) -> str:

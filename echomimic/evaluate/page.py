@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from echomimic.evaluate.batch import Row, summarise
+from echomimic.evaluate.batch import VideoRow, summarise
 from echomimic.evaluate.result import Evaluation, Figure, Values
 from echomimic.evaluate.sheet import BadFrame, bad_frames
 from echomimic.media.image import resize
@@ -41,7 +41,7 @@ svg{display:block;width:100%;height:auto;background:#fafafa}
 """
 
 
-def report_page(rows: Sequence[Row]) -> str:
+def report_page(rows: Sequence[VideoRow]) -> str:
     """The whole page for one or many videos."""
     many = len(rows) > 1
     parts = [_summary(rows)] if many else []
@@ -57,7 +57,7 @@ def report_page(rows: Sequence[Row]) -> str:
     )
 
 
-def _summary(rows: Sequence[Row]) -> str:
+def _summary(rows: Sequence[VideoRow]) -> str:
     head = "<tr><th>Figure<th>Videos<th>Mean<th>Least<th>Most<th>Good</tr>"
     lines = []
     for s in summarise(rows):
@@ -67,7 +67,7 @@ def _summary(rows: Sequence[Row]) -> str:
     return f"<table>{head}{''.join(lines)}</table>"
 
 
-def _error(row: Row) -> str:
+def _error(row: VideoRow) -> str:
     return f'<h2>{escape(str(row.item.video))}</h2><p class="poor">{escape(row.error)}</p>'
 
 

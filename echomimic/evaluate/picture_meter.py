@@ -10,9 +10,9 @@ from echomimic.evaluate.face_meter import Shot
 from echomimic.evaluate.result import Values
 from echomimic.faces.detect import extent
 
-Grid = npt.NDArray[np.float64]
+_Grid = npt.NDArray[np.float64]
 
-SIDE = 384
+_SIDE = 384
 """Pixels of the longer side at which brightness is compared."""
 CELL = 16
 """Pixels of a cell at that size."""
@@ -31,11 +31,11 @@ class PictureMeter:
     """
 
     def __init__(self) -> None:
-        self._before: Grid | None = None
-        self._means: Grid | None = None
-        self._steps: Grid = np.zeros(0)
-        self._squares: Grid = np.zeros(0)
-        self._moved: Grid = np.zeros(0)
+        self._before: _Grid | None = None
+        self._means: _Grid | None = None
+        self._steps: _Grid = np.zeros(0)
+        self._squares: _Grid = np.zeros(0)
+        self._moved: _Grid = np.zeros(0)
         self._count = 0
         self._outside: npt.NDArray[np.bool_] | None = None
 
@@ -53,7 +53,7 @@ class PictureMeter:
         self._before, self._means = grey, means
         return read
 
-    def _gather(self, step: Grid, moved: Grid) -> None:
+    def _gather(self, step: _Grid, moved: _Grid) -> None:
         if not self._count:
             self._steps = self._squares = self._moved = np.zeros(step.shape)
         self._steps = self._steps + step
@@ -78,14 +78,14 @@ def repeats(change: Values) -> Values:
     return (change < limit).astype(np.float64)
 
 
-def _small(picture: npt.NDArray[np.uint8]) -> Grid:
+def _small(picture: npt.NDArray[np.uint8]) -> _Grid:
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-    shrink = SIDE / max(grey.shape)
+    shrink = _SIDE / max(grey.shape)
     size = tuple(max(CELL, round(n * shrink / CELL) * CELL) for n in grey.shape[::-1])
     return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.float64)
 
 
-def _cells(grey: Grid) -> Grid:
+def _cells(grey: _Grid) -> _Grid:
     """The mean of every cell."""
     rows, columns = grey.shape[0] // CELL, grey.shape[1] // CELL
     return np.asarray(grey.reshape(rows, CELL, columns, CELL).mean((1, 3)), np.float64)

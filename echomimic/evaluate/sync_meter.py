@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from echomimic.arrays import Doubles
 from echomimic.errors import WeightsError
 from echomimic.evaluate.face_meter import Shot
-from echomimic.evaluate.nets import Net, Tensor
+from echomimic.evaluate.nets import JudgeNet, Tensor
 from echomimic.faces.detect import extent
 from echomimic.media.audio import RATE, Speech
 from echomimic.media.image import Picture
@@ -22,12 +23,10 @@ from echomimic.media.image import Picture
 FPS = 25
 SHIFTS = 15
 """Frames to either side."""
-LIPS, COLUMNS, BANDS, SIDE = 5, 20, 13, 224
+_LIPS, _COLUMNS, _BANDS, _SIDE = 5, 20, 13, 224
 _CROP = 0.4
 """The margin that SyncNet's own pipeline leaves around a face."""
 _BATCH = 16
-
-Doubles = npt.NDArray[np.float64]
 
 
 def sync_figures(lips: npt.ArrayLike, sounds: npt.ArrayLike, shifts: int = SHIFTS) -> tuple[float, float]:
@@ -53,7 +52,7 @@ def mfcc(samples: npt.NDArray[np.float32]) -> Doubles:
     power = np.abs(np.fft.rfft(frames, 512)) ** 2 / 512
     energy = np.maximum(power @ _mel_bands().T, np.finfo(float).eps)
     turned = np.log(energy) @ _cosines().T
-    turned *= 1 + 11 * np.sin(np.pi * np.arange(BANDS) / 22)
+    turned *= 1 + 11 * np.sin(np.pi * np.arange(_BANDS) / 22)
     turned[:, 0] = np.log(np.maximum(power.sum(1), np.finfo(float).eps))
     return np.asarray(turned, np.float64)
 
@@ -70,7 +69,7 @@ def _mel_bands(count: int = 26) -> Doubles:
 
 
 def _cosines(count: int = 26) -> Doubles:
-    row = np.arange(BANDS, dtype=np.float64).reshape(-1, 1)
+    row = np.arange(_BANDS, dtype=np.float64).reshape(-1, 1)
     waves = np.cos(np.pi * row * (2 * np.arange(count) + 1) / (2 * count))
     return np.asarray(waves * np.where(row == 0, np.sqrt(1 / count), np.sqrt(2 / count)), np.float64)
 
@@ -81,9 +80,9 @@ class SyncMeter:
     The network takes lips (N, 3, 5, 224, 224) BGR 0 to 255 and cepstra (N, 1, 13, 20), and gives two (N, D).
     """
 
-    def __init__(self, net: Net, speech: Speech, fps: float) -> None:
+    def __init__(self, net: JudgeNet, speech: Speech, fps: float) -> None:
         self._net, self._speech, self._fps = net, speech, fps
-        self._crops: deque[Tensor] = deque(maxlen=LIPS)
+        self._crops: deque[Tensor] = deque(maxlen=_LIPS)
         self._batch: list[tuple[Tensor, Tensor]] = []
         self._lips: list[Tensor] = []
         self._sounds: list[Tensor] = []
@@ -100,8 +99,8 @@ class SyncMeter:
         while self._taken / FPS < (shot.number + 0.5) / self._fps:
             if shot.face is not None:
                 self._crops.append(_face_crop(shot.picture, extent(shot.face.points)))
-                if len(self._crops) == LIPS:
-                    self._batch.append((np.stack(self._crops, 1), self._cepstra(self._taken - LIPS + 1)))
+                if len(self._crops) == _LIPS:
+                    self._batch.append((np.stack(self._crops, 1), self._cepstra(self._taken - _LIPS + 1)))
             self._taken += 1
         if len(self._batch) >= _BATCH:
             self._run()
@@ -110,7 +109,7 @@ class SyncMeter:
     def _cepstra(self, first: int) -> Tensor:
         """(1, 13, 20) of the 0.2 s that begin at a frame."""
         start = round(first * RATE / FPS)
-        heard = mfcc(self._speech.read(start, start + (COLUMNS - 1) * 160 + 400))
+        heard = mfcc(self._speech.read(start, start + (_COLUMNS - 1) * 160 + 400))
         return np.asarray(heard.T[None], np.float32)
 
     def _run(self) -> None:
@@ -136,7 +135,7 @@ def _face_crop(picture: Picture, box: tuple[float, float, float, float]) -> Tens
     x0, y0, x1, y1 = box
     half, x, y = max(x1 - x0, y1 - y0) / 2, (x0 + x1) / 2, (y0 + y1) / 2
     left, side, top = x - half * (1 + _CROP), 2 * half * (1 + _CROP), y - half
-    matrix = np.array([[side / SIDE, 0, left], [0, side / SIDE, top]])
+    matrix = np.array([[side / _SIDE, 0, left], [0, side / _SIDE, top]])
     flags = cv2.WARP_INVERSE_MAP | cv2.INTER_AREA
-    crop = cv2.warpAffine(picture, matrix, (SIDE, SIDE), flags=flags, borderValue=(110, 110, 110))
+    crop = cv2.warpAffine(picture, matrix, (_SIDE, _SIDE), flags=flags, borderValue=(110, 110, 110))
     return np.ascontiguousarray(crop[..., ::-1].transpose(2, 0, 1), np.float32)

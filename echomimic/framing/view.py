@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from echomimic.arrays import Floats
+from echomimic.arrays import Floats, smoothstep
 from echomimic.errors import SettingsError
 from echomimic.faces.detect import Face
 from echomimic.framing.crop import shown_rect
@@ -84,8 +84,7 @@ class View:
         top = y if self.top > 0 else np.full_like(y, far)
         bottom = y[::-1] if self.bottom < shape[0] else np.full_like(y, far)
         edge = np.minimum(np.minimum(left, right)[None], np.minimum(top, bottom)[:, None])
-        ramp = np.clip(edge / band, 0.0, 1.0)
-        return np.asarray(ramp * ramp * (3.0 - 2.0 * ramp), dtype=np.float32)
+        return smoothstep(edge / np.float32(band))
 
 
 def view_of(picture: Picture, face: Face | None, settings: Settings) -> tuple[View, str]:

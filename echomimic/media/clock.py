@@ -23,7 +23,7 @@ UNHEARD = Fraction(1, 50)
 NO_LEAD = 0.65
 """Part of a frame below which a picture that starts late is on time: an AAC encoder's priming alone is 21 ms."""
 
-SLOWEST, FASTEST, USUAL = 1.0, 240.0, 25.0
+_SLOWEST, _FASTEST, USUAL = 1.0, 240.0, 25.0
 """Frame rates (per second) between which a video is read, and the one of a video that tells none."""
 
 _QUICK_SHARE = 0.1
@@ -84,10 +84,10 @@ def base_rate(stamps: Iterable[float], declared: Sequence[float]) -> float:
     """
     gaps = np.diff(np.unique(np.asarray(list(stamps), dtype=np.float64)))
     gaps = gaps[gaps > 1e-4]
-    told = [rate for rate in declared if SLOWEST <= rate <= FASTEST]
+    told = [rate for rate in declared if _SLOWEST <= rate <= _FASTEST]
     if not len(gaps):
         return told[0] if told else USUAL
     quick = float(np.quantile(gaps, _QUICK_SHARE, method="lower"))
     seen = 1.0 / float(gaps[(gaps >= _ALIKE[0] * quick) & (gaps <= _ALIKE[1] * quick)].mean())
     near = [rate for rate in told if abs(rate / seen - 1) < _DECLARED]
-    return float(np.clip(min(near, key=lambda rate: abs(rate - seen)) if near else seen, SLOWEST, FASTEST))
+    return float(np.clip(min(near, key=lambda rate: abs(rate - seen)) if near else seen, _SLOWEST, _FASTEST))

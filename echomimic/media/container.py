@@ -13,7 +13,7 @@ import av.video
 
 Frame: TypeAlias = av.AudioFrame | av.VideoFrame
 
-FORMATS = (
+_FORMATS = (
     "aac,ac3,aiff,amr,amrnb,amrwb,ape,apng,asf,au,av1,avi,caf,dts,dv,eac3,flac,flv,gif,gsm,h264,hevc,ivf,m4v,matroska,"
     "mlp,mov,mp3,mpc,mpc8,mpeg,mpegts,mpegvideo,mxf,nut,obu,ogg,tak,truehd,tta,voc,w64,wav,wv,yuv4mpegpipe"
 )
@@ -26,7 +26,7 @@ MUCH_LATER = 1
 """Seconds after which a second stream surely begins later than the first; it is then not looked for."""
 
 _ATTACHED_PICTURE = 0x400
-_OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": PROTOCOLS}
+_OPTIONS = {"format_whitelist": _FORMATS, "protocol_whitelist": PROTOCOLS}
 
 
 def open_media(path: Path) -> "av.container.InputContainer":

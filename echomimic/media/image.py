@@ -25,8 +25,8 @@ from echomimic.media.files import check_readable
 from echomimic.media.output import write_whole
 from echomimic.media.profile import to_srgb
 
-SMALLEST, LARGEST = 64, 8000
-FORMATS = "PNG, JPEG, WebP, BMP or TIFF"
+SMALLEST, _LARGEST = 64, 8000
+_FORMATS = "PNG, JPEG, WebP, BMP or TIFF"
 _PLUGINS = (PngImagePlugin, JpegImagePlugin, WebPImagePlugin, BmpImagePlugin, TiffImagePlugin)
 _OPENED = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 """What Pillow may open, and the plugins that know it (importing is enough). JPEG has phones' MPO in it."""
@@ -59,12 +59,12 @@ def read_picture(source: "Path | str | Image.Image | npt.NDArray[Any]", tell: Te
 def _check_size(width: int, height: int, name: str) -> None:
     if min(width, height) < SMALLEST:
         raise PictureError(f"{name} is {width}x{height}: too small; use a picture of at least {SMALLEST} pixels a side")
-    if max(width, height) > LARGEST:
-        raise PictureError(f"{name} is {width}x{height}: too large; scale it down to at most {LARGEST} pixels a side")
+    if max(width, height) > _LARGEST:
+        raise PictureError(f"{name} is {width}x{height}: too large; scale it down to at most {_LARGEST} pixels a side")
 
 
 def _read_file(path: Path, tell: Tell) -> Picture:
-    check_readable(path, PictureError, f"a picture ({FORMATS})")
+    check_readable(path, PictureError, f"a picture ({_FORMATS})")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd tags, which do not matter here
@@ -76,7 +76,7 @@ def _read_file(path: Path, tell: Tell) -> Picture:
     except UnidentifiedImageError:
         raise PictureError(f"{path} is {_kind(path)}; save it anew as PNG or JPEG") from None
     except Image.DecompressionBombError:
-        raise PictureError(f"{path} is too large; scale it down to at most {LARGEST} pixels a side") from None
+        raise PictureError(f"{path} is too large; scale it down to at most {_LARGEST} pixels a side") from None
     except Exception as error:  # a damaged file can fail in any way its bytes happen to spell
         raise PictureError(f"{path} cannot be read ({_reason(error)}); save it anew as PNG or JPEG") from None
 

@@ -23,7 +23,7 @@ NETWORKS: tuple[Network, ...] = ("denoiser", "reference", "guider", "vae", "whis
 
 MOTION_PREFIX = "motion_modules."
 """In the name of every tensor that ``motion_module.pth`` holds and ``denoising_unet.pth`` lacks."""
-LARGEST = 8192
+_LARGEST = 8192
 """Most channels, heads or layers that a card may ask for."""
 
 TABLE = ".pe"
@@ -82,7 +82,7 @@ def _possible(value: Any, of_vae: bool) -> bool:
     """Whether a card's value is a flag or a number that a layer can have; diffusers' settings are texts too."""
     if isinstance(value, bool) or value is None or (of_vae and isinstance(value, str)):
         return True
-    return isinstance(value, int | float if of_vae else int) and 0 < value <= LARGEST
+    return isinstance(value, int | float if of_vae else int) and 0 < value <= _LARGEST
 
 
 def build(network: Network, row: Variant, sizes: Sizes) -> nn.Module:

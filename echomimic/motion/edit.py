@@ -24,7 +24,7 @@ from echomimic.request import MOST_FRAMES
 M = TypeVar("M", FaceMotion, BodyPose)
 
 GAIN_RANGE = (0.0, 3.0)
-SLOWEST, FASTEST = 1.0, 1000.0
+_SLOWEST, _FASTEST = 1.0, 1000.0
 """Frames per second that a motion may be resampled to."""
 
 LATEST = 1e6
@@ -40,7 +40,7 @@ _FACE68_MIRROR = [
 
 def resample(motion: M, fps: float) -> M:
     """The same motion at another frame rate; it lasts as long as before, to the nearest frame."""
-    check_number("fps", fps, SLOWEST, FASTEST, unit="frames per second")
+    check_number("fps", fps, _SLOWEST, _FASTEST, unit="frames per second")
     if fps == motion.fps:
         return motion
     frames = check_number("length", max(1, round(len(motion) * fps / motion.fps)), 1, MOST_FRAMES, unit="frames")

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 
-from echomimic.arrays import Floats
+from echomimic.arrays import Floats, smoothstep
 from echomimic.errors import SettingsError
 from echomimic.faces.geometry import mesh_mirror
 from echomimic.motion.edit import there_and_back
@@ -23,7 +23,7 @@ from echomimic.motion.performance import Performance
 from echomimic.motion.tracks import at_times, gaussian
 
 Op: TypeAlias = Literal["gain", "smooth", "mute", "mirror", "replace", "blink"]
-Track: TypeAlias = Literal["mouth", "head", "brows", "blinks", "gaze", "body", "all"]
+_Track: TypeAlias = Literal["mouth", "head", "brows", "blinks", "gaze", "body", "all"]
 Eyes: TypeAlias = Literal["both", "left", "right"]
 Sources: TypeAlias = Callable[[str], Performance]
 """The performance that a name stands for; raises what is wrong with it."""
@@ -56,7 +56,7 @@ class Edit:
     op: Op
     start: float
     stop: float
-    track: Track = "all"
+    track: _Track = "all"
     amount: float = 1.0
     seconds: float = 0.2
     source: str = ""
@@ -64,7 +64,7 @@ class Edit:
     eyes: Eyes = "both"
 
     def __post_init__(self) -> None:
-        for name, known in (("op", Op), ("track", Track), ("eyes", Eyes)):
+        for name, known in (("op", Op), ("track", _Track), ("eyes", Eyes)):
             if getattr(self, name) not in get_args(known):
                 choices = ", ".join(get_args(known))
                 raise SettingsError(f"{name} {getattr(self, name)!r} is unknown; choose one of {choices}")
@@ -137,8 +137,7 @@ def _weight(count: int, fps: float) -> Floats:
     """(count,) 0…1: how much of the edit each frame gets."""
     ramp = max(1.0, min(RAMP * fps, count / 4))
     near = np.minimum(np.arange(count) + 1, np.arange(count, 0, -1)) / (ramp + 1)
-    t = np.clip(near, 0, 1)
-    return np.asarray(t * t * (3 - 2 * t), dtype=np.float32)
+    return np.asarray(smoothstep(near), dtype=np.float32)
 
 
 def _wanted(

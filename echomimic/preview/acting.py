@@ -17,7 +17,7 @@ from echomimic.faces.geometry import (
 )
 from echomimic.motion.performance import Performance
 from echomimic.motion.retarget.face_regions import PIVOT
-from echomimic.preview.mesh.face_mesh import LOWER_LIP_BETWEEN, UPPER_LIP_BETWEEN, Array, Mesh, smoothstep
+from echomimic.preview.mesh.face_mesh import LOWER_LIP_BETWEEN, UPPER_LIP_BETWEEN, Array, Mesh, soft_step
 from echomimic.preview.mesh.field import Stance
 from echomimic.preview.mouth.lip_limits import Lips, make_lips
 
@@ -161,7 +161,7 @@ def _drag_skin(mesh: Mesh, closing: Array, lip: tuple[int, ...], side: Array, re
     near = apart.min(1, keepdims=True)
     weight = np.exp(-(apart**2 - near**2) / (2 * 0.06**2))
     moved = (weight @ closing[list(lip)]) / weight.sum(1, keepdims=True)
-    closing[ids] = moved * (1 - smoothstep(near, 0.0, reach))
+    closing[ids] = moved * (1 - soft_step(near, 0.0, reach))
 
 
 def _unsmiled(mesh: Mesh) -> Array:

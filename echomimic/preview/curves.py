@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from echomimic.arrays import smoothstep
 from echomimic.preview.mesh.face_mesh import Array
 
 
@@ -33,4 +34,4 @@ def feather(width: int, height: int, reach: int) -> Array:
     x = np.minimum(np.arange(width), np.arange(width)[::-1])
     y = np.minimum(np.arange(height), np.arange(height)[::-1])
     ramp = np.clip(np.minimum(x[None], y[:, None]) / reach, 0, 1).astype(np.float32)
-    return np.asarray(ramp * ramp * (3 - 2 * ramp), dtype=np.float32)[..., None]
+    return smoothstep(ramp)[..., None]

@@ -30,8 +30,8 @@ EMBEDDED = {
 """Suffixes whose files carry the manifest inside."""
 
 DETACHED = "application/octet-stream"
-INPUTS = "org.echomimic.inputs"
-SETTINGS = "org.echomimic.settings"
+_INPUTS = "org.echomimic.inputs"
+_SETTINGS = "org.echomimic.settings"
 
 
 def _c2pa() -> Any:
@@ -56,8 +56,8 @@ def manifest_of(marks: Marks) -> dict[str, Any]:
         "claim_generator_info": [{"name": PRODUCER, "version": VERSION}],
         "assertions": [
             {"label": "c2pa.actions.v2", "data": {"actions": [action]}},
-            {"label": INPUTS, "data": {role: f"sha256:{digest}" for role, digest in marks.inputs}},
-            {"label": SETTINGS, "data": dict(marks.settings)},
+            {"label": _INPUTS, "data": {role: f"sha256:{digest}" for role, digest in marks.inputs}},
+            {"label": _SETTINGS, "data": dict(marks.settings)},
         ],
         "ingredients": [
             {"title": role, "relationship": "inputTo", "instance_id": f"urn:sha256:{digest}"}
@@ -199,6 +199,6 @@ def _validate(path: Path, kind: str, manifest: bytes | None, root: Path | None) 
         sorted({s["code"] for s in found.get("validation_status", []) if not s["code"].endswith("untrusted")})
     )
     inputs: dict[str, str] = next(
-        (a["data"] for a in active.get("assertions", []) if a["label"].startswith(INPUTS)), {}
+        (a["data"] for a in active.get("assertions", []) if a["label"].startswith(_INPUTS)), {}
     )
     return Signature(str(state), info.get("issuer", ""), info.get("time", ""), reasons, tuple(sorted(inputs.items())))

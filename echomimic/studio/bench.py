@@ -23,7 +23,7 @@ from echomimic.motion.files.performance_file import read_performance
 from echomimic.motion.performance import Performance
 from echomimic.motion.region import spans_of
 from echomimic.motion.retarget.from_performance import motion_from_performance
-from echomimic.motion.track.body import portrait_body
+from echomimic.motion.track.body_tracker import portrait_body
 from echomimic.preview.engine import renderer_for
 from echomimic.preview.renderer import PreviewRenderer
 from echomimic.request import Settings
@@ -52,7 +52,7 @@ def faces_of(path: str) -> tuple[Face, ...]:
 
 
 @functools.lru_cache(KEPT_SPEECHES)
-def speech_of(path: str) -> Speech:
+def _speech_of(path: str) -> Speech:
     """The speech, decoded once; a second of silence when there is none."""
     return Speech.open(path) if path else Speech.from_array(np.zeros(RATE, np.float32), RATE)
 
@@ -61,7 +61,7 @@ def speech_of(path: str) -> Speech:
 def ready_portrait(path: str, face: int, framing: tuple[tuple[str, Any], ...]) -> tuple[Conditions, PreviewRenderer]:
     """The portrait ready to move."""
     job = gather(
-        portrait_of(path), speech_of(""), Settings(**dict(framing)), face=face, allow_silence=True, name="the portrait"
+        portrait_of(path), _speech_of(""), Settings(**dict(framing)), face=face, allow_silence=True, name="the portrait"
     )
     return job, renderer_for(job)
 
@@ -99,7 +99,7 @@ def picture(question: Question) -> Answer:
     """The portrait upright, at most so wide."""
     whole = portrait_of(question["path"])
     width = min(question["width"], whole.shape[1])
-    return {}, jpeg(resize(whole, width, max(1, round(whole.shape[0] * width / whole.shape[1]))), 88)
+    return {}, _jpeg(resize(whole, width, max(1, round(whole.shape[0] * width / whole.shape[1]))), 88)
 
 
 def still_frame(question: Question) -> Answer:
@@ -111,7 +111,7 @@ def still_frame(question: Question) -> Answer:
     job = replace(job, settings=settings.resolved())
     acted, at = _performance(job, question)
     frame = renderer.render(acted, at)
-    data = jpeg(frame, question["quality"])
+    data = _jpeg(frame, question["quality"])
     return {
         "ms": round((time.perf_counter() - began) * 1000, 1),
         "width": renderer.width,
@@ -141,7 +141,7 @@ def _spoken(job: Conditions, path: str) -> Performance:
     if key not in _SPOKEN:
         while len(_SPOKEN) >= KEPT_PERFORMANCES:
             del _SPOKEN[next(iter(_SPOKEN))]
-        speech = speech_of(path)
+        speech = _speech_of(path)
         frames = settings.length or max(1, round(speech.seconds * job.fps))
         _SPOKEN[key] = performance(replace(job, speech=speech, frames=frames))
     return _SPOKEN[key]
@@ -201,10 +201,10 @@ def landmark_map(question: Question) -> Answer:
 
 def frame(question: Question) -> Answer:
     """One frame of a video."""
-    return {}, jpeg(frame_at(Path(question["path"]), question["time"]), 90)
+    return {}, _jpeg(frame_at(Path(question["path"]), question["time"]), 90)
 
 
-def jpeg(picture: Picture, quality: int) -> bytes:
+def _jpeg(picture: Picture, quality: int) -> bytes:
     """As JPEG."""
     out = io.BytesIO()
     Image.fromarray(picture).save(out, "JPEG", quality=quality)

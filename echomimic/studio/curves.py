@@ -9,7 +9,7 @@ from echomimic.faces.geometry import MOUTH_CORNERS
 from echomimic.motion.performance import Performance
 
 DIGITS = 4
-UNITS = {
+_UNITS = {
     "opening": "eye distances",
     "width": "eye distances",
     "pitch": "degrees",
@@ -41,7 +41,7 @@ def curves_of(performance: Performance, first: int, last: int) -> dict[str, Any]
     }
     rounded = {name: {key: _plain(values) for key, values in track.items()} for name, track in tracks.items()}
     facts = {"fps": part.fps, "frames": len(performance), "start": first / part.fps}
-    return facts | {"tracks": rounded, "units": UNITS}
+    return facts | {"tracks": rounded, "units": _UNITS}
 
 
 def _xy(track: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 Row = dict[str, Any]
-VERSION = 1
+_VERSION = 1
 BUSY = 10.0
 """Seconds to wait for another process's write."""
 JSON = frozenset({"info", "settings", "request", "edits", "notes", "evaluation", "work"})
@@ -67,10 +67,10 @@ class Database:
     def __init__(self, path: Path) -> None:
         self.path, self._local = path, threading.local()
         with self.write() as connection:
-            if connection.execute("PRAGMA user_version").fetchone()[0] < VERSION:
+            if connection.execute("PRAGMA user_version").fetchone()[0] < _VERSION:
                 for statement in _statements(_schema()):
                     connection.execute(statement)
-                connection.execute(f"PRAGMA user_version = {VERSION}")
+                connection.execute(f"PRAGMA user_version = {_VERSION}")
 
     @property
     def _connection(self) -> sqlite3.Connection:

@@ -17,14 +17,14 @@ from echomimic.studio.job_routes import job_shown
 from echomimic.studio.jobs import OPEN
 from echomimic.studio.orders import checked_edits
 from echomimic.studio.problems import Refused
-from echomimic.studio.scene import KEYS, PLAYING, POINTS, VIDEO
+from echomimic.studio.scene import KEYS, PLAYING, SCENE_POINTS, VIDEO
 from echomimic.studio.sources import PERFORMANCE, describe_sources
 from echomimic.studio.studio import Studio
 from echomimic.studio.take_motion import motion_file
 
 LONG = 300.0
 """Seconds in which the motion of a long take must be written."""
-BLOCK, LOOK, BEGINNING = 1 << 16, 0.1, 20.0
+BLOCK, _LOOK, BEGINNING = 1 << 16, 0.1, 20.0
 """Bytes sent at a time; seconds between two looks at a file that grows, and until it must have begun."""
 
 
@@ -34,7 +34,7 @@ def _question(studio: Studio, row: Row, do: str, edits: list[Row], **more: Any) 
     if not (folder / PERFORMANCE).is_file():
         why = "is not rendered yet" if row["editable"] else "was not rendered by the preview"
         raise Refused("conflict", f"the take {why}: it has no performance to show")
-    paths = {"performance": folder / PERFORMANCE, "points": folder / POINTS, "keys": folder / KEYS}
+    paths = {"performance": folder / PERFORMANCE, "points": folder / SCENE_POINTS, "keys": folder / KEYS}
     named = {name: str(path) for name, path in paths.items()}
     sources = describe_sources(studio.home, studio.database, edits)
     return {"do": do, **named, "edits": edits, "sources": sources, **more}
@@ -144,7 +144,7 @@ def _begun(studio: Studio, take: str, path: Path) -> tuple[IO[bytes], str] | Non
     while time.monotonic() < until and _at_work(studio, take):
         if path.is_file() and (codecs := codecs_of(path)):
             return path.open("rb"), codecs
-        time.sleep(LOOK)
+        time.sleep(_LOOK)
     return None
 
 
@@ -168,7 +168,7 @@ def _growing(studio: Studio, take: str, path: Path, file: IO[bytes]) -> Iterator
                 yield data
             if over:
                 return
-            time.sleep(LOOK)
+            time.sleep(_LOOK)
 
 
 def _at_work(studio: Studio, take: str) -> bool:

@@ -20,8 +20,8 @@ from echomimic.studio.jobs import as_job
 from echomimic.studio.studio import Studio
 from echomimic.version import VERSION
 
-LOOK = 0.1
-HEARTBEAT = 10.0
+_LOOK = 0.1
+_HEARTBEAT = 10.0
 MOST_MISSED = 500
 """More changes than these are not told one by one: the page loads its lists again."""
 
@@ -39,7 +39,7 @@ class Events:
         """Looks for changes until it is cancelled."""
         self._changed = asyncio.Event()
         while True:
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(_LOOK)
             found = await run_in_threadpool(newest, self.studio)
             if found != self.latest:
                 self.latest = found
@@ -49,7 +49,7 @@ class Events:
     async def wait(self, seconds: float) -> None:
         """Until something changes, or so long."""
         if self._changed is None:
-            await asyncio.sleep(min(seconds, LOOK))
+            await asyncio.sleep(min(seconds, _LOOK))
             return
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._changed.wait(), seconds)
@@ -72,11 +72,11 @@ class Events:
             for text in await run_in_threadpool(self._since, seen):
                 seen, told = text[0], time.monotonic()
                 yield text[1]
-            if time.monotonic() - told >= HEARTBEAT:
+            if time.monotonic() - told >= _HEARTBEAT:
                 told = time.monotonic()
                 yield ": heartbeat\n\n"
             if seen >= self.latest:
-                await self.wait(HEARTBEAT - (time.monotonic() - told) + 0.01)
+                await self.wait(_HEARTBEAT - (time.monotonic() - told) + 0.01)
 
     def _since(self, seen: int) -> list[tuple[int, str]]:
         query = "SELECT seq, kind, id, gone FROM changes WHERE seq > ? ORDER BY seq LIMIT ?"

@@ -8,18 +8,18 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from echomimic.motion.region import Eyes, Op, Track
+from echomimic.motion.region import Eyes, Op, _Track
 from echomimic.option import Option
 from echomimic.studio.api import TYPES, Call, Route, json_body, ref, taken
 from echomimic.studio.assets import as_asset, receive
-from echomimic.studio.clean import clean
+from echomimic.studio.clean import clean_up
 from echomimic.studio.database import Row
 from echomimic.studio.guard import COOKIE, is_token
 from echomimic.studio.models import models
 from echomimic.studio.problems import Refused
 from echomimic.studio.studio import Studio
 from echomimic.studio.takes import REQUEST, SETTINGS
-from echomimic.studio.voice import FASTEST, REMEDY, SLOWEST, voice_ready
+from echomimic.studio.voice import QUICKEST_VOICE, REMEDY, SLOWEST_VOICE, voice_ready
 from echomimic.version import VERSION
 
 YEAR = 365 * 24 * 3600
@@ -44,7 +44,7 @@ def standing(studio: Studio) -> Row:
 
 def _options(studio: Studio, call: Call) -> Response:
     settings, request = ([as_option(o) for o in known.values()] for known in (SETTINGS, REQUEST))
-    edits = {"ops": get_args(Op), "tracks": get_args(Track), "eyes": get_args(Eyes)}
+    edits = {"ops": get_args(Op), "tracks": get_args(_Track), "eyes": get_args(Eyes)}
     return JSONResponse({"settings": settings, "request": request, "models": models(), "edits": edits})
 
 
@@ -64,8 +64,8 @@ async def _say(studio: Studio, request: Request) -> Response:
     speed = taken(body, "speed", (int, float), 1.0)
     if not voice_ready():
         raise Refused("missing", f"the voice is not installed; run: {REMEDY}", REMEDY)
-    if len(text) > TEXT_MOST or not SLOWEST <= speed <= FASTEST:
-        limits = f"a text has up to {TEXT_MOST} characters, and the speed is {SLOWEST:g} to {FASTEST:g}"
+    if len(text) > TEXT_MOST or not SLOWEST_VOICE <= speed <= QUICKEST_VOICE:
+        limits = f"a text has up to {TEXT_MOST} characters, and the speed is {SLOWEST_VOICE:g} to {QUICKEST_VOICE:g}"
         raise Refused("invalid", f"{limits}; shorten the text, or change the speed")
     question = {"do": "say", "text": text, "voice": voice, "speed": speed, "kept": str(studio.home.voice)}
     head, sound = await run_in_threadpool(studio.voice.ask, question, SAID)
@@ -84,7 +84,7 @@ def _clean(studio: Studio, call: Call) -> Response:
     if days < 0:
         raise Refused("invalid", "days is 0 or more")
     flags = (taken(call.body, "keep_starred", bool, True), taken(call.body, "dry_run", bool, False))
-    return JSONResponse(clean(studio.home, studio.database, days, *flags))
+    return JSONResponse(clean_up(studio.home, studio.database, days, *flags))
 
 
 def _sizes(studio: Studio, call: Call) -> Response:

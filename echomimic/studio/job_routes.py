@@ -14,7 +14,7 @@ from echomimic.studio.studio import Studio
 STATES = ("queued", "running", "done", "failed", "stopped")
 KEY_LENGTH = 200
 LIMIT = Query("limit", "how many", int, 100, most=200)
-BEFORE = Query("before", "where the last page ended")
+BEFORE_QUERY = Query("before", "where the last page ended")
 
 
 def job_shown(studio: Studio, id: str) -> Row:
@@ -88,7 +88,7 @@ def send_file(path: Path, kind: str, name: str | None = None) -> Response:
 _ORDER, _JOB = ref("Order"), ref("Job")
 _TO = {"type": "object", "properties": {"before": {"type": ["string", "null"]}, "first": {"type": "boolean"}}}
 _STATE = Query("state", "only these", choices=STATES)
-_LISTED = (_STATE, LIMIT, BEFORE)
+_LISTED = (_STATE, LIMIT, BEFORE_QUERY)
 JOB_ROUTES = (
     Route("POST", "/api/jobs", "Order a video or model files", _add, body=_ORDER, schema=_JOB, status=201),
     Route("GET", "/api/jobs", "The queue: running, waiting, finished", _list, query=_LISTED),

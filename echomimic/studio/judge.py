@@ -21,7 +21,7 @@ from echomimic.studio.problems import Refused, refusal
 MEMORY = 6 << 30
 SECONDS = 120
 PEAKS_PER_SECOND = 100
-TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "bmp": "image/bmp", "tiff": "image/tiff"}
+_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "bmp": "image/bmp", "tiff": "image/tiff"}
 
 
 def judge(question: Question) -> Answer:
@@ -42,9 +42,9 @@ def _portrait(path: Path) -> Answer:
     height, width = read_picture(path).shape[:2]
     with Image.open(path) as image:
         name = (image.format or "").lower()
-    if name not in TYPES:
+    if name not in _TYPES:
         raise Refused("unsupported", f"{name.upper()} pictures are not taken; save it as PNG, JPEG or WebP")
-    return {"type": TYPES[name], "suffix": f".{name}", "info": {"width": width, "height": height}}, b""
+    return {"type": _TYPES[name], "suffix": f".{name}", "info": {"width": width, "height": height}}, b""
 
 
 def _speech(path: Path) -> Answer:

@@ -15,7 +15,7 @@ from echomimic.studio.studio import Studio
 from echomimic.studio.takes import checked_request, checked_settings
 from echomimic.variants import VARIANTS
 
-DRIVERS = ("auto", "none")
+_DRIVERS = ("auto", "none")
 MOST_EDITS = 1000
 
 
@@ -58,7 +58,7 @@ def wanted_take(studio: Studio, body: Any) -> Row:
     settings = taken(body, "settings", dict, {})
     settings = checked_settings(_merged(base["settings"] if base else {}, settings))
     request = (base["request"] if base else {}) | checked_request(taken(body, "request", dict, {}))
-    if request.get("driver", "auto") not in DRIVERS:
+    if request.get("driver", "auto") not in _DRIVERS:
         _check_driver(studio, request["driver"])
     name = taken(body, "name", str, "")
     edits = checked_edits(studio, taken(body, "edits", list, base["edits"] if base else []))

@@ -10,7 +10,7 @@ from echomimic.motion.speech.mouth_model import mouth_model
 from echomimic.request import Settings
 
 NAMES = ("mouth", "width", "pitch", "yaw", "roll", "brow", "blink", "gaze_x", "gaze_y")
-WIDEST = 0.30
+_WIDEST = 0.30
 """Opening of the mouth at 1, in eye distances: as wide as the generated speech opens it."""
 BROW, GAZE = 0.06, 0.06
 """Raise of the brows and shift of the irises at 1, in eye distances: the largest that speech and drivers give."""
@@ -24,7 +24,7 @@ def posed(pose: Mapping[str, float], fps: float) -> Performance:
     one = at_rest(1, fps, model.basis)
     value = {name: float(pose.get(name, 0.0)) for name in NAMES}
     angles = np.radians([value["pitch"], value["yaw"], value["roll"]])
-    opening = np.asarray(model.opening, np.float32).reshape(1, -1) * np.float32(WIDEST * value["mouth"])
+    opening = np.asarray(model.opening, np.float32).reshape(1, -1) * np.float32(_WIDEST * value["mouth"])
     return replace(
         one,
         expression=opening,

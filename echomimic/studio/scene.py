@@ -27,7 +27,7 @@ from echomimic.preview.renderer import PreviewRenderer
 from echomimic.progress import Progress, Report
 from echomimic.studio.sources import PERFORMANCE
 
-VIDEO, PLAYING, KEYS, POINTS, THUMB = "video.mp4", "playing.mp4", "keys.npy", "points.npy", "thumb.jpg"
+VIDEO, PLAYING, KEYS, SCENE_POINTS, THUMB = "video.mp4", "playing.mp4", "keys.npy", "points.npy", "thumb.jpg"
 THUMB_SIDE = 320
 UNKNOWN = np.uint64(0)
 """The key of a frame that may be anything."""
@@ -35,7 +35,7 @@ Keys = npt.NDArray[np.uint64]
 
 
 @dataclass(eq=False)
-class Scene:
+class TakeScene:
     """The conditions of a take, its portrait ready to move, and its performance before edits."""
 
     job: Conditions
@@ -43,20 +43,20 @@ class Scene:
     base: Performance
 
 
-def prepare_scene(job: Conditions, folder: Path, report: Report) -> Scene:
+def prepare_scene(job: Conditions, folder: Path, report: Report) -> TakeScene:
     """Reads the take's performance, or makes and keeps it."""
     kept = folder / PERFORMANCE
     if kept.is_file() and len(base := read_performance(kept)) == job.frames:
-        return Scene(job, renderer_for(job), base)
+        return TakeScene(job, renderer_for(job), base)
     base = performance(job, report)
     write_performance(kept, base)
     report(Progress("preparing", 0, 1))
     assert job.face is not None
-    _save(folder / POINTS, job.view.to_video(job.face.points))
-    return Scene(job, renderer_for(job), base)
+    _save(folder / SCENE_POINTS, job.view.to_video(job.face.points))
+    return TakeScene(job, renderer_for(job), base)
 
 
-def draw_all(scene: Scene, acted: Performance, folder: Path, report: Report) -> None:
+def draw_all(scene: TakeScene, acted: Performance, folder: Path, report: Report) -> None:
     """Renders the take as a whole; it can be played while it grows."""
     shape = video_shape(scene.job)
     with EditableWriter(folder / VIDEO, shape, scene.job.speech, folder / PLAYING) as writer:
@@ -67,7 +67,7 @@ def draw_all(scene: Scene, acted: Performance, folder: Path, report: Report) -> 
     _save(folder / KEYS, keys_of(acted))
 
 
-def draw_changes(scene: Scene, acted: Performance, folder: Path, report: Report) -> list[Span]:
+def draw_changes(scene: TakeScene, acted: Performance, folder: Path, report: Report) -> list[Span]:
     """Renders only what differs from the video that is there; the frames that were drawn."""
     keys, wanted = np.load(folder / KEYS), keys_of(acted)
     changed = keys != wanted
@@ -94,7 +94,7 @@ def can_change(folder: Path, frames: int) -> bool:
         return False
 
 
-def redraw(scene: Scene, acted: Performance, folder: Path, report: Report) -> list[Span]:
+def redraw(scene: TakeScene, acted: Performance, folder: Path, report: Report) -> list[Span]:
     """What differs, or everything where that cannot be told or the encoder is another one."""
     if can_change(folder, scene.job.frames):
         try:
@@ -113,7 +113,7 @@ def keys_of(acted: Performance) -> Keys:
 
 
 def _drawn(
-    scene: Scene, acted: Performance, frames: range, report: Report, total: int | None = None
+    scene: TakeScene, acted: Performance, frames: range, report: Report, total: int | None = None
 ) -> Iterator[Picture]:
     canvas = scene.job.canvas
     for done, frame in enumerate(rendered(scene.renderer, acted, frames), 1):

@@ -13,7 +13,7 @@ from echomimic.studio.supervisor import Supervisor
 from echomimic.studio.takes import Takes
 
 DEFAULT_UPLOAD = 1024 << 20
-STANDS_STILL, LOOK = 5.0, 0.05
+STANDS_STILL, _LOOK = 5.0, 0.05
 """Seconds to wait for a job that was stopped, and between two looks at it."""
 
 
@@ -61,7 +61,7 @@ class Studio:
         self.jobs.stop(job["id"])
         until = time.monotonic() + STANDS_STILL
         while time.monotonic() < until and self.jobs.get(job["id"])["state"] == "running":
-            time.sleep(LOOK)
+            time.sleep(_LOOK)
 
     def sizes(self) -> dict[str, Any]:
         """Bytes that assets and takes use, and that are free."""

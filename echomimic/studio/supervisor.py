@@ -12,7 +12,7 @@ from echomimic.studio.devices import devices
 from echomimic.studio.home import Home
 from echomimic.studio.jobs import Jobs
 
-LOOK = 0.2
+_LOOK = 0.2
 ALWAYS = "preview"
 """The lane whose worker is started at once, so that the first preview does not wait for it."""
 
@@ -53,7 +53,7 @@ class Supervisor:
         ]
 
     def _watch(self) -> None:
-        while not self._over.wait(LOOK):
+        while not self._over.wait(_LOOK):
             self.look()
         self.database.close()
 

@@ -10,7 +10,7 @@ from echomimic.motion.retarget.from_performance import motion_from_performance
 from echomimic.studio.database import Database, Row
 from echomimic.studio.home import Home
 from echomimic.studio.problems import Refused
-from echomimic.studio.scene import POINTS
+from echomimic.studio.scene import SCENE_POINTS
 from echomimic.studio.sources import PERFORMANCE, Borrowed, describe_sources, with_edits
 
 
@@ -30,11 +30,11 @@ def motion_file(home: Home, database: Database, take: str) -> Path:
 def write_motion(home: Home, row: Row, described: dict[str, Row], path: Path) -> None:
     """Writes the motion of a take."""
     folder = home.take(row["id"])
-    points = np.load(folder / POINTS)
+    points = np.load(folder / SCENE_POINTS)
     acted = with_edits(read_performance(folder / PERFORMANCE), row["edits"], Borrowed(described, points, True))
     Motion(face=motion_from_performance(acted, points, (row["width"], row["height"]))).save(path)
 
 
 def has_performance(home: Home, take: str) -> bool:
     """Whether a take was acted by the preview."""
-    return (home.take(take) / PERFORMANCE).is_file() and (home.take(take) / POINTS).is_file()
+    return (home.take(take) / PERFORMANCE).is_file() and (home.take(take) / SCENE_POINTS).is_file()

@@ -3,11 +3,10 @@
 from starlette.responses import JSONResponse, Response
 
 from echomimic.studio.api import Call, Query, Route, ref, taken
-from echomimic.studio.job_routes import BEFORE, LIMIT, send_file
+from echomimic.studio.assets import NAME_LENGTH
+from echomimic.studio.job_routes import BEFORE_QUERY, LIMIT, send_file
 from echomimic.studio.problems import Refused
 from echomimic.studio.studio import Studio
-
-NAME_LENGTH = 200
 
 
 def _list(studio: Studio, call: Call) -> Response:
@@ -56,7 +55,7 @@ _FILTERS = (Query("star", "only starred ones", bool, False), Query("portrait", "
 _AGAINST = (Query("against", "the take to compare with"),)
 _SAVED = (Query("download", "for saving", bool, False),)
 TAKE_ROUTES = (
-    Route("GET", "/api/takes", "List takes, newest first", _list, query=(LIMIT, BEFORE, *_FILTERS)),
+    Route("GET", "/api/takes", "List takes, newest first", _list, query=(LIMIT, BEFORE_QUERY, *_FILTERS)),
     Route("GET", "/api/takes/{id}", "One take", _get, query=_AGAINST, schema=_TAKE),
     Route("PATCH", "/api/takes/{id}", "Name or star it", _change, body=_CHANGES, schema=_TAKE),
     Route("DELETE", "/api/takes/{id}", "Delete it and its files", _delete, status=204),

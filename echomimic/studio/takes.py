@@ -90,7 +90,7 @@ class Takes:
             "seconds": row["frames"] / row["fps"] if row["fps"] else 0.0,
             "job": job and job["id"],
             "state": job["state"] if job else ("done" if row["ready"] else "stopped"),
-            "differs": differences(row, other) if other else [],
+            "differs": _differences(row, other) if other else [],
         }
         return {name: row[name] for name in _SHOWN} | facts
 
@@ -141,7 +141,7 @@ def checked_request(given: Any) -> Row:
     return {name: getattr(made, name) for name in values if getattr(made, name) != REQUEST[name].default}
 
 
-def differences(row: Row, other: Row) -> list[Row]:
+def _differences(row: Row, other: Row) -> list[Row]:
     """What is not the same in two takes, value against value."""
     found = []
     for name, option in (*SETTINGS.items(), *REQUEST.items()):

@@ -20,10 +20,10 @@ from echomimic.studio.child import Answer, Question, answer_all
 from echomimic.studio.problems import Refused
 
 REMEDY = 'pip install "hibari-tts>=0.2.1,<0.3"'
-RATE = 24000
-PAUSE = 0.25
+_RATE = 24000
+_PAUSE = 0.25
 """Seconds of silence between two sentences, as the voice itself leaves none."""
-SLOWEST, FASTEST = 0.5, 2.0
+SLOWEST_VOICE, QUICKEST_VOICE = 0.5, 2.0
 Samples16 = npt.NDArray[np.int16]
 
 
@@ -39,9 +39,9 @@ def say_text(text: str, voice: str, speed: float, kept: Path) -> tuple[Samples16
     at = 0
     for sentence in _speaker(voice).split_sentences(text):
         sound = _sentence(sentence, voice, speed, kept)
-        pause = np.zeros(round(PAUSE * RATE) if parts else 0, np.int16)
+        pause = np.zeros(round(_PAUSE * _RATE) if parts else 0, np.int16)
         at += len(pause)
-        sentences.append({"text": sentence, "start": at / RATE, "stop": (at + len(sound)) / RATE})
+        sentences.append({"text": sentence, "start": at / _RATE, "stop": (at + len(sound)) / _RATE})
         at += len(sound)
         parts += [pause, sound]
     if not at:
@@ -84,7 +84,7 @@ def as_wav(samples: Samples16) -> bytes:
     with wave.open(out, "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
-        file.setframerate(RATE)
+        file.setframerate(_RATE)
         file.writeframes(samples.astype("<i2").tobytes())
     return out.getvalue()
 

@@ -13,7 +13,7 @@ from echomimic.request import Request, Settings
 from echomimic.studio.database import Database, Row, as_json, update
 from echomimic.studio.home import Home
 from echomimic.studio.report import JobReport
-from echomimic.studio.scene import PLAYING, VIDEO, Scene, draw_all, keep_thumb, prepare_scene, redraw
+from echomimic.studio.scene import PLAYING, VIDEO, TakeScene, draw_all, keep_thumb, prepare_scene, redraw
 from echomimic.studio.sources import Borrowed, describe_sources, with_edits
 from echomimic.studio.take_motion import motion_file
 
@@ -26,7 +26,7 @@ class Work:
 
     def __init__(self, home: Home, database: Database, engine: LoadEngine) -> None:
         self.home, self.database, self.engine = home, database, engine
-        self._scenes: dict[str, Scene] = {}
+        self._scenes: dict[str, TakeScene] = {}
 
     def do(self, job: Row, report: JobReport) -> None:
         """Does one job; raises what goes wrong, in the words under which files were given."""
@@ -76,7 +76,7 @@ class Work:
         facts: Row = {"frames": shape.frames, "fps": shape.fps, "width": shape.width, "height": shape.height}
         return facts | {"notes": list(scene.job.notes)}
 
-    def _scene(self, take: Row, files: dict[str, tuple[Path, str]], folder: Path, report: JobReport) -> Scene:
+    def _scene(self, take: Row, files: dict[str, tuple[Path, str]], folder: Path, report: JobReport) -> TakeScene:
         key = as_json([take[name] for name in ("id", "portrait", "speech", "settings", "request")])
         if key not in self._scenes:
             while len(self._scenes) >= KEPT_SCENES:

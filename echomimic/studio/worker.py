@@ -26,9 +26,9 @@ from echomimic.studio.problems import FULL
 from echomimic.studio.report import JobReport, Stopped
 from echomimic.studio.work import Work
 
-EXAMPLE = Path(__file__).resolve().parents[1] / "example"
+_EXAMPLE = Path(__file__).resolve().parents[1] / "example"
 POLL = 0.1
-HEARTBEAT = 0.25
+_HEARTBEAT = 0.25
 GRACE = 1.0
 """Seconds a job has to stand still after it was told to; then the process ends."""
 IDLE = 120.0
@@ -101,7 +101,7 @@ class Worker:
             thread.join()
 
     def _beat(self, job: str, wait: Callable[[float], bool]) -> None:
-        while not wait(HEARTBEAT):
+        while not wait(_HEARTBEAT):
             if not self.jobs.hold(job, self.name):
                 if not wait(GRACE):
                     os._exit(3)
@@ -135,7 +135,7 @@ def warm() -> None:
     from echomimic.preview.engine import renderer_for
 
     with contextlib.suppress(EchoMimicError):
-        job = gather(EXAMPLE / "portrait.jpg", EXAMPLE / "speech.flac", Settings(size=64, length=5))
+        job = gather(_EXAMPLE / "portrait.jpg", _EXAMPLE / "speech.flac", Settings(size=64, length=5))
         performance(job)
         renderer_for(job)
 

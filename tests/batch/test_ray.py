@@ -56,6 +56,6 @@ def _worker() -> int:
                 line = (entry / "cmdline").read_bytes()
             except OSError:
                 continue
-            if line.startswith(b"ray::Worker"):
+            if line.startswith(b"ray::RayWorker"):
                 return int(entry.name)
     raise AssertionError("no actor is rendering")

@@ -101,11 +101,11 @@ def test_killed_between_video_and_record_the_row_is_rendered_again(
     rows, _ = read_manifest(str(path))
     folder = Folder(str(out), tmp_path / "work")
     with pytest.raises(KeyboardInterrupt):
-        work.Work(folder, tmp_path / "cache").render(rows[0], lambda _: None)
+        work.BatchWork(folder, tmp_path / "cache").render(rows[0], lambda _: None)
     monkeypatch.undo()
     assert (out / "a.mp4").exists()
     monkeypatch.setattr("echomimic.engine.load", lambda *_: fake_engine)
-    assert work.Work(folder, tmp_path / "cache").render(rows[0], lambda _: None).state == "done"
+    assert work.BatchWork(folder, tmp_path / "cache").render(rows[0], lambda _: None).state == "done"
     assert (out / "a.json").exists()
 
 
@@ -243,8 +243,8 @@ def test_a_local_pool_gives_back_what_dies_in_it(
     tmp_path: Path, manifest: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows, _ = read_manifest(str(manifest({"id": "a"})))
-    pool = LocalPool(work.Work(Folder(str(tmp_path), tmp_path), tmp_path))
-    monkeypatch.setattr(work.Work, "render", lambda *_: (_ for _ in ()).throw(SystemExit(3)))
+    pool = LocalPool(work.BatchWork(Folder(str(tmp_path), tmp_path), tmp_path))
+    monkeypatch.setattr(work.BatchWork, "render", lambda *_: (_ for _ in ()).throw(SystemExit(3)))
     pool.start(rows[0])
     assert isinstance(pool.wait(5)[0], Lost)
     pool.close()

@@ -12,7 +12,7 @@ from tests.cli.door import run
 
 
 def test_a_short_job_leaves_no_trace_in_a_log(capsys: pytest.CaptureFixture[str]) -> None:
-    with progress.Bar() as report:
+    with progress.TerminalBar() as report:
         for done in range(3):
             report(Progress("rendering", done, 3))
     assert capsys.readouterr() == ("", "")
@@ -20,7 +20,7 @@ def test_a_short_job_leaves_no_trace_in_a_log(capsys: pytest.CaptureFixture[str]
 
 def test_a_long_job_leaves_plain_lines(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(progress, "LOG_EVERY", 0.0)
-    with progress.Bar() as report:
+    with progress.TerminalBar() as report:
         report(Progress("rendering", 2, 3))
         report.note("the driver is short")
     assert capsys.readouterr() == ("", "Rendering: 2 of 3\nnote: the driver is short\n")
@@ -28,7 +28,7 @@ def test_a_long_job_leaves_plain_lines(monkeypatch: pytest.MonkeyPatch, capsys: 
 
 def test_a_process_without_standard_error_still_works(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", None)
-    with progress.Bar() as report:
+    with progress.TerminalBar() as report:
         report(Progress("rendering", 2, 3))
 
 

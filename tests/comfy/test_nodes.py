@@ -106,9 +106,9 @@ def test_the_bar_moves_forward_to_its_end(
 
 
 def test_the_bar_counts_what_an_engine_reports_of_its_own(server: Server, nodes: ModuleType) -> None:
-    from echomimic.comfy.bar import Bar
+    from echomimic.comfy.bar import NodeBar
 
-    bar = Bar()
+    bar = NodeBar()
     for report in (Progress("face", 1, 1), Progress("denoising", 0, 4), Progress("denoising", 2, 4)):
         bar(report)
     assert 300 < server.bar[-1][0] < 700

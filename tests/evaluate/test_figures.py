@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from echomimic.errors import SettingsError
-from echomimic.evaluate.batch import Item, Row
+from echomimic.evaluate.batch import BatchItem, VideoRow
 from echomimic.evaluate.compare import differences, interval, paired
 from echomimic.evaluate.life import brow_movement, find_blinks, head_speed
 from echomimic.evaluate.lips import Heard, agreement, closure, extremes_at, find_lag
@@ -172,7 +172,11 @@ def test_pairs_are_compared_with_an_interval() -> None:
     assert low >= 0.01
     assert high <= 0.06
     sets = [
-        [Row(Item(Path(f"{s}/{i}.mp4")), evaluation("", identity=0.9 + g + i / 1000, lag_ms=10.0 * (-1) ** i))]
+        [
+            VideoRow(
+                BatchItem(Path(f"{s}/{i}.mp4")), evaluation("", identity=0.9 + g + i / 1000, lag_ms=10.0 * (-1) ** i)
+            )
+        ]
         for s, g in (("a", 0.0), ("b", 0.05))
         for i in range(5)
     ]

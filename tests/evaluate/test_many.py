@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from echomimic.errors import InputError
-from echomimic.evaluate.batch import Item, Row, items_in, summarise, to_csv
+from echomimic.evaluate.batch import BatchItem, VideoRow, items_in, summarise, to_csv
 from echomimic.evaluate.page import report_page
 from echomimic.evaluate.result import Evaluation, WorstMoment
 from echomimic.evaluate.sheet import worst_sheet
@@ -25,16 +25,16 @@ def touch(*paths: Path) -> None:
 
 def test_a_folder_gives_every_video_with_what_lies_beside_it(tmp_path: Path) -> None:
     touch(*(tmp_path / n for n in ("b.mp4", "a.webm", "a.wav", "a.jpg", "b.reference.mp4", ".part.mp4", "notes.txt")))
-    items = items_in(tmp_path, Item(tmp_path, portrait=Path("shared.png")))
+    items = items_in(tmp_path, BatchItem(tmp_path, portrait=Path("shared.png")))
     assert [i.video.name for i in items] == ["a.webm", "b.mp4"]
-    assert items[0] == Item(tmp_path / "a.webm", tmp_path / "a.wav", tmp_path / "a.jpg")
-    assert items[1] == Item(tmp_path / "b.mp4", None, Path("shared.png"), tmp_path / "b.reference.mp4")
+    assert items[0] == BatchItem(tmp_path / "a.webm", tmp_path / "a.wav", tmp_path / "a.jpg")
+    assert items[1] == BatchItem(tmp_path / "b.mp4", None, Path("shared.png"), tmp_path / "b.reference.mp4")
 
 
 def test_manifests_and_what_is_wrong_with_them(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text("video,portrait\nx/a.mp4,p.png\nb.mp4,\n")
     (tmp_path / "m.jsonl").write_text('{"video": "x/a.mp4", "portrait": "p.png"}\n\n{"video": "b.mp4"}\n')
-    expected = [Item(tmp_path / "x/a.mp4", portrait=tmp_path / "p.png"), Item(tmp_path / "b.mp4")]
+    expected = [BatchItem(tmp_path / "x/a.mp4", portrait=tmp_path / "p.png"), BatchItem(tmp_path / "b.mp4")]
     assert items_in(tmp_path / "m.csv") == items_in(tmp_path / "m.jsonl") == expected
     for name, text, told in (
         ("typo.csv", "video,protrait\na.mp4,p.png\n", "unknown field 'protrait'"),
@@ -48,7 +48,10 @@ def test_manifests_and_what_is_wrong_with_them(tmp_path: Path) -> None:
 
 
 def test_rows_become_a_table_and_a_summary(good: Evaluation) -> None:
-    rows = [Row(Item(Path("good.mp4")), good), Row(Item(Path("bad.mp4")), None, "bad.mp4 is no video")]
+    rows = [
+        VideoRow(BatchItem(Path("good.mp4")), good),
+        VideoRow(BatchItem(Path("bad.mp4")), None, "bad.mp4 is no video"),
+    ]
     table = list(csv.DictReader(io.StringIO(to_csv(rows))))
     assert float(table[0]["identity"]) == pytest.approx(good["identity"] or 0, rel=1e-5)
     assert table[0]["psnr"] == ""
@@ -60,8 +63,8 @@ def test_rows_become_a_table_and_a_summary(good: Evaluation) -> None:
 
 
 def test_the_report_is_one_file_that_asks_for_nothing(good: Evaluation) -> None:
-    hostile = Row(Item(Path("<script>alert(1)</script>.mp4")), None, "<img src=http://x>")
-    page = report_page([Row(Item(Path(good.video)), good), hostile])
+    hostile = VideoRow(BatchItem(Path("<script>alert(1)</script>.mp4")), None, "<img src=http://x>")
+    page = report_page([VideoRow(BatchItem(Path(good.video)), good), hostile])
     assert "<script" not in page
     assert "<img src=http" not in page
     assert not re.search(r'(src|href)="(?!data:)', page)

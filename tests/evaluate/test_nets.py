@@ -135,18 +135,18 @@ def test_the_contracts(clip: Path) -> None:
     """What each network is shown: shapes and ranges, as documented."""
     from echomimic.evaluate.face_meter import Shot
     from echomimic.evaluate.likeness import Sitter
-    from echomimic.evaluate.nets import Net
+    from echomimic.evaluate.nets import JudgeNet
     from echomimic.faces.detect import find_faces
     from echomimic.media.video import VideoReader
 
     shown: list[np.ndarray] = []
 
-    def watch(outputs: Callable[[np.ndarray], list[np.ndarray]]) -> Net:
+    def watch(outputs: Callable[[np.ndarray], list[np.ndarray]]) -> JudgeNet:
         def call(*arrays: np.ndarray) -> list[np.ndarray]:
             shown.extend(arrays)
             return outputs(arrays[0])
 
-        return Net("watching", 1, call)
+        return JudgeNet("watching", 1, call)
 
     frames = [f for _, f in zip(range(16), VideoReader(clip), strict=False)]
     face = find_faces(frames[0])[0]

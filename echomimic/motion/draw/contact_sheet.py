@@ -15,7 +15,7 @@ from echomimic.motion.body_pose import L_SHOULDER, NECK, R_SHOULDER, BodyPose
 from echomimic.motion.draw.guide_maps import face_map, hand_map
 from echomimic.motion.face_motion import FaceMotion
 from echomimic.motion.files.motion_file import Motion
-from echomimic.motion.retarget.body import ARMS, SEEN, hands_seen
+from echomimic.motion.retarget.body_fit import ARMS, SEEN, hands_seen
 
 DIMMED = 0.6
 _GREY = (200, 200, 200)
@@ -67,10 +67,10 @@ def shown(motion: Motion, portrait: Picture | None = None) -> Generator[Picture,
     Drawn over `portrait`, dimmed, in the portrait's size (the motion is stretched to it); on black without one.
     """
     for moment in range(_frames(motion)):
-        yield picture_of(motion, moment, portrait)
+        yield _picture_of(motion, moment, portrait)
 
 
-def picture_of(motion: Motion, frame: int, portrait: Picture | None = None) -> Picture:
+def _picture_of(motion: Motion, frame: int, portrait: Picture | None = None) -> Picture:
     """One frame of `shown`."""
     size = _size(motion) if portrait is None else (portrait.shape[1], portrait.shape[0])
     if portrait is None:
@@ -93,7 +93,7 @@ def contact_sheet(motion: Motion, portrait: Picture | None = None, *, columns: i
     count = _frames(motion)
     chosen = np.linspace(0, count - 1, min(columns * rows, count)).round().astype(int)
     rate = (motion.face or motion.body or _nothing()).fps
-    tiles = [_tile(picture_of(motion, int(i), portrait), i / rate) for i in chosen]
+    tiles = [_tile(_picture_of(motion, int(i), portrait), i / rate) for i in chosen]
     blank = np.zeros_like(tiles[0])
     tiles += [blank] * (-len(tiles) % columns)
     return np.concatenate([np.concatenate(tiles[i : i + columns], axis=1) for i in range(0, len(tiles), columns)])

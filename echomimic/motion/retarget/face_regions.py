@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from echomimic.arrays import Floats
+from echomimic.arrays import Floats, smoothstep
 from echomimic.faces.geometry import (
     LEFT_EYE_CORNERS,
     LEFT_EYE_CREASE,
@@ -82,7 +82,7 @@ def brow_weight() -> Floats:
 def speech_weight() -> Floats:
     """(468,) how much of a point's motion belongs to mouth, jaw and cheeks: 1 below the nose, 0 from the eyes up."""
     face = canonical_face()
-    weight = np.asarray(1 - _step(face[:, 1], -0.45, -0.12), dtype=np.float32)
+    weight = np.asarray(1 - smoothstep(face[:, 1], -0.45, -0.12), dtype=np.float32)
     weight.flags.writeable = False
     return weight
 
@@ -91,7 +91,7 @@ def speech_weight() -> Floats:
 def forehead_weight() -> Floats:
     """(468,) how much of a point's motion belongs to brows and forehead: 0 from the eyes down and at the sides."""
     face = canonical_face()
-    weight = _step(face[:, 1], 0.12, 0.25) * (1 - _step(np.abs(face[:, 0]), 0.6, 0.75))
+    weight = smoothstep(face[:, 1], 0.12, 0.25) * (1 - smoothstep(np.abs(face[:, 0]), 0.6, 0.75))
     result = np.asarray(weight, dtype=np.float32)
     result.flags.writeable = False
     return result
@@ -115,11 +115,6 @@ _FOLLOWERS = (
     (0.6, 14, (18, 83, 313, 200, 201, 421, 199, 208, 428, 182, 406)),
     (0.5, 14, (152, 175, 148, 377, 171, 396, 176, 400)),
 )
-
-
-def _step(x: Floats, low: float, high: float) -> Floats:
-    t = np.clip((x - low) / (high - low), 0.0, 1.0)
-    return np.asarray(t * t * (3.0 - 2.0 * t), dtype=np.float32)
 
 
 @functools.cache

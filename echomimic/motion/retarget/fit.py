@@ -17,11 +17,11 @@ from echomimic.faces.geometry import POINTS, STABLE, head_pose
 from echomimic.motion.body_pose import BodyPose
 from echomimic.motion.face_motion import FaceMotion
 from echomimic.motion.files.motion_file import Motion
-from echomimic.motion.retarget.body import body_from_face, shoulders_seen, sync_body
+from echomimic.motion.retarget.body_fit import body_from_face, shoulders_seen, sync_body
 from echomimic.motion.retarget.from_performance import motion_from_performance
 from echomimic.motion.retarget.official_v1 import geometry_of, transfer
 from echomimic.motion.retarget.to_performance import performance_from_motion
-from echomimic.motion.track.body import portrait_body
+from echomimic.motion.track.body_tracker import portrait_body
 
 __all__ = [
     "body_from_face",

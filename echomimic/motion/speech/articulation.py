@@ -10,20 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from echomimic.arrays import Floats
-from echomimic.motion.speech.log_mel import FRAME_RATE
+from echomimic.arrays import Doubles, Floats, smoothstep
+from echomimic.motion.speech.log_mel import FRAME_RATE, SPEAKING
 from echomimic.motion.speech.mouth_model import PRESSED, TUCKED, MouthModel
 from echomimic.motion.speech.streams import Tail
 
-Double = npt.NDArray[np.float64]
-
 DELAY = 1
 ENERGY_AHEAD = 3
-SPEAKING = 0.36
 """Loudness above which a frame counts as speech."""
-WIDE_OPEN = 0.26
+_WIDE_OPEN = 0.26
 """Opening, in eye distances, from which on it grows slower: people rarely open further (99th percentile 0.25)."""
 _BEYOND = 0.35
 _SOFT = np.array([0.12, 0.76, 0.12])
@@ -46,10 +42,10 @@ class Stretch:
     mean: (K,) the mean mouth of speech. closed: opening below which the guess means closed.
     """
 
-    measures: Double
-    directions: Double
-    gain: Double
-    mean: Double
+    measures: Doubles
+    directions: Doubles
+    gain: Doubles
+    mean: Doubles
     closed: float
 
 
@@ -68,7 +64,7 @@ class Articulator:
         """Loudness of the next frames; must be ENERGY_AHEAD frames ahead of the guesses."""
         self.energy.append(energy.astype(np.float64))
 
-    def push(self, shapes: Floats, cues: Floats, chance: Double) -> tuple[Double, Double]:
+    def push(self, shapes: Floats, cues: Floats, chance: Doubles) -> tuple[Doubles, Doubles]:
         """(n, K) coefficients and (n,) voicing; `chance` (n, K) is what chance adds to the frames that come out."""
         self.shapes.append(shapes.astype(np.float64))
         self.cues.append(cues.astype(np.float64))
@@ -83,17 +79,17 @@ class Articulator:
             tail.forget(stop - kept)
         return self.strength * track * voiced[:, None], voiced
 
-    def _soft(self, frame: int) -> Double:
+    def _soft(self, frame: int) -> Doubles:
         return np.asarray(_SOFT @ self.shapes.span(frame - 1, frame + 2))
 
-    def _voicing(self, start: int, stop: int) -> Double:
+    def _voicing(self, start: int, stop: int) -> Doubles:
         """0 where nothing is said, 1 in speech; opens a little before a sound and closes gently after."""
         heard = self.energy.span(start - 8, stop + ENERGY_AHEAD) > SPEAKING
         windows = np.lib.stride_tricks.sliding_window_view(heard.astype(np.float64), len(_HELD))
         held = np.clip(1.6 * (windows @ _HELD) / _HELD.sum(), 0, 1)
         return np.asarray(np.maximum(held, windows @ _EARLY / _EARLY.sum()))
 
-    def _stretched(self, shape: Double, voiced: float) -> Double:
+    def _stretched(self, shape: Doubles, voiced: float) -> Doubles:
         """One guess with its measures stretched about the running mean mouth."""
         if voiced > 0.5:
             self.counted = min(self.counted + 1, _MEMORY * FRAME_RATE)
@@ -101,29 +97,24 @@ class Articulator:
         off = (shape - self.mean) @ self.stretch.measures
         return np.asarray(shape + ((self.gain - 1) * off) @ self.stretch.directions)
 
-    def _closing(self, track: Double, voiced: Double) -> Double:
+    def _closing(self, track: Doubles, voiced: Doubles) -> Doubles:
         start, stop = self.done, self.done + len(track)
         gap = track @ self.stretch.measures[:, 0]
-        pressed = _spread(_rise(self.cues.span(start - 1, stop + 1)[:, PRESSED], 0.2, 0.55))
-        tucked = _rise(self.cues.span(start, stop)[:, TUCKED], 0.3, 0.8) * (1 - _TUCKED_GAP)
+        pressed = _spread(smoothstep(self.cues.span(start - 1, stop + 1)[:, PRESSED], 0.2, 0.55))
+        tucked = smoothstep(self.cues.span(start, stop)[:, TUCKED], 0.3, 0.8) * (1 - _TUCKED_GAP)
         wanted = self._opening(gap, voiced) * (1 - np.maximum(pressed, tucked))
         return np.asarray(track + (wanted - gap)[:, None] * self.stretch.directions[0])
 
-    def _opening(self, gap: Double, voiced: Double) -> Double:
+    def _opening(self, gap: Doubles, voiced: Doubles) -> Doubles:
         """The least opened twelfth of speech is closed, the widest stays within what people do."""
         closed = np.empty_like(gap)
         for i, value in enumerate(gap):
             self.closed += (voiced[i] > 0.5) * _CLOSED_STEP * (_CLOSED_SHARE - float(value < self.closed))
             closed[i] = self.closed
         wide = np.maximum(0.0, gap - closed)
-        return np.asarray(np.minimum(wide, WIDE_OPEN + _BEYOND * np.maximum(0.0, wide - WIDE_OPEN)))
+        return np.asarray(np.minimum(wide, _WIDE_OPEN + _BEYOND * np.maximum(0.0, wide - _WIDE_OPEN)))
 
 
-def _spread(closed: Double) -> Double:
+def _spread(closed: Doubles) -> Doubles:
     """Lips are half-way in the frame before and after they meet; one frame more on either side goes in."""
     return np.maximum(closed[1:-1], 0.5 * np.maximum(closed[:-2], closed[2:]))
-
-
-def _rise(x: Double, low: float, high: float) -> Double:
-    t = np.clip((x - low) / (high - low), 0, 1)
-    return np.asarray(t * t * (3 - 2 * t))

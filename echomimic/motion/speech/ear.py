@@ -19,7 +19,7 @@ FRAME_SAMPLES = HOP * MEL_PER_FRAME
 
 
 @dataclass(frozen=True)
-class Heard:
+class HeardChunk:
     """mel: (4 n, 80) normalised columns for the nets. energy: (n,) loudness of the frames that are complete."""
 
     mel: Floats
@@ -36,7 +36,7 @@ class Ear:
         self.loud = np.zeros(0, np.float32)
         self.skip = MEL_OFFSET - first
 
-    def hear(self, wave: Floats) -> Heard:
+    def hear(self, wave: Floats) -> HeardChunk:
         """The next hop: a whole number of frames' samples."""
         self.wave = np.concatenate([self.wave, wave])
         count = (len(self.wave) - BEFORE - AFTER) // HOP + 1
@@ -45,7 +45,7 @@ class Ear:
         mel = mel_of(used, self.level.gain)
         level = self.level.hear(mel)
         self.column += count
-        return Heard(normalise(mel, level), self._frames(activity(mel, level)))
+        return HeardChunk(normalise(mel, level), self._frames(activity(mel, level)))
 
     def _frames(self, loud: Floats) -> Floats:
         """Mean loudness of each frame whose columns are all there."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from echomimic.arrays import Doubles
+from echomimic.arrays import Doubles, smoothstep
 from echomimic.motion.body_pose import HAND
 from echomimic.motion.tracks import gaussian
 
@@ -90,8 +90,7 @@ def pose_hands(hands: Doubles, channels: Doubles, unit: float) -> Doubles:
 
 def _beginning(frames: int, fps: float) -> Doubles:
     """(F, 1, 1) rises from 0: the first frame shows the hands as they are in the portrait."""
-    t = np.clip(np.arange(frames) / (_SOFT_START * fps), 0, 1)
-    return (t * t * (3 - 2 * t))[:, None, None]
+    return smoothstep(np.arange(frames, dtype=np.float64) / (_SOFT_START * fps))[:, None, None]
 
 
 def _follow_lazily(activity: Doubles, fps: float, around: bool) -> Doubles:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from echomimic.arrays import Doubles
 from echomimic.motion.body_pose import L_ELBOW, L_SHOULDER, R_ELBOW, R_SHOULDER, BodyPose
-from echomimic.motion.retarget.body import ARMS, SEEN, Arms, arms_of, hands_seen
+from echomimic.motion.retarget.body_fit import ARMS, SEEN, Arms, arms_of, hands_seen
 from echomimic.motion.speech import log_mel as mel
 from echomimic.motion.speech.gestures import beats_in, gestures, pose_hands
 from echomimic.motion.speech.performance_from_speech import frame_energy

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from echomimic.arrays import Doubles, Floats
+from echomimic.arrays import Doubles, Floats, smoothstep
 from echomimic.errors import WeightsError
 from echomimic.motion.speech.log_mel import FRAME_RATE
+from echomimic.motion.tracks import smooth_wide
 
 CONTROL_RATE = 12.5
 LEADS = (-3, -2, -1, 0, 1, 2, 3, 4)
@@ -75,15 +76,6 @@ class Liveliness:
     body: Floats
 
 
-def smooth(track: Doubles, sigma: float) -> Doubles:
-    """Gaussian smoothing over the first axis; the ends are held."""
-    reach = int(4 * sigma) + 1
-    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
-    padded = np.pad(track.reshape(len(track), -1), ((reach, reach), (0, 0)), mode="edge")
-    columns = [np.convolve(column, kernel / kernel.sum(), mode="valid") for column in padded.T]
-    return np.stack(columns, 1).reshape(track.shape)
-
-
 def sample(track: Doubles, at: Doubles) -> Doubles:
     """Values of (N, …) `track` at fractional positions `at`, by Catmull-Rom cubics; the ends are held."""
     at = np.clip(at, 0, len(track) - 1)
@@ -96,7 +88,7 @@ def sample(track: Doubles, at: Doubles) -> Doubles:
 
 def drives(energy: Doubles) -> Doubles:
     """(N, len(LEADS) + 1) what speech does to the head at CONTROL_RATE: accents at several leads, and the energy."""
-    accent = energy - smooth(energy, CONTROL_RATE / 2)
+    accent = energy - smooth_wide(energy, CONTROL_RATE / 2)
     ahead = [accent[np.clip(np.arange(len(energy)) + lead, 0, len(energy) - 1)] for lead in LEADS]
     return np.stack([*ahead, energy], 1)
 
@@ -129,7 +121,7 @@ def animate_head(
 
 def head_track(model: HeadModel, energy: Doubles, rng: np.random.Generator) -> Doubles:
     """(N / 2, 6) pitch, yaw, roll, x, y and brow at CONTROL_RATE, from rest and about rest."""
-    loud = smooth(energy, 1.0)[:: round(FRAME_RATE / CONTROL_RATE)]
+    loud = smooth_wide(energy, 1.0)[:: round(FRAME_RATE / CONTROL_RATE)]
     push = drives(loud) @ model.drive
     spread = np.exp(model.unrest[0] + model.unrest[1] * loud)
     noise = rng.standard_normal((len(loud), len(_LIMITS))) @ model.noise.T
@@ -140,7 +132,7 @@ def head_track(model: HeadModel, energy: Doubles, rng: np.random.Generator) -> D
     for i in range(1, len(loud)):
         past = states[i : i + order][::-1].ravel()
         states[i + order] = past @ memory + (push[i] + noise[i] * spread[i]) * ease[i]
-    track = smooth(states[order:], _CALM)
+    track = smooth_wide(states[order:], _CALM)
     start = np.exp(-np.arange(len(track)) / (_SETTLE * CONTROL_RATE))
     return np.asarray(track - track[0] * start[:, None], dtype=np.float64)
 
@@ -151,7 +143,7 @@ def blink_track(model: HeadModel, energy: Doubles, times: Doubles, rng: np.rando
     if rate <= 0 or not len(times):
         return closed
     shape, mean, double, closing, opening = model.blink
-    quiet, at = smooth(energy, 2.0), rng.uniform(0.5, mean) / rate
+    quiet, at = smooth_wide(energy, 2.0), rng.uniform(0.5, mean) / rate
     while at < times[-1]:
         near = np.arange(max(0, int((at - 0.35) * FRAME_RATE)), int((at + 0.35) * FRAME_RATE) + 1)
         near = near[near < len(quiet)]
@@ -166,9 +158,9 @@ def blink_track(model: HeadModel, energy: Doubles, times: Doubles, rng: np.rando
 
 def lid(time: Doubles, closing: float, opening: float) -> Doubles:
     """Closure of a lid `time` seconds after the blink begins: S-shaped down, a short hold, a slower S-shaped up."""
-    down = np.clip(time / closing, 0, 1)
+    down = smoothstep(time / closing)
     up = np.clip((time - closing - 0.03) / opening, 0, 1)
-    down, up = down * down * (3 - 2 * down), 1 - (1 - up) ** 2.2
+    up = 1 - (1 - up) ** 2.2
     return np.asarray(down * (1 - up), dtype=np.float64)
 
 
@@ -194,5 +186,9 @@ def body_track(head: Doubles, times: Doubles, rng: np.random.Generator, strength
     breath = np.sin(phase) + 0.25 * np.sin(2 * phase)
     start = breath[0] if len(times) else 0.0
     lift = strength * _BREATH * (breath - start * np.exp(-times / 1.5))
-    late = smooth(head[:, 3:5], max(1.0, 0.12 * len(times) / max(times[-1], 1e-3))) if len(times) > 1 else head[:, 3:5]
+    late = (
+        smooth_wide(head[:, 3:5], max(1.0, 0.12 * len(times) / max(times[-1], 1e-3)))
+        if len(times) > 1
+        else head[:, 3:5]
+    )
     return np.stack([0.22 * late[:, 0], lift + 0.12 * late[:, 1]], 1)

@@ -14,17 +14,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from echomimic.arrays import Doubles
 from echomimic.errors import WeightsError
 from echomimic.motion.speech.articulation import Stretch
 from echomimic.motion.speech.streams import Tail
 
-Double = npt.NDArray[np.float64]
-
-CONTROL_RATE = 12.5
+_CONTROL_RATE = 12.5
 FRAMES_PER_CONTROL = 2
 HEAD = 6
 """The first channels: pitch, yaw, roll, x, y, brow."""
-LEADS = (-7, -6, -5, -4, -3, -2, -1)
+_LEADS = (-7, -6, -5, -4, -3, -2, -1)
 """Controls by which an accent of the speech comes before what it moves: none is needed that is not heard yet."""
 CONTROLS_AHEAD = 2
 """A frame between two controls is drawn through two later ones."""
@@ -44,19 +43,19 @@ class LifeModel:
     gain (3,), mean (K,), closed (1,): see Stretch.
     """
 
-    memory: Double
-    drive: Double
-    noise: Double
-    unrest: Double
-    waves: Double
-    mouth: Double
-    blink: Double
-    glance: Double
-    measures: Double
-    directions: Double
-    gain: Double
-    mean: Double
-    closed: Double
+    memory: Doubles
+    drive: Doubles
+    noise: Doubles
+    unrest: Doubles
+    waves: Doubles
+    mouth: Doubles
+    blink: Doubles
+    glance: Doubles
+    measures: Doubles
+    directions: Doubles
+    gain: Doubles
+    mean: Doubles
+    closed: Doubles
 
     @classmethod
     def load(cls, path: Path) -> LifeModel:
@@ -92,7 +91,7 @@ class LifeProcess:
         self.past = np.zeros((len(model.memory), channels))
         self.wave = rng.standard_normal()
         self.slow = 0.0
-        self.energy, self.accent = Tail(np.zeros(1)), Tail(np.zeros((-min(LEADS), 2)))
+        self.energy, self.accent = Tail(np.zeros(1)), Tail(np.zeros((-min(_LEADS), 2)))
         self.states = Tail(np.zeros((2, channels)))
 
     def hear(self, energy: npt.NDArray[np.floating]) -> None:
@@ -100,32 +99,32 @@ class LifeProcess:
         self.energy.append(energy.astype(np.float64))
         while FRAMES_PER_CONTROL * (self.accent.stop + 1) <= self.energy.stop:
             self._listen(self.accent.stop)
-        while self.states.stop <= self.accent.stop + max(LEADS) + 1:
+        while self.states.stop <= self.accent.stop + max(_LEADS) + 1:
             self._step(self.states.stop)
 
     def _listen(self, control: int) -> None:
         frame = FRAMES_PER_CONTROL * control
         loud = float(np.mean(self.energy.span(frame - 1, frame + FRAMES_PER_CONTROL)))
-        self.slow += (loud - self.slow) / (_ACCENT * CONTROL_RATE)
+        self.slow += (loud - self.slow) / (_ACCENT * _CONTROL_RATE)
         self.accent.append(np.array([[loud - self.slow, loud]]))
         self.energy.forget(frame + FRAMES_PER_CONTROL - 1)
 
     def _step(self, control: int) -> None:
         model = self.model
-        heard = self.accent.span(control + min(LEADS), control + max(LEADS) + 1)
+        heard = self.accent.span(control + min(_LEADS), control + max(_LEADS) + 1)
         loud = heard[-1, 1]
         drive = np.append(heard[:, 0], loud)
         spread, seconds = model.waves
-        keep = np.exp(-1 / (seconds * CONTROL_RATE))
+        keep = np.exp(-1 / (seconds * _CONTROL_RATE))
         self.wave = keep * self.wave + np.sqrt(1 - keep**2) * self.rng.standard_normal()
         size = np.exp(model.unrest[0] + model.unrest[1] * loud + spread * self.wave - spread**2)
         noise = model.noise @ self.rng.standard_normal(len(model.noise))
         state = self.past.ravel() @ self.weights + drive @ model.drive + self.temperature * size * noise
         self.past = np.concatenate([state[None], self.past[:-1]])
         self.states.append(state[None])
-        self.accent.forget(control + min(LEADS) + 1)
+        self.accent.forget(control + min(_LEADS) + 1)
 
-    def frames(self, start: int, stop: int) -> Double:
+    def frames(self, start: int, stop: int) -> Doubles:
         """(stop - start, D) states at frames of 25 per second, by Catmull-Rom cubics through the controls."""
         at = np.arange(start, stop) / FRAMES_PER_CONTROL
         left = np.floor(at).astype(int)
@@ -136,6 +135,6 @@ class LifeProcess:
         return cubic(p0, p1, p2, p3, (at - left)[:, None])
 
 
-def cubic(p0: Double, p1: Double, p2: Double, p3: Double, t: Double) -> Double:
+def cubic(p0: Doubles, p1: Doubles, p2: Doubles, p3: Doubles, t: Doubles) -> Doubles:
     """The Catmull-Rom curve from p1 (t = 0) to p2 (t = 1)."""
     return np.asarray(p1 + 0.5 * t * (p2 - p0 + t * (2 * p0 - 5 * p1 + 4 * p2 - p3 + t * (3 * (p1 - p2) + p3 - p0))))

@@ -10,17 +10,18 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from echomimic.arrays import Doubles, Floats
+from echomimic.arrays import Doubles, Floats, smoothstep
 from echomimic.motion.performance import Performance
 from echomimic.motion.speech import log_mel as hearing
-from echomimic.motion.speech.head_model import animate_head, sample, smooth
+from echomimic.motion.speech.head_model import animate_head, sample
 from echomimic.motion.speech.log_mel import FRAME_RATE
 from echomimic.motion.speech.mouth_model import MEL_PER_FRAME, PRESSED, TUCKED, MouthModel, mouth_model
+from echomimic.motion.tracks import smooth_wide
 from echomimic.option import check_number
 from echomimic.progress import Progress, Report, silent
 
-STRONGEST, OFTENEST = 2.0, 4.0
-FASTEST, SLOWEST = 100.0, 5.0
+_STRONGEST, OFTENEST = 2.0, 4.0
+_FASTEST, _SLOWEST = 100.0, 5.0
 
 _GAIN = 1.25
 _SWELL = 1.3
@@ -70,9 +71,9 @@ def perform(
 
 def _check(frames: int, fps: float, strengths: Mapping[str, float]) -> None:
     check_number("frames", frames, 1, None, whole=True)
-    check_number("fps", fps, SLOWEST, FASTEST)
+    check_number("fps", fps, _SLOWEST, _FASTEST)
     for name, strength in strengths.items():
-        check_number(name, strength, 0, OFTENEST if name == "blink_rate" else STRONGEST)
+        check_number(name, strength, 0, OFTENEST if name == "blink_rate" else _STRONGEST)
 
 
 def frame_energy(speech: hearing.Sound, steps: int, level: hearing.Level) -> Floats:
@@ -90,12 +91,12 @@ def mouth_track(model: MouthModel, shapes: Floats, cues: Floats, energy: Floats,
 
     A net trained on many people predicts their average, which moves less than any of them and never quite closes.
     """
-    track = smooth(shapes.astype(np.float64), 0.5)
-    track = strength * (track + (_SWELL - 1) * (track - smooth(track, 2 * FRAME_RATE)))
+    track = smooth_wide(shapes.astype(np.float64), 0.5)
+    track = strength * (track + (_SWELL - 1) * (track - smooth_wide(track, 2 * FRAME_RATE)))
     voiced = voicing(energy)
     gap = track @ model.gap
-    pressed = _spread(_soft(cues[:, PRESSED], 0.2, 0.55))
-    tucked = _soft(cues[:, TUCKED], 0.3, 0.8) * (1 - _TUCKED_GAP)
+    pressed = _spread(smoothstep(cues[:, PRESSED].astype(np.float64), 0.2, 0.55))
+    tucked = smoothstep(cues[:, TUCKED].astype(np.float64), 0.3, 0.8) * (1 - _TUCKED_GAP)
     wanted = opening_track(gap, voiced) * (1 - np.maximum(pressed, tucked))
     track = track + (wanted - gap)[:, None] * model.opening
     return np.asarray(track * voiced[:, None], dtype=np.float64)
@@ -112,8 +113,8 @@ def opening_track(gap: Doubles, voiced: Doubles) -> Doubles:
 def voicing(energy: Floats) -> Doubles:
     """0 where nothing is said, 1 in speech; opens a little before a sound and closes gently after."""
     heard = (energy > hearing.SPEAKING).astype(np.float64)
-    held = np.clip(1.6 * smooth(heard, 2.0), 0, 1)
-    early = smooth(np.append(heard[2:], heard[-2:])[: len(heard)], 1.0)
+    held = np.clip(1.6 * smooth_wide(heard, 2.0), 0, 1)
+    early = smooth_wide(np.append(heard[2:], heard[-2:])[: len(heard)], 1.0)
     return np.maximum(held, early)
 
 
@@ -121,8 +122,3 @@ def _spread(closed: Doubles) -> Doubles:
     """Lips are half-way in the frame before and after they meet."""
     near = np.pad(closed, 1)
     return np.maximum(closed, 0.5 * np.maximum(near[:-2], near[2:]))
-
-
-def _soft(x: Floats, low: float, high: float) -> Doubles:
-    t = np.clip((x.astype(np.float64) - low) / (high - low), 0, 1)
-    return t * t * (3 - 2 * t)

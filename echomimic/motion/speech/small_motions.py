@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-Double = npt.NDArray[np.float64]
+from echomimic.arrays import Doubles, smoothstep
 
 _RATE = 25.0
 _QUIET = 0.25
@@ -21,7 +21,7 @@ _LATE = 0.12
 class Blinks:
     """Gamma intervals; a blink waits a little for a pause, is sometimes double; quick to close, slow to open."""
 
-    def __init__(self, numbers: Double, rng: np.random.Generator, rate: float) -> None:
+    def __init__(self, numbers: Doubles, rng: np.random.Generator, rate: float) -> None:
         self.shape, self.mean, self.double, self.closing, self.opening = numbers
         self.rng, self.rate = rng, rate
         self.due = rng.uniform(0.5, self.mean) / rate if rate > 0 else np.inf
@@ -45,34 +45,34 @@ class Blinks:
         self.due = time + _SHORTEST + self.rng.gamma(self.shape, rest / self.shape)
         self.latest = self.due + _PATIENCE * (self.rng.random() < _PATIENT)
 
-    def at(self, times: Double) -> Double:
+    def at(self, times: Doubles) -> Doubles:
         """(F,) lid closure 0 to 1 at rising moments."""
         closed = np.zeros(len(times))
         for start, depth in self.lids:
-            closed = np.maximum(closed, depth * lid(times - start, self.closing, self.opening))
+            closed = np.maximum(closed, depth * _lid(times - start, self.closing, self.opening))
         if len(times):
             self.lids = [(start, depth) for start, depth in self.lids if start > times[-1] - 1.0]
         return closed
 
 
-def lid(time: Double, closing: float, opening: float) -> Double:
+def _lid(time: Doubles, closing: float, opening: float) -> Doubles:
     """Closure of a lid `time` seconds after the blink begins: S-shaped down, a short hold, a slower S-shaped up."""
-    down = np.clip(time / closing, 0, 1)
+    down = smoothstep(time / closing)
     up = np.clip((time - closing - 0.03) / opening, 0, 1)
-    down, up = down * down * (3 - 2 * down), 1 - (1 - up) ** 2.2
+    up = 1 - (1 - up) ** 2.2
     return np.asarray(down * (1 - up), dtype=np.float64)
 
 
 class Glances:
     """Small saccades around the viewer: the eye jumps in about 50 ms and then stays."""
 
-    def __init__(self, numbers: Double, rng: np.random.Generator) -> None:
+    def __init__(self, numbers: Doubles, rng: np.random.Generator) -> None:
         self.shape, self.mean = numbers[:2]
         self.spread, self.rng = numbers[2:4], rng
         self.start, self.old, self.target = 0.0, np.zeros(2), np.zeros(2)
         self.next = rng.gamma(self.shape, self.mean / self.shape)
 
-    def at(self, times: Double) -> Double:
+    def at(self, times: Doubles) -> Doubles:
         """(F, 2) at rising moments."""
         looks = np.zeros((len(times), 2))
         for i, time in enumerate(times):
@@ -89,7 +89,7 @@ class Glances:
         self.next = self.start + 0.12 + self.rng.gamma(self.shape, self.mean / self.shape)
 
 
-class Body:
+class BodySway:
     """Shoulders: breathing of wandering pace, and a share of what the head does, a little later."""
 
     def __init__(self, rng: np.random.Generator) -> None:
@@ -98,7 +98,7 @@ class Body:
         self.late, self.last = np.zeros(2), 0.0
         self.first = float(self._breath(np.zeros(1))[0])
 
-    def at(self, times: Double, position: Double, strength: float) -> Double:
+    def at(self, times: Doubles, position: Doubles, strength: float) -> Doubles:
         """(F, 2) at rising moments; position (F, 2) of the head."""
         breath = self._breath(times) - self.first * np.exp(-times / 1.5)
         late = np.empty((len(times), 2))
@@ -107,6 +107,6 @@ class Body:
             late[i], self.last = self.late, time
         return np.stack([0.22 * late[:, 0], strength * _BREATH * breath + 0.12 * late[:, 1]], 1)
 
-    def _breath(self, times: Double) -> Double:
+    def _breath(self, times: Doubles) -> Doubles:
         phase = self.turn + 2 * np.pi * self.pace * times + 0.6 * np.sin(2 * np.pi * 0.031 * times + self.drift)
         return np.asarray(np.sin(phase) + 0.25 * np.sin(2 * phase))

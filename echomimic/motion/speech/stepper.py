@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from echomimic.arrays import Floats
+from echomimic.arrays import Doubles, Floats
 from echomimic.media.audio import RATE
 from echomimic.motion.performance import Performance, at_rest, join
 from echomimic.motion.speech.articulation import DELAY, Articulator
@@ -23,13 +22,11 @@ from echomimic.motion.speech.mouth_model import MouthModel
 from echomimic.motion.speech.mouth_model import mouth_model as live_model
 from echomimic.motion.speech.net_stream import MouthStream
 from echomimic.motion.speech.running_level import LevelTracker, RunningLevel
-from echomimic.motion.speech.small_motions import Blinks, Body, Glances
+from echomimic.motion.speech.small_motions import Blinks, BodySway, Glances
 from echomimic.motion.speech.streams import Tail
 
-Double = npt.NDArray[np.float64]
-
-FASTEST, SLOWEST = 100.0, 5.0
-STRONGEST, MOST_BLINKS = 2.0, 4.0
+_FASTEST, _SLOWEST = 100.0, 5.0
+_STRONGEST, MOST_BLINKS = 2.0, 4.0
 LIMITS = np.array([0.18, 0.25, 0.17, 0.28, 0.20, 0.10])
 """Where pitch, yaw, roll (radians), x, y and brow (eye distances) end: the recordings' widest, softly approached."""
 _VOR = np.array([-0.090, -0.055])
@@ -56,10 +53,10 @@ class Manner:
 
     def __post_init__(self) -> None:
         for name, most in (
-            ("expressiveness", STRONGEST),
-            ("head_motion", STRONGEST),
+            ("expressiveness", _STRONGEST),
+            ("head_motion", _STRONGEST),
             ("blink_rate", MOST_BLINKS),
-            ("gaze", STRONGEST),
+            ("gaze", _STRONGEST),
         ):
             value = getattr(self, name)
             if not 0 <= value <= most:
@@ -86,8 +83,8 @@ class Stepper:
         level: LevelTracker | None = None,
         hop: int = 1,
     ) -> None:
-        if not SLOWEST <= fps <= FASTEST:
-            raise ValueError(f"fps is {fps}; give {SLOWEST:g} to {FASTEST:g}")
+        if not _SLOWEST <= fps <= _FASTEST:
+            raise ValueError(f"fps is {fps}; give {_SLOWEST:g} to {_FASTEST:g}")
         self.manner, self.fps, self.hop = manner or Manner(), fps, hop
         self.mouth, self.life = mouth or live_model(), life or life_model()
         self.net = MouthStream(self.mouth)
@@ -99,7 +96,7 @@ class Stepper:
         streams = [np.random.default_rng([seed & 0xFFFFFFFF, seed >> 32 & 0xFFFFFFFF, stream]) for stream in range(4)]
         self.process = LifeProcess(self.life, streams[0])
         self.blinks = Blinks(self.life.blink, streams[1], self.manner.blink_rate)
-        self.glances, self.body = Glances(self.life.glance, streams[2]), Body(streams[3])
+        self.glances, self.body = Glances(self.life.glance, streams[2]), BodySway(streams[3])
         self.articulator = Articulator(self.mouth, self.life.stretch, temperature, self.manner.expressiveness)
         self.temperature = temperature
         self.track = Tail(np.zeros((2, HEAD + len(self.mouth.basis))))
@@ -182,14 +179,14 @@ class Stepper:
         self.track.forget(int(np.floor(at[-1])) - 1)
         return self._performance(values, numbers / self.fps)
 
-    def _between(self, at: Double) -> Double:
+    def _between(self, at: Doubles) -> Doubles:
         left = np.floor(at + 1e-9).astype(int)
         first = int(left[0]) - 1
         known = self.track.span(first, min(self.track.stop, int(left[-1]) + _AFTER + 1))
         p0, p1, p2, p3 = (known[np.minimum(left - first + step, len(known) - 1)] for step in (-1, 0, 1, 2))
         return cubic(p0, p1, p2, p3, np.maximum(at - left, 0.0)[:, None])
 
-    def _performance(self, values: Double, times: Double) -> Performance:
+    def _performance(self, values: Doubles, times: Doubles) -> Performance:
         manner = self.manner
         head = LIMITS * np.tanh(values[:, :HEAD] * self.amplitude * manner.head_motion / LIMITS)
         looks = self.glances.at(times) + head[:, [1, 0]] * _VOR

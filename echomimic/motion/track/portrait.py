@@ -7,14 +7,14 @@ import numpy.typing as npt
 
 from echomimic.faces.geometry import LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS, HeadPose, canonical_face
 from echomimic.motion.body_pose import BodyPose
-from echomimic.motion.track.body import portrait_body
+from echomimic.motion.track.body_tracker import portrait_body
 
-SIDE = 512
+_SIDE = 512
 _SCALE = 165.0
 """Outer eye distance in pixels: a head that fills about two thirds of the picture."""
 _IRIS = 0.075
 _RIM = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [-1, 0, 0], [0, -1, 0]], np.float32)
-_PLACE = np.array([SIDE / 2, 0.44 * SIDE, 0], np.float32)
+_PLACE = np.array([_SIDE / 2, 0.44 * _SIDE, 0], np.float32)
 
 
 def average_face() -> npt.NDArray[np.float32]:

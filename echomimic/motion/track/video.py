@@ -18,7 +18,7 @@ from echomimic.media.video import VideoReader
 from echomimic.motion.face_motion import FaceMotion
 from echomimic.motion.files.motion_file import Motion
 from echomimic.motion.metric_face import metric_motion
-from echomimic.motion.track.body import video_body
+from echomimic.motion.track.body_tracker import video_body
 from echomimic.motion.tracks import bridge
 from echomimic.progress import Progress, Report, say, silent
 

@@ -11,7 +11,7 @@ from echomimic.faces import geometry as g
 from echomimic.preview.acting import Acting
 from echomimic.preview.curves import feather, polygon_mask, smooth_curve
 from echomimic.preview.eyes.lids import Lid, make_lid
-from echomimic.preview.eyes.tuning import EYES
+from echomimic.preview.eyes.tuning import EYE_TUNING
 from echomimic.preview.layers import Layers
 from echomimic.preview.mesh.face_mesh import Array, Mesh
 from echomimic.preview.mesh.field import Field
@@ -31,8 +31,8 @@ class Eye:
 
     def paint(self, frame: Pixels, layers: Layers, acting: Acting, skin: Array, blink: float) -> None:
         """Draws the eye into `frame` when it looks elsewhere or blinks."""
-        looks = float(np.abs(acting.gaze).max()) > EYES.still_gaze
-        if not looks and blink < EYES.still_lid:
+        looks = float(np.abs(acting.gaze).max()) > EYE_TUNING.still_gaze
+        if not looks and blink < EYE_TUNING.still_lid:
             return
         field, corner = self.patch.field, np.array(self.patch.box[:2], np.float32)
         head, offset = self.patch.head(acting.stance)
@@ -47,7 +47,7 @@ class Eye:
             at = source + (turned - back) * seen
         scene = layers.behind(self.patch.box, offset)
         eye = scene.sample(at)
-        if blink >= EYES.still_lid:
+        if blink >= EYE_TUNING.still_lid:
             eye = self.lid.close(eye, scene, source, corner, seen, blink)
         self.patch.paste(frame, eye, self.edge * changed, offset)
 
@@ -71,7 +71,7 @@ def _make_eye(
     height, width = picture.shape[:2]
     points = mesh.points[list(upper + lower), :2]
     low, high = points.min(0), points.max(0)
-    margin = (high - low)[0] * EYES.margin
+    margin = (high - low)[0] * EYE_TUNING.margin
     x0, y0 = (int(max(0, v)) for v in low - margin)
     x1, y1 = (int(min(v, limit)) for v, limit in zip(high + margin, (width, height), strict=True))
     if x1 - x0 < 6 or y1 - y0 < 6:
@@ -80,18 +80,20 @@ def _make_eye(
     centre = mesh.points[iris[0], :2]
     radius = max(1.0, float(np.linalg.norm(mesh.points[list(iris[1:]), :2] - centre, axis=1).mean()))
     away = np.linalg.norm(patch.field.grid.nodes() - centre, axis=2) / radius
-    pull = np.exp(-EYES.pull_fall * np.maximum(0.0, away - 1.0) ** 2).astype(np.float32)
+    pull = np.exp(-EYE_TUNING.pull_fall * np.maximum(0.0, away - 1.0) ** 2).astype(np.float32)
     outline = [smooth_curve(mesh.points[list(ids), :2]) for ids in (upper, lower)]
     aperture = polygon_mask(np.concatenate([outline[0], outline[1][::-1]]), x0, y0, x1 - x0, y1 - y0, fine=2)
     width = float((high - low)[0])
-    changed = blur(grow(aperture, *(reach * width for reach in EYES.reach)), max(1.0, EYES.reach_blur * width))
-    aperture = blur(aperture, max(0.5, radius * EYES.aperture_blur))
+    changed = blur(
+        _grow(aperture, *(reach * width for reach in EYE_TUNING.reach)), max(1.0, EYE_TUNING.reach_blur * width)
+    )
+    aperture = blur(aperture, max(0.5, radius * EYE_TUNING.aperture_blur))
     lid = make_lid(mesh, picture, (x0, y0, x1, y1), (upper, lower, brow))
-    edge = feather(x1 - x0, y1 - y0, EYES.box_edge)
+    edge = feather(x1 - x0, y1 - y0, EYE_TUNING.box_edge)
     return Eye(patch, pull[..., None], np.stack([aperture, changed], -1), lid, edge)
 
 
-def grow(hole: Array, above: float, around: float) -> Array:
+def _grow(hole: Array, above: float, around: float) -> Array:
     """The mask (h, w) dilated by `around` pixels on all sides and by `above` upwards."""
     wide, high = max(1, round(around)), max(1, round(above))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * wide + 1, 2 * wide + 1))

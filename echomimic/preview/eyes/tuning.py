@@ -110,4 +110,4 @@ class EyeTuning:
     """Pixels: eyes narrower than the first show no single hairs, wider than the second all."""
 
 
-EYES = EyeTuning()
+EYE_TUNING = EyeTuning()

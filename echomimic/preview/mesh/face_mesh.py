@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from echomimic.arrays import smoothstep
 from echomimic.faces.geometry import (
     CHIN,
     FOREHEAD,
@@ -33,7 +34,7 @@ from echomimic.faces.geometry import (
 
 Array: TypeAlias = NDArray[Any]
 """float32 unless said otherwise."""
-Indices: TypeAlias = NDArray[np.int32]
+_Indices: TypeAlias = NDArray[np.int32]
 
 UPPER_LIP_BETWEEN = (
     (76, 184, 74, 73, 72, 11, 302, 303, 304, 408, 306),
@@ -58,10 +59,9 @@ _BROW_PULL = (
 """How much a raised brow moves the points around it."""
 
 
-def smoothstep(x: Array, low: float, high: float) -> Array:
-    """0 below `low`, 1 above `high`, smooth between."""
-    t = np.clip((x - low) / (high - low), 0.0, 1.0)
-    return np.asarray(t * t * (3.0 - 2.0 * t), dtype=np.float32)
+def soft_step(x: Array, low: float, high: float) -> Array:
+    """`smoothstep` as float32, whatever `x` is."""
+    return np.asarray(smoothstep(x, low, high), dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Mesh:
     """(478, 3) face points and irises."""
     skin: Array
     """(468 + 144, 2) face points and rings, the lips kept a little apart."""
-    corners: Indices
+    corners: _Indices
     """(T, 3) triangles over `skin`, in drawing order: far before near."""
     spread: Array
     """(144, 36) how the ring points follow the outline."""
@@ -141,12 +141,12 @@ def _follow(ring: Array, outline: Array, downness: Array, unit: float, reach: fl
     near = apart.min(1, keepdims=True)
     weight = np.exp(-(apart**2 - near**2) / (2 * (0.16 * unit) ** 2))
     weight /= weight.sum(1, keepdims=True)
-    end = 0.22 + 0.44 * smoothstep(downness, 0.0, 0.75)
-    fade = 1.0 - np.array([smoothstep(np.float32(reach), 0.0, float(e)) for e in end])
+    end = 0.22 + 0.44 * soft_step(downness, 0.0, 0.75)
+    fade = 1.0 - np.array([soft_step(np.float32(reach), 0.0, float(e)) for e in end])
     return np.asarray(weight * fade[:, None], dtype=np.float32)
 
 
-def _topology(points: Array) -> Indices:
+def _topology(points: Array) -> _Indices:
     """Face triangles, holes filled by strips, rings; the rings first, then far before near."""
     strips = [
         _strip(a, b)
@@ -198,7 +198,7 @@ class Hold:
 
     inside: NDArray[np.int64]
     """(n,) flat node numbers."""
-    corners: Indices
+    corners: _Indices
     """(3, n)"""
     weights: Array
     """(3, n, 1)"""

@@ -9,7 +9,7 @@ import numpy as np
 
 from echomimic.faces.geometry import CHIN, OVAL
 from echomimic.motion.retarget.face_regions import PIVOT
-from echomimic.preview.mesh.face_mesh import Array, Grid, Hold, Mesh, hold, smoothstep
+from echomimic.preview.mesh.face_mesh import Array, Grid, Hold, Mesh, hold, soft_step
 from echomimic.preview.mesh.warp import remap
 
 """Where the head turns: in the neck under the skull, canonical."""
@@ -105,7 +105,7 @@ def _depth(mesh: Mesh, grid: Grid, nodes: Array, held: Hold) -> Array:
     depth = np.where(face, inside[..., 0], outside)
     centre, half = _oval_box(mesh)
     radius = np.linalg.norm((nodes - centre) / half, axis=2)
-    blend = smoothstep(radius, 0.55, 0.95)
+    blend = soft_step(radius, 0.55, 0.95)
     fine = _blurred(depth, unit * 0.05 / grid.step)
     soft = _blurred(depth, unit * 0.17 / grid.step)
     return np.asarray(fine * (1 - blend) + soft * blend, dtype=np.float32)
@@ -120,10 +120,10 @@ def _head_weight(mesh: Mesh, nodes: Array, mask: Array) -> Array:
     """1 on head and hair, 0 from the shoulders down and far to the sides; less where the frame cuts the person."""
     chin, length, unit = mesh.points[CHIN], mesh.length, mesh.unit
     centre, half = _oval_box(mesh)
-    weight = 1.0 - smoothstep(nodes[..., 1], chin[1] - 0.10 * length, chin[1] + 0.62 * length)
-    weight *= 1.0 - smoothstep(np.abs(nodes[..., 0] - centre[0]), 2.1 * unit, 3.4 * unit)
+    weight = 1.0 - soft_step(nodes[..., 1], chin[1] - 0.10 * length, chin[1] + 0.62 * length)
+    weight *= 1.0 - soft_step(np.abs(nodes[..., 0] - centre[0]), 2.1 * unit, 3.4 * unit)
     radius = np.linalg.norm((nodes - centre) / half, axis=2)
-    weight = np.maximum(weight, 1.0 - smoothstep(radius, 0.98, 1.25))
+    weight = np.maximum(weight, 1.0 - soft_step(radius, 0.98, 1.25))
     return np.asarray(weight * _held_by_borders(nodes, mask, 0.12 * length, int(chin[1])), dtype=np.float32)
 
 
@@ -140,14 +140,14 @@ def _held_by_borders(nodes: Array, mask: Array, reach: float, chin: int) -> Arra
         (head[:, -max(2, width // 128) :].mean(), width - 1 - nodes[..., 0]),
     ):
         if cut > 0.02:
-            free = np.minimum(free, 0.35 + 0.65 * smoothstep(distance, -1.0, reach))
+            free = np.minimum(free, 0.35 + 0.65 * soft_step(distance, -1.0, reach))
     return free
 
 
 def _body_weight(mesh: Mesh, nodes: Array, height: int) -> Array:
     chin, length = mesh.points[CHIN, 1], mesh.length
-    rise = smoothstep(nodes[..., 1], chin - 0.1 * length, chin + 0.5 * length)
-    return np.asarray(rise * (1.0 - 0.55 * smoothstep(nodes[..., 1], height * 0.75, height)), dtype=np.float32)
+    rise = soft_step(nodes[..., 1], chin - 0.1 * length, chin + 0.5 * length)
+    return np.asarray(rise * (1.0 - 0.55 * soft_step(nodes[..., 1], height * 0.75, height)), dtype=np.float32)
 
 
 def _blurred(values: Array, sigma: float) -> Array:

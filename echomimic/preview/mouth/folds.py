@@ -9,7 +9,7 @@ import numpy as np
 
 from echomimic.faces.geometry import MOUTH_CORNERS
 from echomimic.preview.curves import smooth_curve
-from echomimic.preview.mesh.face_mesh import Array, Mesh, smoothstep
+from echomimic.preview.mesh.face_mesh import Array, Mesh, soft_step
 from echomimic.preview.mesh.warp import Pixels, remap
 
 _LEFT = (129, 203, 206, 216, 212)
@@ -40,7 +40,7 @@ class Folds:
         skin: (…, 2) how far by the expression; pixels.
         """
         depth = [
-            float(smoothstep(skin[corner] @ way / self.unit, 0.008, _FULL))
+            float(soft_step(skin[corner] @ way / self.unit, 0.008, _FULL))
             for corner, way in zip(MOUTH_CORNERS, self.outward, strict=True)
         ]
         if max(depth) < 0.02:

@@ -9,9 +9,9 @@ import numpy as np
 
 from echomimic.faces.geometry import LOWER_LIP_INNER, UPPER_LIP_INNER
 from echomimic.preview.curves import polygon_mask, smooth_curve
-from echomimic.preview.mesh.face_mesh import Array, Mesh, smoothstep
+from echomimic.preview.mesh.face_mesh import Array, Mesh, soft_step
 from echomimic.preview.mesh.warp import Texture, remap
-from echomimic.preview.mouth.photo_teeth import Row, look_inside
+from echomimic.preview.mouth.photo_teeth import ToothRow, look_inside
 from echomimic.preview.mouth.teeth import HALF, TALL, Light, Paint, draw_lower, draw_tongue, draw_upper
 
 _JAW = (152, 175, 199)
@@ -44,7 +44,7 @@ class Interior:
     """(h, w) in the mouth's box, where the photo's own teeth and dark are used; None for a closed mouth"""
     own_shade: Array
     """(h, w) the lips' shadow on it in the photo"""
-    row: Row
+    row: ToothRow
 
     def paint(self, lips: Array, opening: Opening, texture: Texture, settled: Array, skin: Array) -> None:
         """Blends the inside into `lips`, (h, w, 3) float32 of the mouth's box."""
@@ -147,7 +147,7 @@ def make_interior(
     mesh: Mesh, texture: Texture, box: tuple[int, int, int, int], width: int, height: int, opened: bool
 ) -> Interior:
     light = _light(mesh, texture, width, height)
-    own, own_shade, row = None, np.ones((1, 1), np.float32), Row(0.055, -0.15)
+    own, own_shade, row = None, np.ones((1, 1), np.float32), ToothRow(0.055, -0.15)
     if opened:
         photo = texture.sample(_box_pixels(box))[..., :3].astype(np.float32)
         own, light, row = look_inside(mesh, photo, box, light)
@@ -171,10 +171,10 @@ def make_interior(
 def lip_shadow(opening: Opening, box: tuple[int, int, int, int], width: float) -> Array:
     """(h, w) the lips' shadow in the box: dark in thin openings and at the corners, darker under the upper lip."""
     light = cv2.GaussianBlur(opening.mask, (0, 0), max(1.0, width * 0.05))
-    occlusion = 0.38 + 0.62 * smoothstep(light, 0.10, 0.80)
+    occlusion = 0.38 + 0.62 * soft_step(light, 0.10, 0.80)
     top = np.interp(np.arange(box[0], box[2]), opening.upper[:, 0], opening.upper[:, 1])
     below = (np.arange(box[1], box[3])[:, None] - top) / (0.10 * width)
-    return np.asarray(occlusion * (0.66 + 0.34 * smoothstep(below, -0.1, 0.9)), dtype=np.float32)
+    return np.asarray(occlusion * (0.66 + 0.34 * soft_step(below, -0.1, 0.9)), dtype=np.float32)
 
 
 def _photo_opening(mesh: Mesh, box: tuple[int, int, int, int]) -> Opening:

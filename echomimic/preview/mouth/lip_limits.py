@@ -17,9 +17,9 @@ from echomimic.faces.geometry import (
 )
 from echomimic.preview.mesh.face_mesh import LOWER_LIP_BETWEEN, UPPER_LIP_BETWEEN, Array, Mesh
 
-WIDE_OPEN = 0.30
+_WIDE_OPEN = 0.30
 """From this gap on, in units, opening is eased …"""
-WIDEST = 0.42
+_WIDEST = 0.42
 """… towards this one."""
 THINNEST = 0.70
 """A lip keeps this share of its height in the photo."""
@@ -66,10 +66,10 @@ class Lips:
         points = self.mesh.points[:, :2]
         apart = (points[lower] + skin[lower] - points[upper] - skin[upper]) @ self.down
         gap = float(apart.max()) / self.mesh.unit
-        if gap <= WIDE_OPEN:
+        if gap <= _WIDE_OPEN:
             return
-        room = WIDEST - WIDE_OPEN
-        share = (WIDE_OPEN + room * np.tanh((gap - WIDE_OPEN) / room)) / gap
+        room = _WIDEST - _WIDE_OPEN
+        share = (_WIDE_OPEN + room * np.tanh((gap - _WIDE_OPEN) / room)) / gap
         skin[lower] -= (np.maximum(apart, 0.0) * (1 - share))[:, None] * self.down
 
     def _keep_thickness(self, skin: Array) -> None:

@@ -11,7 +11,7 @@ from echomimic.faces.geometry import LOWER_LIP_INNER, LOWER_LIP_OUTER, UPPER_LIP
 from echomimic.preview.acting import Acting, is_open
 from echomimic.preview.curves import feather, polygon_mask, smooth_curve
 from echomimic.preview.layers import Layers
-from echomimic.preview.mesh.face_mesh import Array, Grid, Mesh, smoothstep
+from echomimic.preview.mesh.face_mesh import Array, Grid, Mesh, soft_step
 from echomimic.preview.mesh.field import Field
 from echomimic.preview.mesh.patch import Patch, make_patch
 from echomimic.preview.mesh.warp import Pixels, Scene, Texture, invert, remap
@@ -100,7 +100,7 @@ class Mouth:
         x0, y0, x1, y1 = self.patch.box
         x = (np.arange(x0, x1, dtype=np.float32) - (low[0] + high[0]) / 2) / reach[0]
         y = (np.arange(y0, y1, dtype=np.float32) - (low[1] + high[1]) / 2) / reach[1]
-        return 1.0 - smoothstep(np.square(x)[None] + np.square(y)[:, None], 0.62, 1.0)[..., None]
+        return 1.0 - soft_step(np.square(x)[None] + np.square(y)[:, None], 0.62, 1.0)[..., None]
 
     def _opening(self, upper: Array, lower: Array, moved: Array) -> Opening | None:
         gap = float(np.linalg.norm(upper - lower, axis=1).max())
@@ -142,7 +142,7 @@ def _sides(mesh: Mesh, grid: Grid) -> tuple[Side, Side]:
     first, across, width = _axis(mesh)
     nodes = grid.nodes()
     offset = (nodes - first) @ across / width
-    share = (1.0 - smoothstep(-offset, 0.0, 0.18)) * (1.0 - smoothstep(offset - 1.0, 0.0, 0.18))
+    share = (1.0 - soft_step(-offset, 0.0, 0.18)) * (1.0 - soft_step(offset - 1.0, 0.0, 0.18))
     far = float(grid.y0 + grid.step * grid.height) + 999.0
     below = _drawn(np.concatenate([line, [[line[-1, 0], far], [line[0, 0], far]]]).astype(np.float32), grid) > 0.5
     # The mesh keeps the lips a little apart; between them its own field leaps from one lip to the other.

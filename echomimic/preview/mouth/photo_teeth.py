@@ -9,7 +9,7 @@ import numpy as np
 
 from echomimic.faces.geometry import LOWER_LIP_INNER, UPPER_LIP_INNER
 from echomimic.preview.curves import polygon_mask, smooth_curve
-from echomimic.preview.mesh.face_mesh import Array, Mesh, smoothstep
+from echomimic.preview.mesh.face_mesh import Array, Mesh, soft_step
 from echomimic.preview.mouth.teeth import Light
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -17,14 +17,16 @@ _LIP_SKIN = (17, 84, 314, 85, 315, 0, 37, 267, 16)
 
 
 @dataclass(frozen=True)
-class Row:
+class ToothRow:
     """Where the upper teeth end, in mouth widths below the lip line: edge + arc · x²."""
 
     edge: float
     arc: float
 
 
-def look_inside(mesh: Mesh, photo: Array, box: tuple[int, int, int, int], light: Light) -> tuple[Array, Light, Row]:
+def look_inside(
+    mesh: Mesh, photo: Array, box: tuple[int, int, int, int], light: Light
+) -> tuple[Array, Light, ToothRow]:
     """photo: (h, w, 3) the mouth's box. Returns where the photo's own inside is used, (h, w), and what fits it."""
     x0, y0, x1, y1 = box
     curves = [smooth_curve(mesh.points[list(ids), :2]) for ids in (UPPER_LIP_INNER, LOWER_LIP_INNER)]
@@ -36,12 +38,12 @@ def look_inside(mesh: Mesh, photo: Array, box: tuple[int, int, int, int], light:
     bright = photo @ _LUMA
     teeth = (inside > 0.6) & (bright > 0.62 * float(light.tooth @ _LUMA))
     if teeth.sum() < 0.04 * max(float(hole.sum()), 1.0) or teeth.sum() < 6:
-        return cover, light, Row(0.055, -0.15)
+        return cover, light, ToothRow(0.055, -0.15)
     colour = photo[teeth][bright[teeth] >= np.quantile(bright[teeth], 0.5)].mean(0)
     row = _row(mesh, teeth, box)
     # What lies under the teeth moves with the jaw and is drawn.
     x, y = _in_mouth(mesh, box)
-    cover *= 1 - smoothstep(y - row.edge - row.arc * x * x, 0.0, 0.045)
+    cover *= 1 - soft_step(y - row.edge - row.arc * x * x, 0.0, 0.045)
     return cover, replace(light, tooth=colour.astype(np.float32)), row
 
 
@@ -53,8 +55,8 @@ def _not_lip(mesh: Mesh, photo: Array, box: tuple[int, int, int, int], hole: Arr
     bright = np.maximum(photo @ _LUMA, 1.0)
     red = (photo[..., 0] - (photo[..., 1] + photo[..., 2]) / 2) / bright
     lip_red = max(float((lip[0] - (lip[1] + lip[2]) / 2) / max(float(lip @ _LUMA), 1.0)), 0.12)
-    pale = 1 - smoothstep(red / lip_red, 0.35, 0.75)
-    dark = 1 - smoothstep(bright / max(float(lip @ _LUMA), 1.0), 0.40, 0.70)
+    pale = 1 - soft_step(red / lip_red, 0.35, 0.75)
+    dark = 1 - soft_step(bright / max(float(lip @ _LUMA), 1.0), 0.40, 0.70)
     return np.asarray(hole * np.maximum(pale, dark), dtype=np.float32)
 
 
@@ -63,7 +65,7 @@ def _away_from_corners(mesh: Mesh, box: tuple[int, int, int, int]) -> Array:
     first, last = (mesh.points[k, :2] for k in (LOWER_LIP_INNER[0], LOWER_LIP_INNER[-1]))
     pixels = np.stack(np.meshgrid(np.arange(box[0], box[2]), np.arange(box[1], box[3])), -1)
     along = (pixels - (first + last) / 2) @ (last - first) / max(float((last - first) @ (last - first)), 1e-6)
-    return 1 - smoothstep(np.abs(along), 0.30, 0.45)
+    return 1 - soft_step(np.abs(along), 0.30, 0.45)
 
 
 def _in_mouth(mesh: Mesh, box: tuple[int, int, int, int]) -> tuple[Array, Array]:
@@ -75,7 +77,7 @@ def _in_mouth(mesh: Mesh, box: tuple[int, int, int, int]) -> tuple[Array, Array]
     return np.asarray(offset @ across), np.asarray(offset @ np.array([-across[1], across[0]]))
 
 
-def _row(mesh: Mesh, teeth: Array, box: tuple[int, int, int, int]) -> Row:
+def _row(mesh: Mesh, teeth: Array, box: tuple[int, int, int, int]) -> ToothRow:
     """A parabola along the lower border of the teeth that are seen."""
     columns = np.flatnonzero(teeth.any(0))
     lowest = teeth.shape[0] - 1 - teeth[::-1, columns].argmax(0)
@@ -86,6 +88,6 @@ def _row(mesh: Mesh, teeth: Array, box: tuple[int, int, int, int]) -> Row:
     x, y = offset @ across, offset @ np.array([-across[1], across[0]])
     near = np.abs(x) < 0.32
     if near.sum() < 5:
-        return Row(float(np.quantile(y, 0.8)) + 0.01, -0.15)
+        return ToothRow(float(np.quantile(y, 0.8)) + 0.01, -0.15)
     arc, _, edge = np.polyfit(x[near], y[near], 2)
-    return Row(float(np.clip(edge, -0.1, 0.3)) + 0.012, float(np.clip(arc, -0.6, 0.2)))
+    return ToothRow(float(np.clip(edge, -0.1, 0.3)) + 0.012, float(np.clip(arc, -0.6, 0.2)))

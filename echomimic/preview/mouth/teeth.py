@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from echomimic.preview.mesh.face_mesh import Array, smoothstep
+from echomimic.preview.mesh.face_mesh import Array, soft_step
 
 HALF = 0.75
 """Pictures reach this far to either side of the middle, in mouth widths."""
@@ -57,8 +57,8 @@ def draw_tongue(light: Light, density: float, blur: float) -> Paint:
     """The tongue's back: a soft mound, its top at y = 0."""
     x, y = _plane(density)
     mound = np.hypot(x / 0.30, (y - 0.33) / 0.33)
-    cover = 1.0 - smoothstep(mound, 0.72, 1.03)
-    shade = 1.04 - 0.5 * smoothstep(np.abs(x), 0.0, 0.32) - 0.10 * np.exp(-((x / 0.022) ** 2))
+    cover = 1.0 - soft_step(mound, 0.72, 1.03)
+    shade = 1.04 - 0.5 * soft_step(np.abs(x), 0.0, 0.32) - 0.10 * np.exp(-((x / 0.022) ** 2))
     shade = shade + 0.10 * np.exp(-(((y - 0.14) / 0.06) ** 2) - (x / 0.13) ** 2)
     tint = np.ones((*x.shape, 3), np.float32) * shade[..., None]
     return _finish(cover.astype(np.float32), tint.astype(np.float32), light.tongue, density, max(blur, 0.012 * density))
@@ -87,7 +87,7 @@ def _row(sizes: tuple[tuple[float, float], ...], density: float, *, seed: int, s
             own = np.abs(across) <= 1.02
             shade = np.where(own[..., None], _enamel(across, y / height, rng), shade)
             inner += width
-    shade *= 1.0 - 0.66 * smoothstep(np.abs(x), 0.12, 0.48)[..., None]
+    shade *= 1.0 - 0.66 * soft_step(np.abs(x), 0.12, 0.48)[..., None]
     return cover, shade
 
 
@@ -100,7 +100,7 @@ def _tooth(across: Array, y: Array, height: float, number: int, gap: float, dens
     below = np.clip((edge - y) * density + 0.5, 0, 1)
     beside = np.clip((1.0 - gap - np.abs(across)) / max(gap, 1e-3) + 0.5, 0, 1)
     # Teeth touch for most of their height and part only near the edge and under the gum.
-    touch = 0.80 - 0.55 * smoothstep(y, height * 0.72, height)
+    touch = 0.80 - 0.55 * soft_step(y, height * 0.72, height)
     return np.asarray(
         below * np.where(np.abs(across) <= 1.0 + gap, np.maximum(beside, touch * (np.abs(across) <= 1)), 0)
     )
@@ -108,10 +108,10 @@ def _tooth(across: Array, y: Array, height: float, number: int, gap: float, dens
 
 def _enamel(across: Array, down: Array, rng: np.random.Generator) -> Array:
     """(h, w, 3) shade of one tooth: rounder at the sides, warmer at the gum, cooler and thinner at the edge."""
-    level = 1.0 + 0.018 * rng.standard_normal() - 0.13 * np.abs(across) ** 3 - 0.07 * smoothstep(down, 0.86, 1.0)
-    level = level - 0.14 * (1 - smoothstep(down, 0.0, 0.55))
+    level = 1.0 + 0.018 * rng.standard_normal() - 0.13 * np.abs(across) ** 3 - 0.07 * soft_step(down, 0.86, 1.0)
+    level = level - 0.14 * (1 - soft_step(down, 0.0, 0.55))
     level = level + 0.05 * np.exp(-(((across + 0.15) / 0.35) ** 2) - ((down - 0.62) / 0.16) ** 2)
-    warm = (1 - smoothstep(down, 0.2, 0.8)) + 0.3 * rng.standard_normal()
+    warm = (1 - soft_step(down, 0.2, 0.8)) + 0.3 * rng.standard_normal()
     tint = np.stack([1.0 + 0.005 * warm, 1.0 - 0.006 * warm, 1.0 - 0.045 * warm], -1)
     return np.asarray(level[..., None] * tint, dtype=np.float32)
 

@@ -12,7 +12,7 @@ from echomimic.media.image import read_picture
 from echomimic.motion.body_pose import L_SHOULDER, R_SHOULDER
 from echomimic.motion.face_motion import FaceMotion
 from echomimic.motion.files.motion_file import Motion
-from echomimic.motion.retarget.body import ARMS, arms_of, body_from_face, sync_body
+from echomimic.motion.retarget.body_fit import ARMS, arms_of, body_from_face, sync_body
 from echomimic.motion.retarget.fit import made_for, retarget_face, sync_face, sync_motion, sync_to
 from echomimic.motion.retarget.from_performance import motion_from_performance
 from echomimic.motion.retarget.to_performance import performance_from_motion

@@ -80,8 +80,8 @@ def test_no_jitter_the_mouth_moves_as_fast_as_real_ones() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"fps": 3.0}, "fps is 3.0; give 5 to 100"),
-        ({"frames": 0}, "at least one"),
+        ({"fps": 3.0}, "fps 3.0 is out of range; choose 5"),
+        ({"frames": 0}, "frames 0 is out of range"),
         ({"gaze": 2.5}, "out of range"),
         ({"blink_rate": -1.0}, "out of range"),
     ],

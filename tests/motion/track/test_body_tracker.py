@@ -4,7 +4,7 @@ import numpy as np
 
 from echomimic.faces.body import Body, Hand, Pose
 from echomimic.motion.body_pose import L_SHOULDER, L_WRIST, NECK, R_SHOULDER
-from echomimic.motion.track.body import portrait_body, video_body
+from echomimic.motion.track.body_tracker import portrait_body, video_body
 
 
 def pose_at(x: float) -> Pose:
