@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-PATIENCE = 3.0
+_PATIENCE = 3.0
 """Seconds in which a second signal changes nothing, so that cleaning up is not interrupted itself."""
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
@@ -25,7 +25,7 @@ def stoppable() -> Iterator[list[int]]:
 
     def stop(number: int, _: Any) -> None:
         came.append(number)
-        if first and time.monotonic() - first[0] < PATIENCE:
+        if first and time.monotonic() - first[0] < _PATIENCE:
             return  # what the first one began is cleaning up
         first[:] = [time.monotonic()]
         raise KeyboardInterrupt

@@ -26,7 +26,7 @@ from echomimic.request import Settings
 
 MASK_SIDE = 2048
 THREADS = 2
-AHEAD = 4
+_AHEAD = 4
 """Frames in flight: enough to keep the threads busy, few enough to keep memory flat."""
 
 
@@ -95,7 +95,7 @@ def rendered(renderer: PreviewRenderer, acted: Performance, frames: range) -> Ge
         try:
             for i in frames:
                 waiting.append(pool.submit(renderer.render, acted, i))
-                if len(waiting) >= AHEAD:
+                if len(waiting) >= _AHEAD:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
