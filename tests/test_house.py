@@ -1,6 +1,7 @@
 """The house keeps its arrow: earlier rooms never import later ones, and the front door stays light."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -119,3 +120,9 @@ def test_light_imports(statement: str, heavy: tuple[str, ...]) -> None:
     code = f"{statement}; import sys; print([m for m in {heavy!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_glossary_names_files_that_are_there() -> None:
+    named = re.findall(r"`([\w/]+\.py)`", (PACKAGE.parent / "docs" / "glossary.md").read_text())
+    assert len(named) > 40
+    assert [name for name in named if not (PACKAGE / name).is_file()] == []
