@@ -1,0 +1,64 @@
+// Small helpers: elements, messages, times.
+// @ts-check
+
+/**
+ * An element. Properties beginning with "on" are listeners, "data" and "style" are objects; null children are left out.
+ * @param {string} tag @param {Record<string, any>} [props] @param {...any} children @returns {any}
+ */
+export function h(tag, props = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [key, value] of Object.entries(props)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+    else if (key === "class") element.className = value;
+    else if (key === "style") for (const [name, text] of Object.entries(value)) element.style.setProperty(name, String(text));
+    else if (key in element && !key.startsWith("aria") && key !== "list" && key !== "for") /** @type {any} */ (element)[key] = value;
+    else element.setAttribute(key, value === true ? "" : String(value));
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+/** @param {Element} parent @param {...any} children */
+export function fill(parent, ...children) {
+  parent.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+}
+
+/** Tells people who do not see the page. @param {string} text */
+export function announce(text) {
+  const place = document.getElementById("announce");
+  if (place) place.textContent = text;
+}
+
+/** @param {string} text @param {boolean} [fine] */
+export function toast(text, fine = false) {
+  const shown = h("div", { class: fine ? "toast fine" : "toast" }, text);
+  document.getElementById("toasts")?.append(shown);
+  setTimeout(() => shown.remove(), fine ? 4000 : 9000);
+}
+
+/** Runs `work`; what goes wrong is shown, not thrown. @template T @param {() => Promise<T>} work @returns {Promise<T | undefined>} */
+export async function guarded(work) {
+  try {
+    return await work();
+  } catch (error) {
+    toast(error instanceof Error ? error.message : String(error));
+    return undefined;
+  }
+}
+
+/** @param {number} seconds */
+export function clock(seconds) {
+  const whole = Math.max(0, Math.round(seconds));
+  const parts = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  const text = parts.map((part) => String(part).padStart(2, "0"));
+  return parts[0] ? `${parts[0]}:${text[1]}:${text[2]}` : `${parts[1]}:${text[2]}`;
+}
+
+/** @param {number} bytes */
+export function size(bytes) {
+  const units = ["B", "KB", "MB", "GB", "TB"];
+  let unit = 0;
+  while (bytes >= 1000 && unit < units.length - 1) { bytes /= 1000; unit += 1; }
+  return `${bytes < 10 && unit ? bytes.toFixed(1) : Math.round(bytes)} ${units[unit]}`;
+}

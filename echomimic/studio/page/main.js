@@ -1,0 +1,72 @@
+// The page: screens by address (#bench, #takes, …), language, light and dark, the connection.
+// @ts-check
+import * as api from "./api.js";
+import * as bench from "./bench.js";
+import { fill, guarded, h } from "./dom.js";
+import { language, setLanguage, t } from "./i18n.js";
+import * as queue from "./queue.js";
+import { heard, listen, load, options, waiting } from "./store.js";
+import * as takes from "./takes.js";
+
+/** @type {Record<string, {title: string, show: (main: Element) => () => void}>} */
+export const SCREENS = {
+  bench: { title: "Bench", show: bench.show }, takes: { title: "Takes", show: takes.show }, compare: { title: "Compare", show: takes.compare }, queue: { title: "Queue", show: queue.show },
+};
+
+const main = /** @type {HTMLElement} */ (document.getElementById("main"));
+const nav = /** @type {HTMLElement} */ (document.getElementById("nav"));
+let leave = () => undefined;
+
+const current = () => (location.hash.slice(1) in SCREENS ? location.hash.slice(1) : "bench");
+
+function drawNav() {
+  nav.setAttribute("aria-label", t("Screens"));
+  const count = waiting().length;
+  fill(nav, Object.entries(SCREENS).map(([name, screen]) => h("a", { href: `#${name}`, "aria-current": current() === name ? "page" : undefined }, t(screen.title), name === "queue" && count ? h("span", { class: "count" }, count) : null)));
+}
+
+function draw() {
+  leave();
+  drawNav();
+  document.title = `${t(SCREENS[current()].title)} · EchoMimic Studio`;
+  leave = /** @type {any} */ (SCREENS[current()].show(main));
+}
+
+function theme() {
+  const button = /** @type {HTMLElement} */ (document.getElementById("theme"));
+  const dark = () => (document.documentElement.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
+  const kept = localStorage.getItem("echomimic-theme");
+  if (kept) document.documentElement.dataset.theme = kept;
+  const say = () => { button.textContent = t(dark() ? "Light" : "Dark"); };
+  button.onclick = () => { document.documentElement.dataset.theme = dark() ? "light" : "dark"; localStorage.setItem("echomimic-theme", document.documentElement.dataset.theme); say(); };
+  say();
+  return say;
+}
+
+async function start() {
+  setLanguage(language);
+  const sayTheme = theme();
+  const choice = /** @type {HTMLSelectElement} */ (document.getElementById("language"));
+  choice.value = language;
+  choice.onchange = () => { setLanguage(choice.value); sayTheme(); draw(); };
+  listen((kind) => { if (["job", "queue", "loaded", "gone"].includes(kind)) drawNav(); });
+  try { await api.get("status"); } catch (error) {
+    if (/** @type {any} */ (error).kind === "unauthorized") { askToken(); return; }
+    fill(main, h("p", { class: "empty bad" }, String(error)));
+    setTimeout(start, 2000);
+    return;
+  }
+  await guarded(load);
+  if (options) draw();
+  window.onhashchange = () => { draw(); main.focus(); };
+  const connection = /** @type {HTMLElement} */ (document.getElementById("connection"));
+  api.follow(heard, (open) => { connection.textContent = open ? "" : t("Not connected"); });
+}
+
+function askToken() {
+  const field = h("input", { type: "text", id: "token", autocomplete: "off" });
+  const enter = async (/** @type {Event} */ event) => { event.preventDefault(); if ((await guarded(async () => { await api.post("login", { token: field.value.trim() }); return true; }))) location.reload(); };
+  fill(main, h("form", { class: "card stack", style: { "max-width": "460px", margin: "60px auto" }, onsubmit: enter }, h("label", { for: "token" }, "Token: the first line that `echomimic studio` printed ends with it"), field, h("button", { class: "main" }, "OK")));
+}
+
+void start();

@@ -1,0 +1,134 @@
+// The timeline: the speech's wave and the performance's curves; a dragged stretch is changed, every change is one entry of a list.
+// @ts-check
+import * as api from "./api.js";
+import { announce, clock, fill, guarded, h } from "./dom.js";
+import { t, title } from "./i18n.js";
+import { assets, heard, newestFirst, takes } from "./store.js";
+
+const TRACKS = ["mouth", "head", "brows", "blinks", "gaze", "body"];
+/** @type {Map<string, any[]>} lists that were undone, by take */
+const undone = new Map();
+/** @type {{take: string, track: string, start: number, stop: number}} */
+const chosen = { take: "", track: "mouth", start: 0, stop: 0 };
+
+/** @param {string} track */
+const name = (track) => title(track);
+
+/** @param {Element} place @param {any} take @param {{video: HTMLVideoElement}} screen */
+export function timeline(place, take, screen) {
+  if (!take?.ready || !take.editable) { fill(place, h("h2", {}, t("Timeline")), h("p", { class: "hint" }, t("Drag over the curves to choose a stretch, then say what happens to it."))); return; }
+  if (chosen.take !== take.id) Object.assign(chosen, { take: take.id, start: 0, stop: 0 });
+  const wave = h("canvas", { class: "wave", "aria-hidden": "true" });
+  /** @type {Record<string, any>} */ const canvases = {};
+  const rows = [h("span", { class: "name" }, clock(take.seconds)), wave];
+  for (const track of TRACKS) {
+    canvases[track] = h("canvas", { tabIndex: 0, role: "img", "aria-label": name(track) });
+    rows.push(h("button", { class: "name", type: "button", "aria-pressed": String(chosen.track === track), style: { color: `var(--${track})` }, onclick: () => { chosen.track = track; timeline(place, take, screen); } }, name(track)), canvases[track]);
+  }
+  const told = h("p", { class: "hint", role: "status" });
+  fill(place, h("div", { class: "row spread" }, h("h2", {}, t("Timeline")), told), h("div", { class: "timeline" }, rows), operations(place, take, screen), entries(take),
+    h("p", { class: "hint" }, t("Only this stretch is rendered anew.")));
+  /** @type {{curves: any, peaks: number[]}} */ const data = { curves: null, peaks: [] };
+  const draw = () => {
+    told.textContent = chosen.stop > chosen.start ? `${t("Chosen")}: ${name(chosen.track)} ${chosen.start.toFixed(2)}–${chosen.stop.toFixed(2)} ${t("seconds")}` : t("Drag over the curves to choose a stretch, then say what happens to it.");
+    paintWave(wave, data.peaks, take, screen.video.currentTime);
+    for (const track of TRACKS) paintTrack(canvases[track], data.curves?.tracks[track], track, take, screen.video.currentTime);
+  };
+  for (const track of TRACKS) drag(canvases[track], track, take, screen, draw, () => timeline(place, take, screen));
+  drag(wave, "", take, screen, draw, () => undefined);
+  screen.video.ontimeupdate = draw;
+  new ResizeObserver(draw).observe(wave);
+  void guarded(async () => { data.curves = await api.get(`takes/${take.id}/curves`); draw(); });
+  if (take.speech) void guarded(async () => { data.peaks = (await api.get(`assets/${take.speech}/peaks?bins=800`)).peaks; draw(); });
+}
+
+/** @param {HTMLCanvasElement} canvas */
+function brush(canvas) {
+  const scale = window.devicePixelRatio || 1, width = canvas.clientWidth, height = canvas.clientHeight;
+  canvas.width = width * scale; canvas.height = height * scale;
+  const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  pen.scale(scale, scale);
+  return { pen, width, height, colour: (/** @type {string} */ key) => getComputedStyle(canvas).getPropertyValue(`--${key}`) };
+}
+
+/** @param {any} b @param {any} take @param {number} time @param {boolean} marked */
+function paintTime(b, take, time, marked) {
+  const at = (/** @type {number} */ seconds) => (b.width * seconds) / take.seconds;
+  if (marked && chosen.stop > chosen.start) { b.pen.globalAlpha = 0.22; b.pen.fillStyle = b.colour("accent"); b.pen.fillRect(at(chosen.start), 0, at(chosen.stop - chosen.start), b.height); b.pen.globalAlpha = 1; }
+  b.pen.fillStyle = b.colour("ink"); b.pen.fillRect(at(time), 0, 1.5, b.height);
+}
+
+/** @param {HTMLCanvasElement} canvas @param {number[]} peaks @param {any} take @param {number} time */
+function paintWave(canvas, peaks, take, time) {
+  const b = brush(canvas);
+  b.pen.fillStyle = b.colour("wave");
+  const step = b.width / Math.max(1, peaks.length);
+  peaks.forEach((peak, i) => b.pen.fillRect(i * step, (b.height * (1 - peak)) / 2, Math.max(1, step - 0.3), Math.max(1, b.height * peak)));
+  paintTime(b, take, time, true);
+}
+
+/** @param {HTMLCanvasElement} canvas @param {Record<string, number[]> | undefined} curves @param {string} track @param {any} take @param {number} time */
+function paintTrack(canvas, curves, track, take, time) {
+  const b = brush(canvas);
+  Object.values(curves ?? {}).forEach((values, i) => {
+    const most = values.reduce((m, v) => Math.max(m, Math.abs(v)), 1e-6);
+    const low = values.reduce((m, v) => Math.min(m, v), 0) < -1e-6;
+    b.pen.strokeStyle = b.colour(track); b.pen.globalAlpha = i ? 0.45 : 1; b.pen.lineWidth = 1.5; b.pen.beginPath();
+    values.forEach((value, j) => { const x = (b.width * j) / Math.max(1, values.length - 1), y = low ? (b.height / 2) * (1 - (0.9 * value) / most) : b.height - 3 - ((b.height - 6) * value) / most; if (j) b.pen.lineTo(x, y); else b.pen.moveTo(x, y); });
+    b.pen.stroke();
+  });
+  b.pen.globalAlpha = 1;
+  paintTime(b, take, time, chosen.track === track);
+}
+
+/** @param {HTMLCanvasElement} canvas @param {string} track @param {any} take @param {{video: HTMLVideoElement}} screen @param {() => void} draw @param {() => void} picked */
+function drag(canvas, track, take, screen, draw, picked) {
+  const time = (/** @type {PointerEvent} */ event) => { const box = canvas.getBoundingClientRect(); return Math.max(0, Math.min(take.seconds, (take.seconds * (event.clientX - box.left)) / box.width)); };
+  let from = -1, changed = false;
+  canvas.onpointerdown = (event) => { from = time(event); changed = Boolean(track) && chosen.track !== track; if (track) chosen.track = track; canvas.setPointerCapture(event.pointerId); };
+  canvas.onpointermove = (event) => { if (from < 0) return; const now = time(event); chosen.start = Math.min(from, now); chosen.stop = Math.max(from, now); draw(); };
+  canvas.onpointerup = (event) => {
+    if (Math.abs(time(event) - from) < 0.04) { screen.video.currentTime = time(event); chosen.start = chosen.stop = 0; } else screen.video.currentTime = chosen.start;
+    from = -1; if (changed || chosen.stop > chosen.start) picked(); else draw();
+  };
+  canvas.onkeydown = (event) => {
+    const step = event.shiftKey ? 0.5 : 0.1, moved = { ArrowLeft: -step, ArrowRight: step }[event.key];
+    if (moved === undefined) return;
+    event.preventDefault();
+    chosen.track = track || chosen.track;
+    if (event.altKey) chosen.stop = Math.max(chosen.start + 0.1, Math.min(take.seconds, (chosen.stop || chosen.start) + moved));
+    else { const long = Math.max(0.5, chosen.stop - chosen.start); chosen.start = Math.max(0, Math.min(take.seconds - 0.1, chosen.start + moved)); chosen.stop = Math.min(take.seconds, chosen.start + long); }
+    announce(`${name(chosen.track)} ${chosen.start.toFixed(1)}–${chosen.stop.toFixed(1)}`); draw();
+  };
+}
+
+/** @param {any} take @param {any[]} edits */
+export async function saveEdits(take, edits) {
+  const answer = await guarded(() => api.put(`takes/${take.id}/edits`, { edits }));
+  if (!answer) return;
+  heard("take", answer.take);
+  if (answer.job) heard("job", answer.job);
+}
+
+/** @param {Element} place @param {any} take @param {{video: HTMLVideoElement}} screen */
+function operations(place, take, screen) {
+  const start = h("input", { type: "number", id: "edit-start", min: 0, max: take.seconds, step: 0.1, value: chosen.start.toFixed(2), "aria-label": t("Start"), style: { width: "92px" }, onchange: () => { chosen.start = Number(start.value); timeline(place, take, screen); } });
+  const stop = h("input", { type: "number", id: "edit-stop", min: 0, max: take.seconds, step: 0.1, value: (chosen.stop || take.seconds).toFixed(2), "aria-label": t("End"), style: { width: "92px" }, onchange: () => { chosen.stop = Number(stop.value); timeline(place, take, screen); } });
+  const region = () => ({ track: chosen.track, start: chosen.start, stop: chosen.stop > chosen.start ? chosen.stop : take.seconds });
+  const add = (/** @type {any} */ entry) => { undone.set(take.id, []); void saveEdits(take, [...take.edits, { ...region(), ...entry }]); };
+  const button = (/** @type {string} */ text, /** @type {any} */ entry) => h("button", { type: "button", class: "small", onclick: () => add(entry) }, t(text));
+  const sources = [...newestFirst(takes.values()).filter((one) => one.id !== take.id && one.ready), ...newestFirst(assets.values()).filter((one) => one.kind === "video" || one.kind === "motion")].slice(0, 20);
+  const from = h("select", { "aria-label": t("Replace from"), onchange: () => from.value && add({ op: "replace", source: from.value }) }, h("option", { value: "" }, `${t("Replace from")} …`), sources.map((one) => h("option", { value: one.id }, one.name || one.id.slice(0, 7))));
+  const middle = () => { const r = region(); const at = chosen.stop > chosen.start ? (r.start + r.stop) / 2 : screen.video.currentTime; return { op: "blink", track: "blinks", start: Math.max(0, at - 0.16), stop: Math.min(take.seconds, at + 0.16) }; };
+  const undo = h("button", { type: "button", class: "small", disabled: !take.edits.length, onclick: () => { undone.set(take.id, [...(undone.get(take.id) ?? []), take.edits.at(-1)]); void saveEdits(take, take.edits.slice(0, -1)); } }, t("Undo"));
+  const redo = h("button", { type: "button", class: "small", disabled: !undone.get(take.id)?.length, onclick: () => { const entry = undone.get(take.id)?.pop(); if (entry) void saveEdits(take, [...take.edits, entry]); } }, t("Redo"));
+  return h("div", { class: "ops", role: "group", "aria-label": t("Edits") }, h("strong", {}, name(chosen.track)), start, "–", stop, button("More of it", { op: "gain", amount: 1.5 }), button("Less", { op: "gain", amount: 0.5 }), button("Smooth", { op: "smooth", seconds: 0.3 }),
+    button("Mute", { op: "mute" }), button("Mirror", { op: "mirror" }), h("button", { type: "button", class: "small", onclick: () => add(middle()) }, t("Add a blink")), from, undo, redo, h("a", { class: "button small", href: `api/takes/${take.id}/motion`, download: "" }, t("Save the motion")));
+}
+
+/** @param {any} take */
+function entries(take) {
+  if (!take.edits.length) return null;
+  return h("ol", { class: "edits", "aria-label": t("Edits") }, take.edits.map((/** @type {any} */ e, /** @type {number} */ i) => h("li", {}, h("span", { class: "grow" }, `${e.op} · ${name(e.track)} · ${e.start.toFixed(2)}–${e.stop.toFixed(2)}${e.amount === undefined ? "" : ` · ×${e.amount}`}`),
+    h("button", { type: "button", class: "small quiet", "aria-label": `${t("Remove")} ${i + 1}`, onclick: () => void saveEdits(take, take.edits.filter((/** @type {any} */ _, /** @type {number} */ j) => j !== i)) }, "×"))));
+}
