@@ -87,12 +87,16 @@ def widened(spans: Sequence[Span], keys: Sequence[int], frames: int) -> list[Spa
 
 
 def replace_frames(
-    path: Path, shape: Shape, spans: Sequence[Span], draw: Callable[[range], Iterable[Picture]]
+    path: Path,
+    shape: Shape,
+    spans: Sequence[Span],
+    draw: Callable[[range], Iterable[Picture]],
+    seal: Callable[[Path], None] | None = None,
 ) -> list[Span]:
     """Puts new frames into ``path``: ``spans`` (first, last + 1), drawn by ``draw``; returns those that were drawn.
 
-    Every other frame and the sound keep their encoded bytes. Raises :class:`OutputError` when ``path`` was not written
-    by :class:`EditableWriter`, or not by this encoder.
+    Every other frame and the sound keep their encoded bytes. ``seal`` gets the new file before it takes its place.
+    Raises :class:`OutputError` when ``path`` was not written by :class:`EditableWriter`, or not by this encoder.
     """
     part = path.with_name(f".{path.stem}.new{path.suffix}")
     with disk_errors(path), av.open(str(path.absolute())) as source:
@@ -106,6 +110,8 @@ def replace_frames(
                 video[first:last] = _encoded(draw(range(first, last)), shape, source, video[first])
             sound = [p for p in packets if p.kind == "audio"]
             _write(part, source, sorted([*video, *sound], key=lambda p: p.seconds), shape)
+            if seal:
+                seal(part)
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)

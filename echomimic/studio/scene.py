@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from PIL import Image
 from echomimic.conditions import Conditions
 from echomimic.driving import performance
 from echomimic.errors import OutputError
-from echomimic.flow import video_shape
+from echomimic.flow import label_for, video_shape
 from echomimic.media.editable import EditableWriter, Span, replace_frames
 from echomimic.media.image import Picture
 from echomimic.motion.files.performance_file import read_performance, write_performance
@@ -25,6 +25,8 @@ from echomimic.preview.acting import talking_track
 from echomimic.preview.engine import rendered, renderer_for
 from echomimic.preview.renderer import PreviewRenderer
 from echomimic.progress import Progress, Report
+from echomimic.provenance.marks import marks_for
+from echomimic.provenance.seal import seal_for
 from echomimic.studio.sources import PERFORMANCE
 
 VIDEO, PLAYING, KEYS, SCENE_POINTS, THUMB = "video.mp4", "playing.mp4", "keys.npy", "points.npy", "thumb.jpg"
@@ -49,17 +51,19 @@ def prepare_scene(job: Conditions, folder: Path, report: Report) -> TakeScene:
     if kept.is_file() and len(base := read_performance(kept)) == job.frames:
         return TakeScene(job, renderer_for(job), base)
     base = performance(job, report)
-    write_performance(kept, base)
     report(Progress("preparing", 0, 1))
+    scene = TakeScene(job, renderer_for(job), base)
     assert job.face is not None
     _save(folder / SCENE_POINTS, job.view.to_video(job.face.points))
-    return TakeScene(job, renderer_for(job), base)
+    write_performance(kept, base)
+    return scene
 
 
 def draw_all(scene: TakeScene, acted: Performance, folder: Path, report: Report) -> None:
     """Renders the take as a whole; it can be played while it grows."""
-    shape = video_shape(scene.job)
-    with EditableWriter(folder / VIDEO, shape, scene.job.speech, folder / PLAYING) as writer:
+    writes = EditableWriter(folder / VIDEO, video_shape(scene.job), scene.job.speech, folder / PLAYING)
+    writes.seal = _seal(scene, folder)
+    with writes as writer:
         for number, frame in enumerate(_drawn(scene, acted, range(scene.job.frames), report)):
             writer.add(frame)
             if number == scene.job.frames // 3:
@@ -79,9 +83,14 @@ def draw_changes(scene: TakeScene, acted: Performance, folder: Path, report: Rep
     def draw(frames: range) -> Iterator[Picture]:
         return _drawn(scene, acted, frames, report, max(count, len(frames)))
 
-    drawn = replace_frames(folder / VIDEO, video_shape(scene.job), spans_of(changed), draw)
+    drawn = replace_frames(folder / VIDEO, video_shape(scene.job), spans_of(changed), draw, _seal(scene, folder))
     _save(folder / KEYS, wanted)
     return drawn
+
+
+def _seal(scene: TakeScene, folder: Path) -> Callable[[Path], None]:
+    """Marks and signs a finished file, as for every video of the package."""
+    return seal_for(scene.job, marks_for(scene.job), folder / VIDEO, overwrite=True)
 
 
 def can_change(folder: Path, frames: int) -> bool:
@@ -115,10 +124,11 @@ def keys_of(acted: Performance) -> Keys:
 def _drawn(
     scene: TakeScene, acted: Performance, frames: range, report: Report, total: int | None = None
 ) -> Iterator[Picture]:
-    canvas = scene.job.canvas
+    canvas, label = scene.job.canvas, label_for(scene.job)
     for done, frame in enumerate(rendered(scene.renderer, acted, frames), 1):
         report(Progress("rendering", done, total or len(frames), preview=frame))
-        yield scene.job.view.paste(frame, canvas) if canvas is not None else frame
+        whole = scene.job.view.paste(frame, canvas) if canvas is not None else frame
+        yield label.draw(whole, frames[done - 1]) if label else whole
 
 
 def keep_thumb(frame: Picture, folder: Path) -> None:

@@ -32,6 +32,7 @@ class Studio:
         self.database = Database(self.home.database)
         self.judge = Child("echomimic.studio.judge", "judging the file")
         self.bench = Child("echomimic.studio.bench", "drawing")
+        self.meter = Child("echomimic.studio.meter", "evaluating the take")
         self.voice = Child("echomimic.studio.voice", "the voice")
         self.assets = Assets(self.home, self.database, self.judge)
         self.jobs, self.takes = Jobs(self.database), Takes(self.home, self.database)
@@ -50,7 +51,7 @@ class Studio:
         """Ends every process of it."""
         if self.supervisor is not None:
             self.supervisor.close()
-        for child in (self.judge, self.bench, self.voice):
+        for child in (self.judge, self.bench, self.voice, self.meter):
             child.close()
         self.database.close()
 

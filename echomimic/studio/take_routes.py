@@ -4,9 +4,14 @@ from starlette.responses import JSONResponse, Response
 
 from echomimic.studio.api import Call, Query, Route, ref, taken
 from echomimic.studio.assets import NAME_LENGTH
+from echomimic.studio.database import as_json
 from echomimic.studio.job_routes import BEFORE_QUERY, LIMIT, send_file
 from echomimic.studio.problems import Refused
+from echomimic.studio.scene import VIDEO
 from echomimic.studio.studio import Studio
+
+MEASURED = 120.0
+"""Seconds in which a take must be evaluated, besides twenty times its length."""
 
 
 def _list(studio: Studio, call: Call) -> Response:
@@ -49,6 +54,22 @@ def _video(studio: Studio, call: Call) -> Response:
     return send_file(studio.home.take(row["id"]) / "video.mp4", "video/mp4", name)
 
 
+def _evaluation(studio: Studio, call: Call) -> Response:
+    """Computed once; an edit makes it void."""
+    row = studio.takes.get(call.path["id"])
+    if not row["ready"]:
+        raise Refused("conflict", "the take is not rendered yet")
+    if row["evaluation"] is None:
+        named = {kind: str(studio.assets.path(studio.assets.get(row[kind]))) for kind in ("portrait", "speech")}
+        question = {"video": str(studio.home.take(row["id"]) / VIDEO), **named}
+        figures = studio.meter.ask(question, MEASURED + 20 * row["frames"] / row["fps"])[0]
+        with studio.database.write() as connection:
+            query = "UPDATE takes SET evaluation = ? WHERE id = ? AND revision = ?"
+            connection.execute(query, [as_json(figures), row["id"], row["revision"]])
+        return JSONResponse(figures)
+    return JSONResponse(row["evaluation"])
+
+
 _TAKE = ref("Take")
 _CHANGES = {"type": "object", "properties": {"name": {"type": "string"}, "star": {"type": "boolean"}}}
 _FILTERS = (Query("star", "only starred ones", bool, False), Query("portrait", "only of this portrait"))
@@ -60,5 +81,6 @@ TAKE_ROUTES = (
     Route("PATCH", "/api/takes/{id}", "Name or star it", _change, body=_CHANGES, schema=_TAKE),
     Route("DELETE", "/api/takes/{id}", "Delete it and its files", _delete, status=204),
     Route("GET", "/api/takes/{id}/thumb", "A small picture of it", _thumb, answer="image/jpeg"),
+    Route("GET", "/api/takes/{id}/evaluation", "How good it is", _evaluation),
     Route("GET", "/api/takes/{id}/video", "Its video", _video, query=_SAVED, answer="video/mp4"),
 )

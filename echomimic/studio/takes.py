@@ -14,7 +14,7 @@ from echomimic.studio.database import Database, Row, insert
 from echomimic.studio.home import Home
 from echomimic.studio.problems import Refused
 
-OURS = frozenset({"weights", "vae", "resume", "device", "offload", "sample_rate"})
+OURS = frozenset({"weights", "vae", "resume", "device", "offload", "sample_rate", "sign_key", "timestamp_url"})
 """Settings that the studio decides, or that are not for a page."""
 ASKED = ("driver", "face", "allow_silence")
 """What a take may say of its request."""

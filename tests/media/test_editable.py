@@ -13,7 +13,7 @@ from echomimic.media.video import Shape, VideoWriter
 from echomimic.media.video_reader import VideoReader
 
 FRAMES, SIDE = 60, 64
-SHAPE = Shape(SIDE, SIDE, 25.0, FRAMES, "a title", "a comment")
+SHAPE = Shape(SIDE, SIDE, 25.0, FRAMES, {"comment": "a comment"})
 
 
 def picture(i: int, change: int = 0) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from echomimic.media.video_reader import VideoReader
+from echomimic.provenance.show import read_provenance
 from tests.studio.conftest import Door
 
 SETTINGS = {"size": 128}
@@ -154,6 +155,20 @@ def test_takes_are_named_starred_and_listed(door: Door, take: str, portrait_id: 
     saved = door.client.get(f"/api/takes/{take}/video?download=1").headers["content-disposition"]
     assert "thebest-0.mp4" in saved
     assert door.client.delete(f"/api/assets/{portrait_id}").status_code == 409
+
+
+def test_an_edited_take_still_says_what_it_is(door: Door, take: str) -> None:
+    edit(door, take, {"op": "gain", "track": "head", "start": 1, "stop": 2, "amount": 0.5})
+    found = read_provenance(door.studio.home.take(take) / "video.mp4")
+    assert found.marked
+
+
+def test_a_take_is_measured_once(door: Door, take: str) -> None:
+    first = door.client.get(f"/api/takes/{take}/evaluation").json()
+    assert {"name", "value", "verdict"} <= set(first["figures"][0])
+    assert door.client.get(f"/api/takes/{take}").json()["evaluation"] == first
+    edit(door, take, {"op": "mute", "track": "mouth", "start": 1, "stop": 2})
+    assert door.client.get(f"/api/takes/{take}").json()["evaluation"] is None
 
 
 def test_a_video_whose_frames_are_unknown_is_rendered_as_a_whole(door: Door, take: str) -> None:
