@@ -105,7 +105,9 @@ def _accelerated(row: Variant, heard: Mapping[str, Any], report: NodeBar) -> dic
         shown = _KNOWN[name].shown
         if row.engine == "diffusion" and wanted != shown and heard.get(name, shown) == shown:
             chosen[name] = wanted
-            report.note(f"{name} {wanted:g} instead of {shown:g}, as {row.title} wants; set another value to choose it")
+            report.note(
+                f"{name} {wanted:g} instead of {shown:g}, as {row.name} wants; set another value to choose yours"
+            )
     return chosen
 
 

@@ -52,9 +52,11 @@ def perform(
     steps = int(np.ceil(frames * FRAME_RATE / fps)) + 2
     report(Progress("audio", 0, steps))
     model, level = mouth_model(), hearing.measure(speech)
+    report(Progress("audio", 0, steps))  # each report is where a stop lands
     energy = frame_energy(speech, steps, level)
     shapes, cues = model(speech, steps, level, report)
     mouth = mouth_track(model, shapes, cues, energy, expressiveness)
+    report(Progress("audio", steps, steps))
     life = animate_head(energy, frames, fps, seed, head_motion, blink_rate, gaze)
     return Performance(
         fps=fps,
