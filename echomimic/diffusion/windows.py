@@ -6,7 +6,7 @@ step. Two plans exist: ``uniform`` is the official one, a ring of windows that t
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -96,8 +96,3 @@ def _faded(start: int, size: int, overlap: int, first: bool, last: bool) -> Wind
 
 
 WINDOWS: dict[str, WindowsFunction] = {"uniform": uniform_windows, "open": open_windows}
-
-
-def covered(windows: Sequence[Window]) -> set[int]:
-    """All frames that the windows name."""
-    return {frame for window in windows for frame in window.frames}

@@ -33,15 +33,13 @@ LOWER_LIP_OUTER = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291)
 UPPER_LIP_INNER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
 LOWER_LIP_INNER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
 
-# Eyes: the outer corner first, then the lid, then the inner corner; wider rings (crease, brow bone) follow.
+# Eyes: the outer corner first, then the lid, then the inner corner; a wider ring (the crease) follows.
 LEFT_EYE_UPPER = (33, 246, 161, 160, 159, 158, 157, 173, 133)
 LEFT_EYE_LOWER = (33, 7, 163, 144, 145, 153, 154, 155, 133)
 RIGHT_EYE_UPPER = (263, 466, 388, 387, 386, 385, 384, 398, 362)
 RIGHT_EYE_LOWER = (263, 249, 390, 373, 374, 380, 381, 382, 362)
 LEFT_EYE_CREASE = (130, 247, 30, 29, 27, 28, 56, 190, 243)
 RIGHT_EYE_CREASE = (359, 467, 260, 259, 257, 258, 286, 414, 463)
-LEFT_EYE_BONE = (226, 113, 225, 224, 223, 222, 221, 189, 244)
-RIGHT_EYE_BONE = (446, 342, 445, 444, 443, 442, 441, 413, 464)
 
 # Brows: the upper edge from the temple inwards, then the lower edge.
 LEFT_BROW = (70, 63, 105, 66, 107, 55, 65, 52, 53, 46)
@@ -50,10 +48,6 @@ RIGHT_BROW = (300, 293, 334, 296, 336, 285, 295, 282, 283, 276)
 # Irises: centre, then four points of the rim (they need a face of 478 points).
 LEFT_IRIS = (468, 469, 470, 471, 472)
 RIGHT_IRIS = (473, 474, 475, 476, 477)
-
-# Nose: bridge from the brows to the tip, and the line of the nostrils.
-NOSE_BRIDGE = (168, 6, 197, 195, 5, 4, 1)
-NOSTRILS = (98, 97, 2, 326, 327)
 
 # Points that speech and expression hardly move: the forehead, the temples, the bridge of the nose, the eye corners.
 STABLE = (

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from echomimic.motion.draw.guide_maps import face_map, face_map_comfy, hand_map
+from echomimic.motion.draw.guide_maps import face_map, hand_map
 from tests.parity import fixtures
 
 
@@ -36,17 +36,6 @@ def test_v1_landmark_maps(image):
         draw_iris=options["draw_iris"],
         draw_mouth=options["draw_mouse"],
         draw_oval=options.get("draw_head", False),
-    )
-    np.testing.assert_array_equal(drawn, _expected(image))
-
-
-@pytest.mark.parametrize("image", _pictures("comfy_landmark_maps"), ids=lambda i: i["file"])
-def test_comfy_landmark_maps(image):
-    drawn = face_map_comfy(
-        _points("comfy_landmark_maps", image),
-        tuple(image["size_wh"]),
-        crop=image["facecrop_ratio"],
-        draw_mouth=image["options"]["draw_mouse"],
     )
     np.testing.assert_array_equal(drawn, _expected(image))
 

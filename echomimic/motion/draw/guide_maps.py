@@ -1,13 +1,13 @@
 """The guides' drawings: face landmark maps for V1, hand maps for V2.
 
-Both repeat the official drawings pixel for pixel (fixtures `v1_landmark_maps`, `v2_hand_maps`, `comfy_landmark_maps`).
+Both repeat the official drawings pixel for pixel (fixtures `v1_landmark_maps`, `v2_hand_maps`).
 A map is (H, W, 3) uint8; a guide is (3, F, H, W) float32 in 0…1, what the face locator and the pose encoder take.
 """
 
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import cv2
 import numpy as np
@@ -16,7 +16,6 @@ import numpy.typing as npt
 from echomimic.arrays import Floats, Picture
 from echomimic.motion.body_pose import HAND, BodyPose
 from echomimic.motion.draw import landmark_edges as edges
-from echomimic.motion.face_motion import FaceMotion
 
 CANVAS = 512
 HAND_REFERENCE = 800
@@ -37,26 +36,6 @@ def face_map(
     resized, as the official code does.
     """
     return _fit(_face_canvas(_relative(points, size), draw_mouth, draw_iris, draw_oval), size)
-
-
-def face_map_comfy(
-    points: npt.NDArray[np.floating],
-    size: tuple[int, int],
-    *,
-    crop: float = 1.0,
-    draw_mouth: bool = False,
-) -> Picture:
-    """The ComfyUI node pack's variant of `face_map`: cropped to the shape of `size`, then enlarged by 1 / `crop`."""
-    width, height = size
-    seen = size if width == height else (CANVAS, CANVAS)
-    canvas = _face_canvas(_relative(points, seen), draw_mouth, False, False)
-    if width != height:
-        longer = max(size)
-        canvas = _centre(canvas, int(width * CANVAS / longer), int(height * CANVAS / longer))
-    fitted = _fit(canvas, size)
-    if not 0 < crop < 1:
-        return fitted
-    return _centre(_fit(fitted, (int(width / crop), int(height / crop))), width, height)
 
 
 def hand_map(
@@ -82,37 +61,12 @@ def hand_map(
     return np.ascontiguousarray(_fit(canvas, size)[..., ::-1])
 
 
-def face_guide(
-    motion: FaceMotion,
-    size: tuple[int, int],
-    frames: Sequence[int] | None = None,
-    *,
-    draw_mouth: bool = False,
-) -> Floats:
-    """V1's guide for a window: (3, F, H, W) float32 in 0…1 of `frames` (all when not given)."""
-    fitted = motion.points * _stretch(motion.size, size)
-    chosen = range(len(motion)) if frames is None else frames
-    return as_guide(face_map(fitted[i], size, draw_mouth=draw_mouth) for i in chosen)
-
-
-def hand_guide(
-    pose: BodyPose,
-    size: tuple[int, int],
-    frames: Sequence[int] | None = None,
-    *,
-    faithful: bool = True,
-) -> Floats:
-    """V2's guide for a window: (3, F, H, W) float32 in 0…1 of `frames` (all when not given).
+def pose_map(pose: BodyPose, frame: int, size: tuple[int, int], *, faithful: bool = True) -> Picture:
+    """V2's drawing of one frame of a pose at `size`.
 
     `faithful` draws as the official script does: right for squares, only the upper left part filled in pictures larger
     than the pose's own. Otherwise the pose is stretched to `size`.
     """
-    chosen = range(len(pose)) if frames is None else frames
-    return as_guide(pose_map(pose, i, size, faithful=faithful) for i in chosen)
-
-
-def pose_map(pose: BodyPose, frame: int, size: tuple[int, int], *, faithful: bool = True) -> Picture:
-    """V2's drawing of one frame of a pose at `size`; see `hand_guide`."""
     relative = pose.hands[frame] / np.array(pose.size, np.float64)
     if not faithful or size == pose.size:
         return hand_map(relative, pose.hand_score[frame], size)
@@ -133,10 +87,6 @@ def as_guide(maps: Iterable[Picture]) -> Floats:
 def _relative(points: npt.NDArray[np.floating], size: tuple[int, int]) -> npt.NDArray[np.float64]:
     """Points as parts of the picture. Rounded to float32 on the way: the official code stores them so."""
     return (np.asarray(points, np.float64)[:, :2] / size).astype(np.float32).astype(np.float64)
-
-
-def _stretch(old: tuple[int, int], new: tuple[int, int]) -> npt.NDArray[np.float32]:
-    return np.array([new[0] / old[0], new[1] / old[1], new[0] / old[0]], np.float32)
 
 
 def _face_canvas(points: npt.NDArray[np.float64], mouth: bool, iris: bool, oval: bool) -> Picture:

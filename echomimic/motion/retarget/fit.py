@@ -6,8 +6,6 @@ performance (`reenact`) and back (`portray`).
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from echomimic.arrays import Floats, Picture
@@ -18,22 +16,8 @@ from echomimic.motion.body_pose import BodyPose
 from echomimic.motion.face_motion import FaceMotion
 from echomimic.motion.files.motion_file import Motion
 from echomimic.motion.retarget.body_fit import body_from_face, shoulders_seen, sync_body
-from echomimic.motion.retarget.from_performance import motion_from_performance
 from echomimic.motion.retarget.official_v1 import geometry_of, transfer
-from echomimic.motion.retarget.to_performance import performance_from_motion
 from echomimic.motion.track.body_tracker import portrait_body
-
-__all__ = [
-    "body_from_face",
-    "made_for",
-    "motion_from_performance",
-    "performance_from_motion",
-    "retarget_face",
-    "sync_body",
-    "sync_face",
-    "sync_motion",
-    "sync_to",
-]
 
 _SAME = 0.03
 """Mean distance, in outer eye distances, within which two faces are taken for one."""
@@ -70,16 +54,6 @@ def sync_to(
             body = body_from_face(points, size)
         pose = sync_body(pose, body)
     return Motion(face, pose)
-
-
-def retarget_face(motion: FaceMotion, points: Floats, size: tuple[int, int]) -> FaceMotion:
-    """`motion` given by a portrait by way of a performance: another way to `sync_face`'s end.
-
-    The official arithmetic fits the driver's mean mouth to the portrait's, so that a driver who mostly speaks opens the
-    portrait's closed lips only half as far; here the lips open as far as the driver's. Arguments as in `sync_face`.
-    """
-    given = motion_from_performance(performance_from_motion(motion, points), points, size)
-    return replace(given, found=motion.seen)
 
 
 def made_for(motion: FaceMotion, points: Floats, size: tuple[int, int]) -> bool:

@@ -22,7 +22,7 @@ from echomimic.progress import Progress, Report, silent
 MEL_PER_FRAME = hearing.PER_SECOND // FRAME_RATE
 MEL_OFFSET = -2
 FRAMES_AT_ONCE = 30 * FRAME_RATE
-PRESSED, TUCKED, PAUSE = range(3)
+PRESSED, TUCKED, _PAUSE = range(3)
 """Columns of the cues: lips pressed together (m, b, p), lower lip tucked under the teeth (f, v), nothing said."""
 
 

@@ -4,14 +4,15 @@ import numpy as np
 
 from echomimic.motion.body_pose import empty
 from echomimic.motion.draw.contact_sheet import contact_sheet, describe, shown
-from echomimic.motion.draw.guide_maps import face_guide, face_map, hand_guide, pose_map
+from echomimic.motion.draw.guide_maps import as_guide, face_map, pose_map
 from echomimic.motion.files.motion_file import Motion
 from echomimic.motion.speech.default_pose import default_pose
 from tests.motion.people import portrait, talker
 
 
 def test_face_guide_of_a_window():
-    guide = face_guide(talker(6), (384, 256), [4, 0, 4])
+    motion = talker(6).resized(384, 256)
+    guide = as_guide(face_map(motion.points[i], (384, 256)) for i in (4, 0, 4))
     assert guide.shape == (3, 3, 256, 384)
     assert guide.dtype == np.float32
     assert 0 == guide.min() < guide.max() <= 1
@@ -35,7 +36,8 @@ def test_faithful_hand_maps_are_the_official_ones_only_at_their_own_size():
 
 
 def test_without_hands_the_guide_is_black():
-    guide = hand_guide(empty(2, 24.0, (512, 512)), (512, 512))
+    pose = empty(2, 24.0, (512, 512))
+    guide = as_guide(pose_map(pose, i, (512, 512)) for i in range(2))
     assert guide.shape == (3, 2, 512, 512)
     assert not guide.any()
 
