@@ -14,7 +14,7 @@ import numpy as np
 LONGEST_HOLE = 600
 """Seconds: a longer silence or hold is a broken clock, not something that was recorded."""
 
-JUMP_BACK = Fraction(1)
+JUMP_BACK = Fraction(1, 5)
 """Seconds by which a stream may overlap itself before it counts as another recording joined on."""
 
 UNHEARD = Fraction(1, 50)
@@ -32,8 +32,11 @@ _QUICK_SHARE = 0.1
 _ALIKE = (0.9, 1.15)
 """Gaps between these multiples of the base gap are the base gap with jitter."""
 
-_DECLARED = 0.06
-"""Relative difference up to which a rate that the file declares is meant, and the rest is jitter."""
+_ROUNDED = 0.06
+"""Relative error of a rate that is measured in timestamps of whole milliseconds (4 ms at 240 fps)."""
+
+_KEPT = 0.97
+"""Part of the frames that must find a slot of their own at a rate that a file declares; jitter may cost a few."""
 
 
 @dataclass
@@ -82,12 +85,23 @@ def base_rate(stamps: Iterable[float], declared: Sequence[float]) -> float:
 
     ``declared`` are the rates the file tells (average, base), of which one is taken when it agrees.
     """
-    gaps = np.diff(np.unique(np.asarray(list(stamps), dtype=np.float64)))
+    moments = np.unique(np.asarray(list(stamps), dtype=np.float64))
+    gaps = np.diff(moments)
     gaps = gaps[gaps > 1e-4]
     told = [rate for rate in declared if _SLOWEST <= rate <= _FASTEST]
     if not len(gaps):
         return told[0] if told else USUAL
     quick = float(np.quantile(gaps, _QUICK_SHARE, method="lower"))
     seen = 1.0 / float(gaps[(gaps >= _ALIKE[0] * quick) & (gaps <= _ALIKE[1] * quick)].mean())
-    near = [rate for rate in told if abs(rate / seen - 1) < _DECLARED]
-    return float(np.clip(min(near, key=lambda rate: abs(rate - seen)) if near else seen, _SLOWEST, _FASTEST))
+    enough = (rate for rate in sorted(told) if _kept(moments, rate) >= _KEPT)
+    return float(np.clip(min(next(enough, seen), _rounded(seen, told)), _SLOWEST, _FASTEST))
+
+
+def _kept(moments: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]", rate: float) -> float:
+    """Part of the frames that are shown at a rate: two in one slot are one."""
+    return len(np.unique(np.round((moments - moments[0]) * rate))) / len(moments)
+
+
+def _rounded(seen: float, told: Sequence[float]) -> float:
+    """The declared rate that ``seen`` is but for rounded timestamps, else ``seen``."""
+    return next((rate for rate in told if abs(rate / seen - 1) < _ROUNDED), seen)
