@@ -18,9 +18,11 @@ _BITS, _CELL = 8, 16
 
 
 def numbered(number: int) -> np.ndarray:
-    """A frame (64, 128, 3) that shows a number as light and dark columns."""
+    """A frame (64, 128, 3) that shows a number as light and dark columns over a dark foot."""
     columns = [(number >> bit & 1) * 200 + 25 for bit in range(_BITS)]
-    return np.repeat(np.repeat(np.array([columns], np.uint8), 64, 0), _CELL, 1)[..., None].repeat(3, 2)
+    frame = np.repeat(np.repeat(np.array([columns], np.uint8), 64, 0), _CELL, 1)[..., None].repeat(3, 2)
+    frame[48:] = 25
+    return frame
 
 
 def number_of(frame: np.ndarray) -> int:

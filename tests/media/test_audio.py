@@ -2,6 +2,7 @@
 
 import errno
 import os
+import struct
 import wave
 from fractions import Fraction
 from pathlib import Path
@@ -10,8 +11,10 @@ import av
 import numpy as np
 import pytest
 
-from echomimic.errors import ResourceError, SpeechError
+from echomimic.errors import DriverError, ResourceError, SpeechError
 from echomimic.media.audio import RATE, Speech
+from echomimic.media.video import Shape, open_writer
+from echomimic.media.video_reader import VideoReader
 
 TONE = 0.5 * np.sin(2 * np.pi * 440 * np.arange(48000) / 48000)
 
@@ -156,3 +159,130 @@ def test_no_room_for_temporary_files_is_said(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("echomimic.media.audio._spool", full)
     with pytest.raises(ResourceError, match=r"s\.wav cannot be decoded into .*No space left.*TMPDIR"):
         Speech.open(tmp_path / "s.wav")
+
+
+def write_wave(path: Path, samples: np.ndarray, rate: int = 16000, bits: int = 32, tag: int = 3) -> Path:
+    """A WAV file whose header says what it is told to, around (T, channels) samples."""
+    data, channels = samples.tobytes(), samples.shape[1]
+    head = struct.pack("<HHIIHH", tag, channels, rate, rate * channels * bits // 8, channels * bits // 8, bits)
+    body = b"WAVEfmt " + struct.pack("<I", len(head)) + head + b"data" + struct.pack("<I", len(data)) + data
+    path.write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
+    return path
+
+
+VOICE = (0.5 * np.sin(2 * np.pi * 300 * np.arange(16000) / 16000)).astype(np.float32)
+
+
+def heard_in(container: Path) -> np.ndarray:
+    with av.open(str(container)) as film:
+        return np.concatenate([frame.to_ndarray().mean(0) for frame in film.decode(audio=0)])
+
+
+@pytest.mark.parametrize("shape", [(1.0, -1.0), (1.0, -0.9), (-0.5, 0.5)])
+def test_channels_of_opposite_phase_are_heard(tmp_path: Path, shape: tuple[float, float]) -> None:
+    stereo = VOICE[:, None] * np.array([shape], np.float32)
+    loud = stereo[:, np.abs(shape).argmax()]
+    for speech in (Speech.open(write_wave(tmp_path / "s.wav", stereo)), Speech.from_array(stereo.T, 16000)):
+        assert not speech.silent
+        assert np.abs(speech.read(0, 16000) - loud).max() < 0.001
+        assert "cancel each other" in speech.notes[0]
+
+
+@pytest.mark.parametrize("channel", range(6))
+def test_speech_in_any_one_channel_is_heard(tmp_path: Path, channel: int) -> None:
+    sound = np.zeros((16000, 6), np.float32)
+    sound[:, channel] = VOICE
+    speech = Speech.open(write_wave(tmp_path / "s.wav", sound))
+    assert np.abs(speech.read(0, 16000)).max() > 0.07
+
+
+def test_ordinary_stereo_is_mixed_without_a_word(tmp_path: Path) -> None:
+    speech = Speech.open(write_wave(tmp_path / "s.wav", np.stack([VOICE, 0.5 * VOICE], 1)))
+    assert speech.notes == ()
+    assert np.abs(speech.read(0, 16000) - 0.75 * VOICE).max() < 0.001
+
+
+@pytest.mark.parametrize(("scale", "bits"), [(32768.0, 32), (1e9, 32), (1e30, 32), (1e300, 64), (5.0, 32)])
+def test_samples_on_another_scale_are_turned_down(tmp_path: Path, scale: float, bits: int) -> None:
+    kind = np.float32 if bits == 32 else np.float64
+    wave_ = (VOICE.astype(np.float64) * 2 * scale).astype(kind)[:, None]
+    speech = Speech.open(write_wave(tmp_path / "s.wav", wave_, bits=bits))
+    if scale > 1e30:  # what is absurd is cut off before it is measured
+        assert not speech.silent
+    else:
+        assert np.abs(speech.read(0, 16000) - 2 * VOICE).max() < 0.001
+    assert "turned down" in speech.notes[0]
+    with open_writer(tmp_path / "v.mp4", Shape(64, 64, 25, 25), speech) as writer:
+        for _ in range(25):
+            writer.add(np.zeros((64, 64, 3), np.uint8))
+    assert 0.5 < np.abs(heard_in(tmp_path / "v.mp4")).max() < 1.6
+
+
+def test_a_hot_master_is_left_as_it_is(tmp_path: Path) -> None:
+    speech = Speech.open(write_wave(tmp_path / "s.wav", VOICE[:, None] * 3))
+    assert speech.notes == ()
+    assert speech.peak > 0.99
+
+
+@pytest.mark.parametrize(("tag", "bits"), [(0x1234, 16), (0xFFFF, 16), (1, 0), (1, 4000), (3, 7)])
+def test_codings_that_are_not_known_are_refused(tmp_path: Path, tag: int, bits: int) -> None:
+    path = write_wave(tmp_path / "s.wav", VOICE[:, None], tag=tag, bits=bits)
+    with pytest.raises(SpeechError, match=r"s\.wav .*(save it|give a recording)"):
+        Speech.open(path)
+
+
+@pytest.mark.parametrize("rate", [0, 1, 100, 3999, 768_001, 4_000_000])
+def test_rates_that_no_recording_has_are_refused(tmp_path: Path, rate: int) -> None:
+    with pytest.raises(SpeechError, match=r"samples per second|not a sound file|no sound"):
+        Speech.open(write_wave(tmp_path / "s.wav", VOICE[:, None], rate))
+    with pytest.raises(SpeechError, match="samples per second"):
+        Speech.from_array(VOICE, rate)
+
+
+@pytest.mark.parametrize("rate", [True, None, "16000", 16000.5, float("nan"), -16000])
+def test_a_rate_is_a_number(rate: object) -> None:
+    with pytest.raises(SpeechError, match="samples per second"):
+        Speech.from_array(VOICE, rate)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("rate", [4000, 11025, 96000, 192000])
+def test_unusual_rates_are_used(tmp_path: Path, rate: int) -> None:
+    wave_ = (0.5 * np.sin(2 * np.pi * 300 * np.arange(rate) / rate)).astype(np.float32)
+    speech = Speech.open(write_wave(tmp_path / "s.wav", wave_[:, None], rate))
+    assert speech.seconds == pytest.approx(1.0, abs=0.01)
+    assert np.abs(speech.read(2000, 14000)).max() == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.parametrize("waveform", [np.array(["a"]), np.zeros((2, 3, 4)), None, np.zeros(0)])
+def test_arrays_that_are_no_sound(waveform: object) -> None:
+    with pytest.raises(SpeechError):
+        Speech.from_array(waveform, 16000)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["list.ffconcat", "list.wav", "list.m3u8", "list.mp3"])
+def test_lists_of_other_files_are_not_followed(tmp_path: Path, name: str) -> None:
+    write_sound(tmp_path / "s.wav", "pcm_s16le", 16000, 1)
+    hls = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\ns.wav\n#EXT-X-ENDLIST\n"
+    text = "ffconcat version 1.0\nfile s.wav\n" if name in ("list.ffconcat", "list.wav") else hls
+    (tmp_path / name).write_text(text)
+    with pytest.raises(SpeechError, match="not a sound file"):
+        Speech.open(tmp_path / name)
+    with pytest.raises(DriverError, match="not a video"):
+        VideoReader(tmp_path / name)
+
+
+def test_a_cover_is_no_video(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "s.mp4"), "w") as container:
+        sound = container.add_stream("aac", rate=16000, layout="mono")
+        cover = container.add_stream("mjpeg", rate=1)
+        cover.width, cover.height, cover.pix_fmt = 64, 64, "yuvj420p"
+        cover.disposition = 0x400
+        container.mux(cover.encode(av.VideoFrame(64, 64, "yuvj420p")))
+        container.mux(cover.encode(None))
+        frame = av.AudioFrame.from_ndarray(VOICE[None], "fltp", "mono")
+        frame.sample_rate, frame.pts, frame.time_base = 16000, 0, Fraction(1, 16000)
+        container.mux(sound.encode(frame))
+        container.mux(sound.encode(None))
+    with pytest.raises(DriverError, match=r"s\.mp4 has no pictures in it; give a video"):
+        VideoReader(tmp_path / "s.mp4")
+    assert Speech.open(tmp_path / "s.mp4").seconds == pytest.approx(1.0, abs=0.1)

@@ -144,10 +144,10 @@ def test_pixels_become_square(tmp_path: Path, aspect: tuple[int, int], size: tup
 )
 def test_films_are_turned_as_their_matrix_says(tmp_path: Path, matrix: tuple[int, int, int, int], turned) -> None:  # type: ignore[no-untyped-def]
     path = write_film(tmp_path / "v.mp4", steady(2, 25))
-    picture = turned(next(iter(VideoReader(path))))
+    picture = turned(list(VideoReader(path))[1])
     reader = VideoReader(turn(path, matrix, tmp_path / "t.mp4"))
     assert reader.size == (picture.shape[1], picture.shape[0])
-    assert (next(iter(reader)) == picture).all()
+    assert (list(reader)[1] == picture).all()
 
 
 MULTIPLES = st.lists(st.sampled_from([1, 1, 1, 2, 3, 7, 40]), min_size=3, max_size=60).map(
