@@ -211,7 +211,8 @@ class Settings:
             )
         if self.context_frames and self.context_overlap >= self.context_frames:
             raise SettingsError(
-                f"context_overlap {self.context_overlap} must be smaller than context_frames {self.context_frames}",
+                f"context_overlap {self.context_overlap} must be smaller than context_frames "
+                f"{self.context_frames}; lower it",
                 "context_overlap",
                 "context_frames",
             )
@@ -219,7 +220,9 @@ class Settings:
             raise SettingsError("give either size or width and height, not both", "size", "width", "height")
         if self.paste_back and self.crop != "head" and self.variant.engine == "preview":
             raise SettingsError(
-                "paste_back needs crop head: without it the whole picture is shown anyway", "paste_back", "crop"
+                "paste_back needs crop head, without which the whole picture is shown; set crop to head",
+                "paste_back",
+                "crop",
             )
         self._check_label()
         self._check_sizes()
@@ -238,11 +241,13 @@ class Settings:
             if value is None:
                 continue
             if not low <= value <= high:
-                raise SettingsError(f"{name} {value} is out of range; {self.model} takes {low} to {high} pixels", name)
+                raise SettingsError(
+                    f"{name} {value} is out of range for {self.model}; choose {low} to {high} pixels", name
+                )
             if step > 2 and value % step:
                 near = max(low, min(high, round(value / step) * step))
                 raise SettingsError(
-                    f"{name} {value} is not a multiple of {step}; {near} is the nearest that works", name
+                    f"{name} {value} is not a multiple of {step}; choose {near}, the nearest that works", name
                 )
 
     @property

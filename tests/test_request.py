@@ -47,7 +47,7 @@ def test_classic_option(name: str) -> None:
         ({"model": "v9"}, "v2-acc"),
         ({"context_frames": 40}, "32 positions"),
         ({"context_frames": 3}, "smaller than context_frames"),
-        ({"model": "v1", "width": 500}, "512 is the nearest"),
+        ({"model": "v1", "width": 500}, "choose 512, the nearest"),
         ({"model": "v2", "height": 2048}, "128 to 1024"),
         ({"width": 40}, "64 to 2160"),
         ({"size": 512, "width": 512}, "not both"),

@@ -107,7 +107,7 @@ def _row(
     inputs = tuple((role, _place(role, given.pop(role), folder, there)) for role in _INPUTS if role in given)
     missing = [role for role in ("portrait", "speech") if role not in dict(inputs)]
     if missing:
-        raise ManifestError(f"{missing[0]} is missing; every row needs portrait and speech")
+        raise ManifestError(f"{missing[0]} is missing; give every row a portrait and a speech")
     for key, option in OPTIONS.items():
         if option.type is Path and isinstance(given.get(key), Path) and key != "output":
             given[key] = folder / given[key]
@@ -154,7 +154,7 @@ def _place(role: str, value: Any, folder: Path, there: dict[str, bool]) -> str:
     if path not in there:
         there[path] = _exists(Path(path))
     if not there[path]:
-        raise ManifestError(f"{role} {path} does not exist; paths are relative to the manifest")
+        raise ManifestError(f"{role} {path} does not exist; give paths relative to the manifest")
     return path
 
 
@@ -170,7 +170,7 @@ def _checked_columns(values: Any) -> dict[str, Any]:
         raise ManifestError("the row is not an object; write one JSON object per line")
     unknown = sorted(k for k in values if k not in _COLUMNS)
     if unknown:
-        raise ManifestError(f"column {unknown[0]!r} is unknown; the columns are {', '.join(_COLUMNS)}")
+        raise ManifestError(f"column {unknown[0]!r} is unknown; choose from {', '.join(_COLUMNS)}")
     present = {k: v for k, v in values.items() if v is not None and v != ""}
     return {k: _typed(k, v) if k in OPTIONS else v for k, v in present.items()}
 
@@ -191,7 +191,7 @@ def _parsed(option: Option, text: str) -> Any:
     if option.type is bool:
         known = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
         if text.lower() not in known:
-            raise SettingsError(f"{option.name} takes true or false, not {text!r}", option.name)
+            raise SettingsError(f"{option.name} takes true or false, not {text!r}; write true or false", option.name)
         return known[text.lower()]
     if option.type in (int, float):
         try:

@@ -56,6 +56,7 @@ def main(arguments: list[str] | None = None) -> None:
     with stoppable() as signals:
         try:
             _require_folder()
+            _require_plain(arguments if arguments is not None else sys.argv[1:])
             cli.main(arguments, prog_name="echomimic", standalone_mode=False)
             _flush()
         except click.exceptions.Exit as stop:
@@ -69,6 +70,11 @@ def _require_folder() -> None:
         os.getcwd()
     except OSError:
         raise click.ClickException("the working folder is gone; change to another one and run again") from None
+
+
+def _require_plain(arguments: list[str]) -> None:
+    if any("\0" in argument for argument in arguments):
+        raise click.ClickException("an argument has a NUL character in it; leave it out")
 
 
 def _flush() -> None:

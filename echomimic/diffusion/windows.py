@@ -57,7 +57,7 @@ def uniform(
     for distance in (2**level for level in range(levels)):
         hop = size * distance - overlap
         if hop == 0:
-            raise SettingsError(f"context_overlap {overlap} must be smaller than context_frames {size}")
+            raise SettingsError(f"context_overlap {overlap} must be smaller than context_frames {size}; lower it")
         stop = frames + first - (0 if closed else overlap)
         for start in range(int(shift * distance) + first, stop, hop):
             windows.append([(start + i * distance) % frames for i in range(size)])

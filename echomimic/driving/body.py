@@ -42,7 +42,7 @@ def _driver_body(conditions: Conditions, report: Report) -> BodyPose:
     body = conditions.driver.motion(report).body
     if body is None:
         named = f"{conditions.driver.name} shows no hands"
-        raise DriverError(f"{named}; {conditions.settings.model} needs a body pose to follow")
+        raise DriverError(f"{named}; {conditions.settings.model} needs a body pose to follow; give one, or auto")
     return body
 
 

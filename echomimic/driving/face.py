@@ -60,7 +60,7 @@ def _driver_face(conditions: Conditions, report: Report) -> FaceMotion:
     face = conditions.driver.motion(report).face
     if face is None:
         named = f"{conditions.driver.name} shows a body without a face"
-        raise DriverError(f"{named}; {conditions.settings.model} needs a face to follow")
+        raise DriverError(f"{named}; {conditions.settings.model} needs a face to follow; give one, or auto")
     return face
 
 

@@ -125,7 +125,7 @@ def _item(row: Mapping[str, object], manifest: Path, number: int) -> BatchItem:
     strange = [str(name) for name in row if name not in known]
     if strange or not row.get("video"):
         told = f"an unknown field {strange[0]!r}" if strange else "no video"
-        raise InputError(f"{manifest}, row {number} has {told}; the fields are {', '.join(known)}")
+        raise InputError(f"{manifest}, row {number} has {told}; use only {', '.join(known)}")
     paths = {name: manifest.parent / str(row[name]) if row.get(name) else None for name in known}
     return BatchItem(**{name: path for name, path in paths.items() if path is not None})
 

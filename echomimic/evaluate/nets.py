@@ -61,7 +61,9 @@ def _onnx(path: Path, label: str) -> JudgeNet:
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise WeightsError(f"{path} is no ONNX file that onnxruntime reads ({_first_line(error)})") from None
+        raise WeightsError(
+            f"{path} is no ONNX file that onnxruntime reads ({_first_line(error)}); export it again"
+        ) from None
     names = [given.name for given in session.get_inputs()]
     return JudgeNet(label, len(names), lambda *arrays: session.run(None, dict(zip(names, arrays, strict=True))))
 

@@ -54,4 +54,4 @@ def _named(name: str) -> Metric:
     for metric in METRICS:
         if metric.name in (name, f"{name}_ms", _SHORT.get(name)):
             return metric
-    raise SettingsError(f"there is no figure {name!r}; there are {', '.join(m.name for m in METRICS)}")
+    raise SettingsError(f"there is no figure {name!r}; choose one of {', '.join(m.name for m in METRICS)}")

@@ -75,7 +75,7 @@ class Evaluation:
         for figure in self.figures:
             if figure.name == name:
                 return figure
-        raise SettingsError(f"there is no figure {name!r}; there are {', '.join(f.name for f in self.figures)}")
+        raise SettingsError(f"there is no figure {name!r}; choose one of {', '.join(f.name for f in self.figures)}")
 
     @property
     def unmeasured(self) -> tuple[str, ...]:

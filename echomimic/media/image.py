@@ -135,11 +135,11 @@ def _from_deep_grey(grey: npt.NDArray[Any]) -> Picture:
 
 def _from_array(array: npt.NDArray[Any]) -> Picture:
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
-        raise PictureError(f"a picture array has shape (H, W), (H, W, 3) or (H, W, 4), not {array.shape}")
+        raise PictureError(f"a picture array has shape {array.shape}; give (H, W), (H, W, 3) or (H, W, 4)")
     if array.dtype.kind == "f":
         array = np.clip(np.round(np.nan_to_num(array) * 255.0), 0, 255).astype(np.uint8)
     elif array.dtype != np.uint8:
-        raise PictureError(f"a picture array holds uint8 or floats in 0…1, not {array.dtype}")
+        raise PictureError(f"a picture array holds {array.dtype}; give uint8, or floats in 0…1")
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[..., 0]
     return _flatten(Image.fromarray(np.ascontiguousarray(array)), lambda remark: None)

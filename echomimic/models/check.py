@@ -61,7 +61,7 @@ def check(folder: Path, report: Report = silent, thorough: bool = True) -> list[
     models = list(_models(folder))
     if not models:
         raise WeightsError(
-            f"{folder} holds no EchoMimic weights; docs/weights.md lists the layouts that are understood"
+            f"{folder} holds no EchoMimic weights; see docs/weights.md for the layouts that are understood"
         )
     findings: dict[tuple[Path, str, str], Finding] = {}
     jobs = [(model, network) for model in models for network in NETWORKS]

@@ -94,7 +94,7 @@ def _models(folder: Path, variants: tuple[str, ...]) -> list[WeightFiles]:
     names = [row.name for row in VARIANTS.values() if row.files and layouts.model_folder(row, folder)]
     if not names:
         raise WeightsError(
-            f"{folder} holds no EchoMimic weights; docs/weights.md lists the layouts that are understood"
+            f"{folder} holds no EchoMimic weights; see docs/weights.md for the layouts that are understood"
         )
     return [layouts.find(name, folder) for name in names]
 
@@ -151,7 +151,7 @@ def _writing(out: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise OutputError(f"the disk of {out} is full; free some space or choose another folder") from error
-        raise OutputError(f"cannot write {out}: {error.strerror or error}") from error
+        raise OutputError(f"cannot write {out} ({error.strerror or error}); choose another folder") from error
 
 
 @contextmanager

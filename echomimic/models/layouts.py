@@ -88,7 +88,7 @@ def find(variant: str, weights: Path | None = None, vae: Path | None = None) -> 
     """
     row = row_of(variant)
     if not row.files:
-        raise WeightsError(f"the model {variant} needs no weights")
+        raise WeightsError(f"the model {variant} needs no weights; choose another")
     given = {} if vae is None else {"vae": _vae_file(vae)}
     roots = _roots(row, weights)
     for root in roots:

@@ -124,7 +124,7 @@ def _head(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(64)
     except OSError as error:
-        raise WeightsError(f"cannot read {path}: {error.strerror or error}") from error
+        raise WeightsError(f"cannot read {path} ({error.strerror or error}); download it again") from error
 
 
 def _foreign(path: Path, head: bytes) -> WeightsError | None:
@@ -183,9 +183,11 @@ def _state_dict(path: Path, found: object) -> Mapping[str, Tensor]:
         if isinstance(found, Mapping) and isinstance(found.get(nest), Mapping):
             found = found[nest]
     if not isinstance(found, Mapping) or not found:
-        raise WeightsError(f"{path} holds no named tensors; it is not a checkpoint of this model")
+        raise WeightsError(f"{path} holds no named tensors; it is no checkpoint of this model; download it again")
     if odd := [str(key) for key, value in found.items() if not isinstance(value, Tensor)]:
-        raise WeightsError(f"{path} holds {odd[0]!r}, which is no tensor; it is not a checkpoint of this model")
+        raise WeightsError(
+            f"{path} holds {odd[0]!r}, which is no tensor; it is no checkpoint of this model; download it again"
+        )
     return found
 
 

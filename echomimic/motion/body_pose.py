@@ -22,6 +22,7 @@ from echomimic.motion.face_motion import (
     frozen,
     pair,
     scalar,
+    unusable,
 )
 from echomimic.motion.npz import Arrays, read_npz, write_npz
 
@@ -60,7 +61,7 @@ class BodyPose:
         object.__setattr__(self, "size", checked_size(self.size))
         frames = np.shape(self.body)[0] if np.ndim(self.body) else 0
         if not frames:
-            raise DriverError("body pose has no frames; at least one is needed")
+            raise DriverError("body pose has no frames; give at least one")
         if (self.face is None) != (self.face_score is None):
             raise DriverError("`face` and `face_score` go together; give both or none")
         shapes = (BODY, 2), (BODY,), (2, HAND, 2), (2, HAND), (FACE, 2), (FACE,)
@@ -108,7 +109,7 @@ class BodyPose:
         try:
             return cls.from_arrays(arrays)
         except DriverError as fault:
-            raise DriverError(f"{path}: {fault}") from None
+            raise unusable(path, fault) from None
 
     def arrays(self) -> Arrays:
         """The motion as named arrays, for a file."""

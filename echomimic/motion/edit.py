@@ -106,7 +106,7 @@ def edited(
         if (mouth, brows, eyes, head) != (1, 1, 1, 1):
             face = gain(face, mouth=mouth, brows=brows, eyes=eyes, head=head)
     elif lips is not None:
-        raise DriverError("the motion has no face to which other lips could be given")
+        raise DriverError("the motion has no face to which other lips could be given; leave them out")
     if body is not None:
         body = _recut(body, fps, start, stop, smooth, mirror)
         body = body if length is None else loop(body, length)
@@ -123,7 +123,7 @@ def _recut(motion: M, fps: float | None, start: float, stop: float | None, secon
 
 def _face_of(motion: Motion) -> FaceMotion:
     if motion.face is None:
-        raise DriverError("the motion whose lips are wanted has no face")
+        raise DriverError("the motion whose lips are wanted has no face; give another")
     return motion.face
 
 

@@ -44,14 +44,14 @@ class FaceMotion:
     def __post_init__(self) -> None:
         points = frozen(self.points, np.float32)
         if points.ndim != 3 or points.shape[1:] != (POINTS, 3) or not len(points):
-            raise DriverError(f"face motion has shape {points.shape}; (frames, {POINTS}, 3) with frames > 0 is needed")
+            raise DriverError(f"face motion has shape {points.shape}; give (frames, {POINTS}, 3)")
         found = np.ones(len(points), bool) if self.found is None else self.found
         object.__setattr__(self, "points", points)
         object.__setattr__(self, "found", frozen(found, np.bool_))
         object.__setattr__(self, "fps", checked_rate(self.fps))
         object.__setattr__(self, "size", checked_size(self.size))
         if self.seen.shape != (len(points),):
-            raise DriverError(f"`found` has shape {self.seen.shape}; ({len(points)},) is needed")
+            raise DriverError(f"`found` has shape {self.seen.shape}; give ({len(points)},)")
         if self.pose is not None:
             object.__setattr__(self, "pose", frozen(self.pose, np.float32))
             check_shape("pose", self.pose, (len(points), 4, 4))
@@ -92,7 +92,7 @@ class FaceMotion:
         try:
             return cls.from_arrays(arrays)
         except DriverError as fault:
-            raise DriverError(f"{path}: {fault}") from None
+            raise unusable(path, fault) from None
 
     def arrays(self) -> Arrays:
         """The motion as named arrays, for a file."""
@@ -122,7 +122,7 @@ def frozen(value: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         with np.errstate(over="ignore", invalid="ignore"):
             array = np.array(value, dtype=dtype, order="C", copy=True)
     except (ValueError, TypeError, OverflowError) as fault:
-        raise DriverError(f"motion must be plain numbers: {fault}") from fault
+        raise DriverError(f"motion must be plain numbers ({fault}); give such an array") from fault
     array.flags.writeable = False
     return array
 
@@ -147,7 +147,7 @@ def checked_size(size: tuple[int, int]) -> tuple[int, int]:
 def check_shape(name: str, array: npt.NDArray[Any] | None, shape: tuple[int, ...]) -> None:
     """Raises DriverError when `array` is given and not of `shape`."""
     if array is not None and array.shape != shape:
-        raise DriverError(f"`{name}` has shape {array.shape}; {shape} is needed")
+        raise DriverError(f"`{name}` has shape {array.shape}; give {shape}")
 
 
 def check_finite(name: str, array: npt.NDArray[Any]) -> None:
@@ -155,34 +155,40 @@ def check_finite(name: str, array: npt.NDArray[Any]) -> None:
     good = np.isfinite(array) & (np.abs(array) < 1e7)
     if not good.all():
         frame = int(np.flatnonzero(~good.reshape(len(array), -1).all(1))[0])
-        raise DriverError(f"{name} of frame {frame} are not usable numbers")
+        raise DriverError(f"{name} of frame {frame} are not usable numbers; give finite pixels")
 
 
 def entry(arrays: Mapping[str, npt.NDArray[Any]], name: str) -> npt.NDArray[Any]:
     """One named array of a file; raises DriverError when it is missing."""
     if name not in arrays:
-        raise DriverError(f"entry `{name}` is missing")
+        raise DriverError(f"entry `{name}` is missing; add it")
     return arrays[name]
 
 
 def scalar(array: npt.NDArray[Any]) -> float:
     """The single number in `array`; raises DriverError otherwise."""
     if array.size != 1 or array.dtype.kind not in "iuf":
-        raise DriverError("a single number was expected")
+        raise DriverError("more than one number; give a single one")
     return float(array.reshape(()))
 
 
 def pair(array: npt.NDArray[Any]) -> tuple[int, int]:
     """The two whole numbers in `array`; raises DriverError otherwise."""
     if array.shape != (2,) or array.dtype.kind not in "iu":
-        raise DriverError("width and height were expected")
+        raise DriverError("no size; give width and height as whole numbers")
     return int(array[0]), int(array[1])
+
+
+def unusable(path: str | os.PathLike[str], fault: object) -> DriverError:
+    """The error of a motion file that cannot be used; says how to get another."""
+    remedy = "make it anew with `echomimic motion extract` or `speak`"
+    return DriverError(f"{os.fspath(path)} is not a usable motion file ({fault}); {remedy}")
 
 
 def check_version(arrays: Mapping[str, npt.NDArray[Any]], prefix: str, known: int, what: str) -> None:
     """Raises DriverError unless the arrays hold `what` in a version this program knows."""
     if prefix + "version" not in arrays:
-        raise DriverError(f"it holds no {what}")
+        raise DriverError(f"it holds no {what}; give another")
     version = scalar(arrays[prefix + "version"])
     if version > known:
         raise DriverError(f"its {what} has format {version:g}; this program knows {known}, update it")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from threading import Lock
 
 from echomimic.errors import DriverError
+from echomimic.media.files import check_readable
 from echomimic.motion.files.motion_file import Motion, read_motion
 from echomimic.motion.files.official_poses import OFFICIAL_FPS
 from echomimic.progress import Report, silent
@@ -51,8 +53,8 @@ def motion_from(path: Path | str, report: Report = silent, fps: float = OFFICIAL
     ``hands``: follow body and hands in a video too, which takes longer. Raises :class:`DriverError` naming the file.
     """
     path = Path(path)
-    if not path.exists():
-        raise DriverError(f"{path}: no such driver; give auto, none, a .npz file, a video, or a folder of pose files")
+    if not os.path.exists(path) or not path.is_dir():
+        check_readable(path, DriverError, "a .npz file, a video, or a folder of pose files (or auto or none)")
     if path.is_dir() or path.suffix.lower() == ".npz":
         _LOG.info("driver %s: read as a %s", path, "folder of pose files" if path.is_dir() else "motion file")
         return read_motion(path, fps)

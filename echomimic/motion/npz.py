@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from echomimic.errors import DriverError
+from echomimic.media.files import check_readable
 from echomimic.media.output import write_whole
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -28,6 +29,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 MAGIC = b"\x93NUMPY"
 MOST_BYTES = 2 << 30
 _MOST_MEMBERS = 64
+_ANEW = "make it anew with `echomimic motion extract` or `speak`"
 _PLAIN = frozenset("biufU")
 _ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, OSError, ValueError, RuntimeError, EOFError, KeyError, struct.error)
 """What zipfile raises for damaged, encrypted (RuntimeError) or unknown (NotImplementedError is one too) members."""
@@ -83,16 +85,15 @@ def parse_npy(data: bytes) -> npt.NDArray[Any]:
 
 def read_npz(path: str | os.PathLike[str]) -> Arrays:
     """All arrays of an ``.npz`` file by name. Raises DriverError naming the file."""
+    check_readable(Path(path), DriverError, "a motion file (.npz)")
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
             if len(members) > _MOST_MEMBERS or sum(m.file_size for m in members) > MOST_BYTES:
                 raise ValueError("it unpacks to more than a motion file can hold")
             return {m.filename.removesuffix(".npy"): parse_npy(_member(archive, m)) for m in members}
-    except FileNotFoundError:
-        raise DriverError(f"{path} does not exist; name a motion file (.npz)") from None
     except _ZIP_FAULTS as fault:
-        raise DriverError(f"{path} is not a readable motion file: {fault}") from fault
+        raise DriverError(f"{path} is not a readable motion file ({fault}); {_ANEW}") from fault
 
 
 def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:

@@ -79,9 +79,11 @@ class Edit:
         if self.offset is not None:
             _check_number("offset", self.offset, 0, 1e6)
         if self.start >= self.stop:
-            raise SettingsError(f"an edit from {self.start:g} to {self.stop:g} s has no length; stop comes after start")
+            raise SettingsError(
+                f"an edit from {self.start:g} to {self.stop:g} s has no length; give a stop after its start"
+            )
         if self.op == "replace" and not (isinstance(self.source, str) and self.source):
-            raise SettingsError("replace needs a source")
+            raise SettingsError("replace has no source; give one")
 
 
 def _check_number(name: str, value: Any, low: float, high: float) -> None:
@@ -92,20 +94,20 @@ def _check_number(name: str, value: Any, low: float, high: float) -> None:
 def read_edits(values: Any) -> tuple[Edit, ...]:
     """Edits from plain values, as JSON gives them; raises :class:`SettingsError` naming the one that is wrong."""
     if not isinstance(values, Sequence) or isinstance(values, str):
-        raise SettingsError("edits are a list of objects")
+        raise SettingsError("edits are no list; give a list of objects")
     known = {field.name for field in fields(Edit)}
     made = []
     for number, value in enumerate(values):
         if not isinstance(value, Mapping) or not {"op", "start", "stop"} <= set(value):
-            raise SettingsError(f"edit {number} is no object with op, start and stop")
+            raise SettingsError(f"edit {number} is no object; give op, start and stop")
         if unknown := sorted(str(name) for name in set(value) - known):
             raise SettingsError(
-                f"edit {number} has an unknown {unknown[0][:80]!r}; known are {', '.join(sorted(known))}"
+                f"edit {number} has an unknown {unknown[0][:80]!r}; choose from {', '.join(sorted(known))}"
             )
         try:
             made.append(Edit(**value))
         except SettingsError as error:
-            raise SettingsError(f"edit {number}: {error}") from None
+            raise SettingsError(f"edit {number} cannot be done: {error}") from None
     return tuple(made)
 
 

@@ -45,5 +45,5 @@ def frame_at(path: Path, seconds: float) -> Picture:
                 break
             found = frame
         if found is None:
-            raise DriverError("the video holds no frame")
+            raise DriverError("the video holds no frame; upload another")
         return np.asarray(found.to_ndarray(format="rgb24"))

@@ -77,7 +77,7 @@ class Borrowed:
             motion_from(found["video"], self.report).save(motion)
         face = motion_from(motion).face
         if face is None:
-            raise DriverError("the source shows a body without a face")
+            raise DriverError("the source shows a body without a face; choose another")
         return performance_from_motion(face, self.points)
 
     def missing(self) -> set[str]:

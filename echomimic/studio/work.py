@@ -37,7 +37,7 @@ class Work:
             return
         take = self.database.row("SELECT * FROM takes WHERE id = ?", [job["take"]])
         if take is None:
-            raise EchoMimicError("its take was deleted")
+            raise EchoMimicError("its take was deleted; make it again")
         files = {kind: self._file(take[kind]) for kind in ("portrait", "speech")}
         try:
             self._render(take, files, report, whole=job["kind"] == "render")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from echomimic.errors import DriverError
 from echomimic.motion.body_pose import BodyPose
-from echomimic.motion.face_motion import FaceMotion
+from echomimic.motion.face_motion import FaceMotion, unusable
 from echomimic.motion.files.official_poses import FACE_SUFFIX, OFFICIAL_FPS, folder_kind, read_v1_folder, read_v2_folder
 from echomimic.motion.npz import Arrays, read_npz, write_npz
 
@@ -22,7 +22,7 @@ class Motion:
 
     def __post_init__(self) -> None:
         if self.face is None and self.body is None:
-            raise DriverError("a motion holds a face, a body or both; this one holds neither")
+            raise DriverError("a motion holds neither a face nor a body; give at least one")
 
     @property
     def seconds(self) -> float:
@@ -51,4 +51,4 @@ def read_motion(path: str | os.PathLike[str], fps: float = OFFICIAL_FPS) -> Moti
         body = BodyPose.from_arrays(arrays) if BodyPose.held_by(arrays) else None
         return Motion(face, body)
     except DriverError as fault:
-        raise DriverError(f"{path}: {fault}") from None
+        raise unusable(path, fault) from None

@@ -47,7 +47,10 @@ def read_v2_folder(folder: str | os.PathLike[str], fps: float = OFFICIAL_FPS) ->
     size = frames[0]["size"]
     for path, frame in zip(paths, frames, strict=True):
         if frame["size"] != size:
-            raise DriverError(f"{path} is for a picture of {frame['size']}, the files before it for {size}")
+            raise DriverError(
+                f"{path} is for a picture of {frame['size']}, the files before it for {size}; "
+                "remove one of the two kinds"
+            )
     named = {name: np.stack([frame[name] for frame in frames]) for name in frames[0] if name != "size"}
     return BodyPose(fps=fps, size=size, **named)
 
@@ -59,18 +62,19 @@ def numbered(folder: str | os.PathLike[str], suffix: str) -> list[Path]:
     """
     paths = [path for path in _entries(Path(folder)) if path.suffix == suffix]
     if not paths or len(paths) > _MOST_FRAMES:
-        raise DriverError(f"{folder} holds {len(paths)} {suffix} files; 1 to {_MOST_FRAMES} are needed")
+        raise DriverError(f"{folder} holds {len(paths)} {suffix} files; give 1 to {_MOST_FRAMES}")
     order: dict[int, Path] = {}
     for path in paths:
         if not (path.stem.isascii() and path.stem.isdigit() and len(path.stem) < 10):
-            raise DriverError(f"{path} is not named by its frame number; pose files are named 0{suffix}, 1{suffix}, …")
+            raise DriverError(f"{path} is not named by its frame number; rename the files 0{suffix}, 1{suffix}, …")
         if int(path.stem) in order:
             raise DriverError(f"{path} and {order[int(path.stem)].name} are the same frame; remove one")
         order[int(path.stem)] = path
     for previous, number in zip(sorted(order), sorted(order)[1:], strict=False):
         if number != previous + 1:
             raise DriverError(
-                f"{Path(folder) / f'{previous + 1}{suffix}'} is missing: {number}{suffix} follows {previous}{suffix}"
+                f"{Path(folder) / f'{previous + 1}{suffix}'} is missing: {number}{suffix} follows "
+                f"{previous}{suffix}; add it, or rename the rest"
             )
     return [order[number] for number in sorted(order)]
 
@@ -83,7 +87,7 @@ def read_v1_file(path: Path) -> npt.NDArray[np.float64]:
             raise PlainPickleError(f"it holds an array of shape {points.shape}; ({POINTS}, 3) was expected")
         return _finite(points)
     except PlainPickleError as fault:
-        raise DriverError(f"{path} is not a V1 pose file: {fault}") from None
+        raise DriverError(f"{path} is not a V1 pose file ({fault}); make the folder anew") from None
 
 
 def read_v2_file(path: Path) -> dict[str, Any]:
@@ -91,14 +95,16 @@ def read_v2_file(path: Path) -> dict[str, Any]:
     try:
         return _v2_frame(_npy_object(_bytes(path)))
     except PlainPickleError as fault:
-        raise DriverError(f"{path} is not a V2 pose file: {fault}") from None
+        raise DriverError(f"{path} is not a V2 pose file ({fault}); make the folder anew") from None
 
 
 def _entries(folder: Path) -> list[Path]:
     try:
         return [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
     except OSError as fault:
-        raise DriverError(f"{folder} cannot be read as a folder of pose files: {fault.strerror}") from None
+        raise DriverError(
+            f"{folder} cannot be read as a folder of pose files ({fault.strerror}); give another"
+        ) from None
 
 
 def _bytes(path: Path) -> bytes:
@@ -107,7 +113,9 @@ def _bytes(path: Path) -> bytes:
             raise PlainPickleError("it is far too large for one frame")
         return path.read_bytes()
     except OSError as fault:
-        raise DriverError(f"{path} cannot be read: {fault.strerror}") from None
+        raise DriverError(
+            f"{path} cannot be read ({fault.strerror}); change its permissions, or give another"
+        ) from None
 
 
 def _npy_object(data: bytes) -> Any:

@@ -27,4 +27,4 @@ def read_performance(path: str | os.PathLike[str]) -> Performance:
         values: dict[str, Any] = {f.name: arrays[PREFIX + f.name] for f in fields(Performance)}
         return Performance(**{**values, "fps": float(values["fps"])})
     except (KeyError, ValueError, TypeError) as error:
-        raise DriverError(f"{path} holds no performance ({error})") from None
+        raise DriverError(f"{path} holds no performance ({error}); make it anew") from None

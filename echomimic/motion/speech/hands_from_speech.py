@@ -16,8 +16,8 @@ from echomimic.motion.speech.performance_from_speech import frame_energy
 from echomimic.motion.tracks import at_times
 from echomimic.option import check_number
 
-GESTURES = (0.0, 3.0)
-"""How far hands may be asked to move: still, and thrice the natural amount."""
+GESTURES = (0.0, 10.0)
+"""How far hands may be asked to move: still, and ten times the natural amount."""
 
 _NOTHING_SAID = -12.0
 """Log power of the loudest columns below which a recording holds no sound at all."""

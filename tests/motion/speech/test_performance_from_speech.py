@@ -81,9 +81,11 @@ def test_no_jitter_the_mouth_moves_as_fast_as_real_ones() -> None:
     ("change", "message"),
     [
         ({"fps": 3.0}, "fps 3.0 is out of range; choose 5"),
-        ({"frames": 0}, "frames 0 is out of range"),
+        ({"frames": 0}, "frames 0 is out of range; choose 1 or more"),
         ({"gaze": 2.5}, "out of range"),
         ({"blink_rate": -1.0}, "out of range"),
+        ({"blink_rate": 4.01}, "choose 0 to 4"),
+        ({"gaze": float("nan")}, "gaze takes a number, not nan; choose 0 to 2"),
     ],
 )
 def test_numbers_out_of_range_are_refused(change: dict[str, float], message: str) -> None:
