@@ -166,7 +166,7 @@ def test_a_saved_video_carries_its_workflow(
 
 
 def test_a_stop_lands_between_the_nets_that_listen(server: Server, nodes: ModuleType, speech: Path) -> None:
-    from echomimic.comfy.bar import Bar
+    from echomimic.comfy.bar import NodeBar
     from echomimic.media.audio import Speech
     from echomimic.motion.speech.performance_from_speech import perform
 
@@ -175,7 +175,7 @@ def test_a_stop_lands_between_the_nets_that_listen(server: Server, nodes: Module
     assert len([one for one in reports if one.stage == "audio"]) >= 2 + len(mouth_model().nets)
     server.interrupt_after = server.checks + 2
     with pytest.raises(Interrupted):
-        perform(Speech.open(speech), 40, 25, report=Bar())
+        perform(Speech.open(speech), 40, 25, report=NodeBar())
 
 
 def test_options_that_contradict_are_said(nodes: ModuleType, image: Any, audio: Any, model: Any) -> None:
