@@ -68,18 +68,26 @@ def _devices(has_torch: bool) -> None:
 
 def _models(diffusion: bool) -> bool:
     """One line per model; whether the preview, which always ought to work, works."""
-    try:
-        from echomimic.engine import load
-        from echomimic.request import Settings
-
-        load(Settings())
-        click.echo("  preview                  ready")
-        ready = True
-    except Exception as error:
-        click.echo(f"  preview                  broken: {type(error).__name__}: {error}")
-        ready = False
+    fault = _preview_fault()
+    click.echo(f"  preview                  {f'broken: {fault}' if fault else 'ready'}")
     from echomimic.cli.weights import readiness
 
     for name, state in readiness(diffusion):
         click.echo(f"  {name:24} {state}")
-    return ready
+    return not fault
+
+
+def _preview_fault() -> str:
+    """Why the preview cannot render a frame of the shipped example; empty when it can."""
+    from echomimic.cli.demo import EXAMPLE
+    from echomimic.request import Settings
+
+    try:
+        from echomimic import conditions, engine, flow
+
+        job = conditions.gather(EXAMPLE / "portrait.jpg", EXAMPLE / "speech.flac", Settings(size=64, length=1))
+        for _ in flow.render(job, engine.load(job.settings)):
+            pass
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return ""

@@ -157,3 +157,17 @@ def test_module_and_doctor_run() -> None:
     done = subprocess.run([sys.executable, "-m", "echomimic", "doctor"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "preview                  ready" in done.stdout
+
+
+def test_doctor_renders_a_frame_before_it_says_ready(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("doctor")
+    assert "preview                  ready" in capsys.readouterr().out
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("no mesh")
+
+    monkeypatch.setattr("echomimic.preview.renderer.PreviewRenderer.render", broken)
+    assert run("doctor") == 1
+    assert "preview                  broken: RuntimeError: no mesh" in capsys.readouterr().out
