@@ -186,7 +186,10 @@ class Settings:
         group="Diffusion",
     )
     scheduler: str = option(
-        "ddim", "sampler: ddim as official, or the name of a diffusers scheduler", used_by=_DIFFUSION, group="Diffusion"
+        "ddim",
+        "sampler: ddim as official, or one of diffusers' where that is installed",
+        used_by=_DIFFUSION,
+        group="Diffusion",
     )
     no_face: NoFace = option(
         "error",

@@ -9,7 +9,7 @@ import click
 from echomimic.version import VERSION
 
 NEEDED = ("numpy", "pillow", "av", "onnxruntime", "opencv-python-headless", "safetensors", "click", "rich")
-FOR_DIFFUSION = ("torch", "diffusers", "transformers", "huggingface_hub")
+FOR_DIFFUSION = ("torch", "transformers", "huggingface_hub")
 INSTALL_DIFFUSION = 'pip install "echomimic-studio[diffusion]"'
 
 

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,19 +13,14 @@ from torch import Tensor, nn
 from echomimic.conditions import Conditions
 from echomimic.diffusion import pictures
 from echomimic.diffusion import resume as checkpoint
+from echomimic.diffusion.decoding import FrameDecoder, tiled_if_needed
 from echomimic.diffusion.guidance import Predictor
 from echomimic.diffusion.guides import Guide, GuideFeatures, guide_for
 from echomimic.diffusion.loop import Rules, StepState, denoise, first_noise
-from echomimic.diffusion.placement import (
-    Placement,
-    enough_memory,
-    out_of_memory,
-    pick_device,
-    pick_dtype,
-    waiting_device,
-)
+from echomimic.diffusion.overflow import check_finite
+from echomimic.diffusion.placement import Placement, enough_memory, pick_device, pick_dtype, waiting_device
 from echomimic.diffusion.resume import ResumeFile, Saved
-from echomimic.diffusion.schedule import Sampler, scheduler_class
+from echomimic.diffusion.schedule import Sampler, check_scheduler
 from echomimic.diffusion.windows import WINDOWS, WindowPlan
 from echomimic.media.image import Picture
 from echomimic.models import layouts, vae, weights
@@ -45,7 +39,7 @@ def load_engine(settings: Settings, report: Report = silent) -> "DiffusionEngine
     Raises :class:`SettingsError` for a device, dtype or scheduler that is not there, :class:`WeightsError` for
     missing or damaged files.
     """
-    scheduler_class(settings.scheduler)
+    check_scheduler(settings.scheduler, settings.steps)
     device = pick_device(settings.device)
     dtype = pick_dtype(settings.dtype, device)
     if dtype == torch.float16 and device.type == "cpu":
@@ -105,9 +99,9 @@ class DiffusionEngine:
         ``report`` stops between two windows; the last whole step is kept.
         """
         latents = self._latents(self._job(conditions, report))
-        with self.placement.working(self._vae), enough_memory(conditions.settings, "decoding"):
-            for frame in range(len(latents)) if frames is None else frames:
-                yield self._decoded(latents[frame : frame + 1])
+        with self.placement.working(self.nets.vae), enough_memory(conditions.settings, "decoding"):
+            wanted = range(len(latents)) if frames is None else frames
+            yield from FrameDecoder(self.nets.vae, self.device, report).frames(latents, wanted)
 
     def finished(self, conditions: Conditions) -> None:
         """To be called when the video is complete and in its place: what was kept for resuming is removed."""
@@ -148,6 +142,7 @@ class DiffusionEngine:
                 for moment in report_steps(steps, len(job.sampler.timesteps), job.report):
                     latents = moment.latents
                     if moment.velocity is not None:
+                        check_finite(latents, self.dtype)
                         keep(Saved(moment.step + 1, latents, job.sampler.state()))
         return latents
 
@@ -172,8 +167,9 @@ class DiffusionEngine:
         """One pass of the reference net over the portrait. Its features are projected when the denoiser works."""
         job.report(Progress("reference", 0, 1))
         portrait = pictures.to_tensor(pictures.reference_picture(job.conditions), *job.conditions.view.size)
-        with self.placement.working(self._vae), enough_memory(job.settings, "encoding the portrait"):
-            latent = self._tiled_if_needed(lambda: vae.encode(self._vae, portrait.to(self.device, self._vae.dtype)))
+        net = self.nets.vae
+        with self.placement.working(net), enough_memory(job.settings, "encoding the portrait"):
+            latent = tiled_if_needed(net, lambda: vae.encode(net, portrait.to(self.device, net.dtype)))
         with self.placement.working(self.nets.reference), enough_memory(job.settings, "reading the portrait"):
             taps = self.nets.reference.taps(latent.to(self.device, self.dtype))
         if job.rules.half_reference:
@@ -187,26 +183,6 @@ class DiffusionEngine:
         where = next(self.nets.denoiser.parameters()).device
         projected = self.nets.denoiser.project_reference({name: tap.to(where) for name, tap in taps.items()})
         return projected.to(self.device)
-
-    @torch.inference_mode()
-    def _decoded(self, latent: Tensor) -> Picture:
-        put = latent.to(self.device, self._vae.dtype)
-        return pictures.to_picture(self._tiled_if_needed(lambda: vae.decode(self._vae, put)))
-
-    @property
-    def _vae(self) -> Any:
-        return self.nets.vae
-
-    def _tiled_if_needed(self, work: Callable[[], Tensor]) -> Tensor:
-        """Tries the autoencoder whole; when memory runs out, in tiles, and so from then on."""
-        try:
-            return work()
-        except (MemoryError, RuntimeError) as error:
-            if not out_of_memory(error) or self._vae.use_tiling:
-                raise
-        _LOG.info("memory ran out in the autoencoder: from here on it works in tiles")
-        self._vae.enable_tiling()
-        return work()
 
 
 @dataclass(frozen=True)

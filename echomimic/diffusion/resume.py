@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -21,10 +22,14 @@ from torch import Tensor
 
 from echomimic.conditions import Conditions
 from echomimic.diffusion.guides import array_digest
+from echomimic.media.audio import Speech
 from echomimic.version import VERSION
 
 NOT_PART_OF_THE_JOB = ("resume", "weights", "vae", "offload", "device", "dtype", "paste_back")
 """Settings that change no latent, or that are named otherwise (the device and format really used, the weights)."""
+
+NAMED_OTHERWISE = ("settings", "driver", "output", "notes")
+"""Fields of the conditions that are not named as they are: settings one by one, the driver by what the guide draws."""
 _BLOCK = 60 * 16_000
 
 
@@ -47,25 +52,32 @@ def _part(path: Path) -> Path:
 
 def job_of(conditions: Conditions, guide: str, **further: str) -> dict[str, str]:
     """What the latents depend on, by name. ``guide`` is the guide's digest; ``further`` the weights and the like."""
-    settings = dataclasses.asdict(conditions.settings)
-    kept = {key: str(value) for key, value in settings.items() if key not in NOT_PART_OF_THE_JOB}
-    width, height = conditions.view.size
-    return {
-        **kept,
-        "portrait": array_digest(conditions.picture),
-        "speech": _speech_digest(conditions),
-        "guide": guide,
-        "video": f"{conditions.frames} frames of {width}x{height} at {conditions.fps}",
-        "version": f"{VERSION} {torch.__version__}",
-        **further,
-    }
+    settings = {key: repr(value) for key, value in _fields(conditions.settings) if key not in NOT_PART_OF_THE_JOB}
+    found = {key: _name_of(value) for key, value in _fields(conditions) if key not in NAMED_OTHERWISE}
+    given = {f"{key} of the video" if key in settings else key: name for key, name in found.items()}
+    return {**settings, **given, "guide": guide, "version": f"{VERSION} {torch.__version__}", **further}
 
 
-def _speech_digest(conditions: Conditions) -> str:
+def _fields(of: Any) -> list[tuple[str, Any]]:
+    """All of a dataclass's fields, so that one that is added later cannot be forgotten here."""
+    return [(field.name, getattr(of, field.name)) for field in dataclasses.fields(of)]
+
+
+def _name_of(value: Any) -> str:
+    """A short name of whatever a field holds, that differs when a number in it does."""
+    if isinstance(value, Speech):
+        return _speech_digest(value)
+    if isinstance(value, np.ndarray):
+        return array_digest(value)
+    if dataclasses.is_dataclass(value):
+        return array_digest(*(f"{key}={_name_of(part)}" for key, part in _fields(value)))
+    return repr(value)
+
+
+def _speech_digest(speech: Speech) -> str:
     digest = hashlib.sha256()
-    for start in range(0, conditions.speech.samples, _BLOCK):
-        stop = min(start + _BLOCK, conditions.speech.samples)
-        digest.update(conditions.speech.read(start, stop).tobytes())
+    for start in range(0, speech.samples, _BLOCK):
+        digest.update(speech.read(start, min(start + _BLOCK, speech.samples)).tobytes())
     return digest.hexdigest()[:32]
 
 
@@ -96,6 +108,8 @@ class ResumeFile:
                     self.remark = f"the unfinished run was made with another {', '.join(changed)}; starting anew"
                     return None
                 tensors = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118
+            if header.pop("checksum") != _checksum(header, tensors):
+                raise ValueError("its checksum is wrong")
         except (SafetensorError, OSError, KeyError, ValueError) as error:
             self.remark = f"{self.path.name} cannot be used ({str(error).splitlines()[0]}); starting anew"
             return None
@@ -105,6 +119,7 @@ class ResumeFile:
         """Writes the state in place of the last one; False (and a remark) when it cannot be written."""
         tensors = {"latents": saved.latents}
         header = {"job": self.job, "done": saved.done, "scheduler": _packed(saved.scheduler, tensors, "scheduler")}
+        header["checksum"] = _checksum(header, tensors)
         part = _part(self.path)
         try:
             save_file(tensors, str(part), metadata={key: json.dumps(value) for key, value in header.items()})
@@ -115,6 +130,15 @@ class ResumeFile:
             self.remark = f"{self.path.name} cannot be written ({error}); an interrupted run would start anew"
             return False
         return True
+
+
+def _checksum(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    """Of everything in the file: a flipped bit must not become part of a video."""
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for name in sorted(tensors):
+        digest.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}".encode())
+        digest.update(tensors[name].contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _packed(value: Any, tensors: dict[str, Tensor], name: str) -> Any:

@@ -6,7 +6,7 @@ and the Whisper encoder are shared by all models. Sizes other than the official 
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -16,6 +16,7 @@ from echomimic.models.guider import Guider
 from echomimic.models.keymaps import whisper_names
 from echomimic.models.manifests import Shapes, manifest
 from echomimic.models.unet import UNet, UNetConfig
+from echomimic.models.vae import build_vae
 from echomimic.variants import Variant
 
 Network = Literal["denoiser", "reference", "guider", "vae", "whisper"]
@@ -32,8 +33,8 @@ TABLE = ".pe"
 
 @dataclass(frozen=True)
 class Sizes:
-    """Sizes of the networks; the default is official. ``vae`` holds diffusers' settings, None for the official ones.
-    The Whisper encoder has one size only.
+    """Sizes of the networks; the default is official. ``vae`` holds sizes in the words of the published
+    ``config.json``, None for the official ones. The Whisper encoder has one size only.
     """
 
     unet: UNetConfig = UNetConfig()
@@ -100,11 +101,9 @@ def _module(network: Network, row: Variant, sizes: Sizes) -> nn.Module:
     if network == "guider":
         return Guider(guider_inputs(row), sizes.unet.channels[0], sizes.guider)
     if network == "vae":
-        from echomimic.models import vae
-
         try:
-            return cast(nn.Module, vae.build_vae(sizes.vae or vae.CONFIG))
-        except Exception as error:  # what a card says of it goes to diffusers unread
+            return build_vae(sizes.vae or {})
+        except (TypeError, ValueError, KeyError, IndexError, ArithmeticError, RuntimeError) as error:
             raise _unknown(f"vae: {type(error).__name__}") from error
     from echomimic.models import audio
 

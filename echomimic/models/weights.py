@@ -20,13 +20,13 @@ from echomimic.models.layouts import WeightFiles
 from echomimic.models.manifests import Shapes
 from echomimic.models.networks import MOTION_PREFIX, NETWORKS, TABLE, Network, Sizes, build, shapes
 from echomimic.models.unet import UNet
+from echomimic.models.vae import Autoencoder
 from echomimic.models.weight_file import Checkpoint, Spec
 from echomimic.progress import Progress, Report, silent
 from echomimic.variants import Variant
 from echomimic.variants import variant as row_of
 
 if TYPE_CHECKING:
-    from diffusers import AutoencoderKL
     from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 Kind = Literal["missing", "unexpected", "shape", "dtype"]
@@ -39,7 +39,7 @@ class Networks:
     denoiser: UNet
     reference: UNet
     guider: Guider
-    vae: "AutoencoderKL"
+    vae: Autoencoder
     whisper: "WhisperEncoder"
 
 

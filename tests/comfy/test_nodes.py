@@ -239,10 +239,12 @@ def test_new_weight_files_change_the_loaders_fingerprint(nodes: ModuleType, inst
 
 def test_a_package_that_is_not_installed_is_named(nodes: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     def load(*_: Any) -> None:
-        raise ModuleNotFoundError("No module named 'diffusers'", name="diffusers")
+        raise ModuleNotFoundError("No module named 'transformers'", name="transformers")
 
     monkeypatch.setattr("echomimic.engine.load", load)
-    with pytest.raises(ResourceError, match=r"diffusers is not installed; run: .*pip install -r .*requirements\.txt"):
+    with pytest.raises(
+        ResourceError, match=r"transformers is not installed; run: .*pip install -r .*requirements\.txt"
+    ):
         nodes.EchoLoadModel.execute(version="Preview")
 
 

@@ -181,14 +181,47 @@ def test_decoding_goes_on_in_tiles_when_memory_is_short(
     vae = engine("v2-acc").nets.vae
     whole = vae.decode
 
-    def short_of_memory(latent: torch.Tensor) -> object:
-        if not vae.use_tiling:
+    def short_of_memory(latent: torch.Tensor) -> torch.Tensor:
+        if not vae.tiled:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
         return whole(latent)
 
     monkeypatch.setattr(vae, "decode", short_of_memory)
     assert rendered(make("v2-acc", frames=2, steps=1)).shape == (2, 128, 128, 3)
-    vae.disable_tiling()
+    vae.tiled = False
+
+
+def test_an_autoencoder_that_overflows_decodes_in_float32(
+    make: Make, rendered: Callable[..., np.ndarray], weights: Callable[[str], Path]
+) -> None:
+    half = load_engine(Settings(model="v1-acc", weights=weights("v1"), device="cpu", dtype="fp16"))
+    for weight in (half.nets.vae.decoder.conv_in.weight, half.nets.vae.post_quant_conv.weight):
+        weight.mul_(3e3)
+    report = Reporter()
+    frames = rendered(make(frames=2, steps=1), report, by=half)
+    assert report.notes.count("the autoencoder overflows in float16: this video is decoded in float32") == 1
+    assert frames.std() > 1
+    assert half.nets.vae.dtype == torch.float16
+
+
+@pytest.mark.parametrize(("dtype", "remedy"), [("fp16", "--dtype bf16 or fp32"), ("bf16", "--dtype fp32")])
+def test_numbers_that_overflow_stop_the_run_and_keep_its_state(
+    dtype: str,
+    remedy: str,
+    make: Make,
+    rendered: Callable[..., np.ndarray],
+    weights: Callable[[str], Path],
+    tmp_path: Path,
+) -> None:
+    half = load_engine(Settings(model="v1-acc", weights=weights("v1"), device="cpu", dtype=dtype))
+    conditions = make(frames=2, output=tmp_path / "out.mp4")
+    with pytest.raises(KeyboardInterrupt):
+        rendered(conditions, Reporter(after_step(0)), by=half)
+    kept = path_beside(tmp_path / "out.mp4").read_bytes()
+    half.nets.denoiser.conv_in.weight.fill_(float("inf"))
+    with pytest.raises(SettingsError, match=f"^numbers overflowed in {dtype}; use {remedy}$"):
+        rendered(conditions, by=half)
+    assert path_beside(tmp_path / "out.mp4").read_bytes() == kept
 
 
 def test_compiling_happens_at_the_call(

@@ -1,11 +1,26 @@
 """The state of an unfinished run: whole or not at all, for exactly one job, removed in the end."""
 
+import dataclasses
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from echomimic.diffusion.resume import ResumeFile, Saved, forget, job_of, path_beside
+from echomimic.conditions import Conditions
+from echomimic.diffusion.resume import (
+    NAMED_OTHERWISE,
+    NOT_PART_OF_THE_JOB,
+    ResumeFile,
+    Saved,
+    forget,
+    job_of,
+    path_beside,
+)
+from echomimic.media.audio import Speech
+from echomimic.option import Option, options
+from echomimic.request import Settings
 from tests.diffusion.conftest import Make
 
 STATE = Saved(3, torch.randn(2, 4, 8, 8), {"order": 2, "outputs": [None, torch.ones(3)], "last": torch.zeros(2)})
@@ -61,7 +76,60 @@ def test_forgetting_takes_everything(tmp_path: Path) -> None:
 def test_the_job_changes_with_everything_that_changes_latents(make: Make) -> None:
     job = job_of(make(), "guide", weights="w")
     assert job == job_of(make(offload="model", resume=False), "guide", weights="w")
-    for options in ({"seed": 9}, {"steps": 3}, {"frames": 7}, {"fps": 12.0}, {"facecrop_ratio": 0.5}, {"width": 192}):
-        assert job != job_of(make(**options), "guide", weights="w")
+    for changed in ({"seed": 9}, {"steps": 3}, {"frames": 7}, {"fps": 12.0}, {"facecrop_ratio": 0.5}, {"width": 192}):
+        assert job != job_of(make(**changed), "guide", weights="w")
     assert job != job_of(make(), "another guide", weights="w")
     assert job != job_of(make(), "guide", weights="v")
+
+
+def another(option: Option, value: Any) -> Any:
+    """A value of the option other than ``value``."""
+    if option.choices:
+        return next(choice for choice in option.choices if choice != value)
+    if option.type is bool:
+        return not value
+    if option.type in (int, float):
+        return option.low if value != option.low else option.high
+    return option.type("another")
+
+
+@pytest.mark.parametrize("option", options(Settings), ids=lambda option: option.name)
+def test_every_option_is_part_of_the_job_or_left_out_by_name(option: Option, make: Make) -> None:
+    """The fields themselves are asked, so an option that is added later is part of the job by itself."""
+    before = make()
+    changed = dataclasses.replace(before)
+    settings = dataclasses.replace(before.settings)
+    object.__setattr__(settings, option.name, another(option, getattr(settings, option.name)))
+    object.__setattr__(changed, "settings", settings)
+    same = job_of(before, "guide") == job_of(changed, "guide")
+    assert same == (option.name in NOT_PART_OF_THE_JOB)
+
+
+@pytest.mark.parametrize("name", [f.name for f in dataclasses.fields(Conditions) if f.name not in NAMED_OTHERWISE])
+def test_every_condition_is_part_of_the_job(name: str, make: Make) -> None:
+    """The smallest change of each: among them the chosen face, which moves nothing else of a V2 job."""
+    before = make("v2")
+    value = getattr(before, name)
+    if isinstance(value, np.ndarray):
+        value = value.copy()
+        value[0, 0, 0] ^= 1
+    elif isinstance(value, Speech):
+        value = Speech.from_array(value.read(0, value.samples) * np.float32(0.999), 16_000)
+    elif dataclasses.is_dataclass(value):
+        field = dataclasses.fields(value)[0].name
+        value = dataclasses.replace(value, **{field: getattr(value, field) + 1})  # type: ignore[type-var]
+    else:
+        value += 1
+    assert job_of(before, "guide") != job_of(dataclasses.replace(before, **{name: value}), "guide")
+
+
+def test_a_flipped_bit_anywhere_starts_anew(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    ResumeFile(path, {"seed": "1"}).save(STATE)
+    whole = path.read_bytes()
+    header = int.from_bytes(whole[:8], "little") + 8
+    for at in (header, header + 700, len(whole) - 1, whole.index(b"done") + 8):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        file = ResumeFile(path, {"seed": "1"})
+        assert file.load() is None
+        assert "starting anew" in file.remark

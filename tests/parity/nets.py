@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 import torch
-from diffusers import AutoencoderKL
 from torch import Tensor, nn
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
@@ -32,7 +31,7 @@ def guider(case: str | fixtures.Case, component: str) -> Guider:
     return net.eval().requires_grad_(False)
 
 
-def autoencoder(case: str | fixtures.Case) -> AutoencoderKL:
+def autoencoder(case: str | fixtures.Case) -> vae.Autoencoder:
     """The small VAE of a case."""
     with torch.device("meta"):
         net = vae.build_vae(fixtures.config(case, "vae"))
