@@ -42,7 +42,7 @@ def need_diffusers(short: str) -> None:
         )
 
 
-class Borrowed:
+class DiffusersSolver:
     """One of diffusers' schedulers behind the few words that the loop needs; see ``schedule.Sampler``."""
 
     in_place = False

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from echomimic.diffusion import pictures
-from echomimic.diffusion.overflow import check_finite
+from echomimic.diffusion.overflow import refuse_overflow
 from echomimic.diffusion.placement import out_of_memory
 from echomimic.media.image import Picture
 from echomimic.models import vae
@@ -36,11 +36,11 @@ class FrameDecoder:
     def _decoded(self, latents: Tensor) -> Tensor:
         decoded = self._tried(latents)
         if self.net.dtype == torch.float32 or bool(decoded.isfinite().all()):
-            check_finite(decoded, self.net.dtype)
+            refuse_overflow(decoded, self.net.dtype)
             return decoded
         self._widen()
         decoded = self._tried(latents)
-        check_finite(decoded, torch.float16)
+        refuse_overflow(decoded, torch.float16)
         return decoded
 
     def _tried(self, latents: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from echomimic.diffusion.decoding import FrameDecoder, tiled_if_needed
 from echomimic.diffusion.guidance import Predictor
 from echomimic.diffusion.guides import Guide, GuideFeatures, guide_for
 from echomimic.diffusion.loop import Rules, StepState, denoise, first_noise
-from echomimic.diffusion.overflow import check_finite
+from echomimic.diffusion.overflow import refuse_overflow
 from echomimic.diffusion.placement import Placement, enough_memory, pick_device, pick_dtype, waiting_device
 from echomimic.diffusion.resume import ResumeFile, Saved
 from echomimic.diffusion.schedule import Sampler, check_scheduler
@@ -142,7 +142,7 @@ class DiffusionEngine:
                 for moment in report_steps(steps, len(job.sampler.timesteps), job.report):
                     latents = moment.latents
                     if moment.velocity is not None:
-                        check_finite(latents, self.dtype)
+                        refuse_overflow(latents, self.dtype)
                         keep(Saved(moment.step + 1, latents, job.sampler.state()))
         return latents
 

@@ -11,7 +11,7 @@ _REMEDY = {
 }
 
 
-def check_finite(values: Tensor, dtype: torch.dtype) -> None:
+def refuse_overflow(values: Tensor, dtype: torch.dtype) -> None:
     """Raises :class:`SettingsError` when ``values``, computed in ``dtype``, are not all finite."""
     if not bool(values.isfinite().all()):
         other = "numbers overflowed even in fp32; the weights are damaged, run: echomimic weights check"

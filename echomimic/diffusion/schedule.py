@@ -191,6 +191,6 @@ class Sampler:
 
 
 def _borrow(short: str, steps: int, seed: int) -> Solver:
-    from echomimic.diffusion.borrowed import Borrowed
+    from echomimic.diffusion.borrowed import DiffusersSolver
 
-    return Borrowed(BORROWED[short], steps, seed)
+    return DiffusersSolver(BORROWED[short], steps, seed)

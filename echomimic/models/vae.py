@@ -24,7 +24,7 @@ CONFIG: dict[str, Any] = {"block_out_channels": [128, 256, 512, 512], "layers_pe
 WINOGRAD_PAYS = 256
 """Channels from which on Winograd's convolution is faster than the direct one (measured on a Zen 4 CPU)."""
 
-TILE, SEAM = 32, 8
+LATENT_TILE, LATENT_SEAM = 32, 8
 """Side of a tile and how far neighbours overlap, in latent pixels, when memory is short: diffusers' defaults."""
 
 EPS = 1e-6
@@ -93,7 +93,7 @@ class Grow(nn.Module):
         return h
 
 
-class Level(nn.Module):
+class VaeStage(nn.Module):
     """Residual blocks of one resolution, then the way to the next one."""
 
     def __init__(self, before: int, after: int, layers: int, groups: int) -> None:
@@ -127,7 +127,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.conv_in, self.down_blocks = nn.Conv2d(3, widths[0], 3, padding=1), nn.ModuleList()
         for before, after in pairwise([widths[0], *widths]):
-            self.down_blocks.append(Level(before, after, layers, groups))
+            self.down_blocks.append(VaeStage(before, after, layers, groups))
         for level, dim in zip(self.down_blocks[:-1], widths, strict=False):
             level.downsamplers = nn.ModuleList([Shrink(dim)])
         self.mid_block = Middle(widths[-1], groups)
@@ -151,7 +151,7 @@ class Decoder(nn.Module):
         self.conv_in, self.mid_block = nn.Conv2d(4, down[0], 3, padding=1), Middle(down[0], groups)
         self.up_blocks = nn.ModuleList()
         for before, after in pairwise([down[0], *down]):
-            self.up_blocks.append(Level(before, after, layers + 1, groups))
+            self.up_blocks.append(VaeStage(before, after, layers + 1, groups))
         for level, dim in zip(self.up_blocks[:-1], down, strict=False):
             level.upsamplers = nn.ModuleList([Grow(dim)])
         self.conv_norm_out = nn.GroupNorm(groups, down[-1], EPS)
@@ -183,13 +183,13 @@ class Autoencoder(nn.Module):
     def encode(self, pictures: Tensor) -> Tensor:
         """Mean of the latent distribution, not scaled."""
         if self.tiled:
-            return tilewise(self._mean, pictures, TILE * self.factor, SEAM * self.factor, 1 / self.factor)
+            return tilewise(self._mean, pictures, LATENT_TILE * self.factor, LATENT_SEAM * self.factor, 1 / self.factor)
         return self._mean(pictures)
 
     def decode(self, latents: Tensor) -> Tensor:
         """Pictures in about -1…1."""
         if self.tiled:
-            return tilewise(self._picture, latents, TILE, SEAM, self.factor)
+            return tilewise(self._picture, latents, LATENT_TILE, LATENT_SEAM, self.factor)
         return self._picture(latents)
 
     def _mean(self, pictures: Tensor) -> Tensor:
