@@ -19,8 +19,8 @@ from echomimic.errors import EchoMimicError, ManifestError, SettingsError
 from echomimic.option import Option, options
 from echomimic.request import Request, Settings
 
-OPTIONS = {o.name: o for kind in (Request, Settings) for o in options(kind)}
-_COLUMNS = ("id", *(name for name in OPTIONS if name != "overwrite"))
+KNOWN_OPTIONS = {o.name: o for kind in (Request, Settings) for o in options(kind)}
+_COLUMNS = ("id", *(name for name in KNOWN_OPTIONS if name != "overwrite"))
 _REQUEST = {o.name for o in options(Request)}
 _INPUTS = ("portrait", "speech", "driver")
 _GENERATED = ("auto", "none")
@@ -108,7 +108,7 @@ def _row(
     missing = [role for role in ("portrait", "speech") if role not in dict(inputs)]
     if missing:
         raise ManifestError(f"{missing[0]} is missing; give every row a portrait and a speech")
-    for key, option in OPTIONS.items():
+    for key, option in KNOWN_OPTIONS.items():
         if option.type is Path and isinstance(given.get(key), Path) and key != "output":
             given[key] = folder / given[key]
     pattern = str(given.pop("output", name))
@@ -172,14 +172,14 @@ def _checked_columns(values: Any) -> dict[str, Any]:
     if unknown:
         raise ManifestError(f"column {unknown[0]!r} is unknown; choose from {', '.join(_COLUMNS)}")
     present = {k: v for k, v in values.items() if v is not None and v != ""}
-    return {k: _typed(k, v) if k in OPTIONS else v for k, v in present.items()}
+    return {k: _typed(k, v) if k in KNOWN_OPTIONS else v for k, v in present.items()}
 
 
 def _typed(name: str, value: Any) -> Any:
     """``value`` in the option's type; texts (of CSV and ``--set``) are read as numbers and yes/no."""
-    if name not in OPTIONS or name == "overwrite":
+    if name not in KNOWN_OPTIONS or name == "overwrite":
         raise SettingsError(f"{name} is unknown; choose one of {', '.join(_COLUMNS)}", name)
-    option = OPTIONS[name]
+    option = KNOWN_OPTIONS[name]
     if name in _INPUTS:  # a path would lose one slash of a URL
         return value
     if not isinstance(value, str):

@@ -13,6 +13,7 @@ from echomimic.cli.batch import batch
 from echomimic.cli.demo import demo
 from echomimic.cli.doctor import doctor
 from echomimic.cli.evaluate import evaluate
+from echomimic.cli.live import live
 from echomimic.cli.log import verbose
 from echomimic.cli.motion import motion
 from echomimic.cli.provenance import provenance
@@ -44,6 +45,7 @@ cli.add_command(batch)
 cli.add_command(demo)
 cli.add_command(doctor)
 cli.add_command(evaluate)
+cli.add_command(live)
 cli.add_command(motion)
 cli.add_command(provenance)
 cli.add_command(studio)

@@ -10,11 +10,13 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
-from starlette.routing import BaseRoute, Mount
+from starlette.routing import BaseRoute, Mount, WebSocketRoute
 from starlette.routing import Route as StarletteRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
+from starlette.websockets import WebSocket
 
+from echomimic.live import LivePortrait
 from echomimic.studio.api import Route, openapi, refused
 from echomimic.studio.asset_routes import ASSET_ROUTES
 from echomimic.studio.edit_routes import EDIT_ROUTES
@@ -22,6 +24,7 @@ from echomimic.studio.events import Events
 from echomimic.studio.guard import Guard, is_token
 from echomimic.studio.house_routes import HOUSE_ROUTES, standing, with_cookie
 from echomimic.studio.job_routes import JOB_ROUTES
+from echomimic.studio.live_socket import Sessions
 from echomimic.studio.problems import Refused
 from echomimic.studio.schemas import schemas
 from echomimic.studio.studio import Studio
@@ -42,7 +45,7 @@ def make_app(
     events = Events(studio, lambda: standing(studio))
     routes = all_routes(events)
     inner = Starlette(
-        routes=[*(route.mounted(studio) for route in routes), *_page(studio.token, page)],
+        routes=[*(route.mounted(studio) for route in routes), _live(studio), *_page(studio.token, page)],
         exception_handlers={HTTPException: _http_error, Exception: _fault},
         lifespan=_life(studio, events),
     )
@@ -80,7 +83,7 @@ class Rooted:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Passes on."""
-        if scope["type"] == "http":
+        if scope["type"] in ("http", "websocket"):
             path = scope["path"]
             has = path == self.root or path.startswith(self.root + "/")
             scope = {**scope, "root_path": self.root, "path": path if has else self.root + path}
@@ -113,14 +116,32 @@ def _page(token: str | None, page: bool) -> list[BaseRoute]:
 
     routes: list[BaseRoute] = [StarletteRoute("/", front, methods=["GET"])]
     if page and PAGE.is_dir():
-        routes.append(Mount("/", _Static(directory=PAGE)))
+        routes.append(Mount("/", PageFiles(directory=PAGE)))
     return routes
+
+
+def _live(studio: Studio) -> BaseRoute:
+    """Live sessions with portraits of the studio."""
+    from echomimic.studio.live_app import asset_portrait
+
+    sessions = Sessions()
+
+    async def speak(socket: WebSocket) -> None:
+        asked = socket.query_params
+
+        def portrait() -> LivePortrait:
+            row = studio.assets.get(asked.get("portrait", ""), "portrait")
+            return asset_portrait(str(studio.assets.path(row)), int(asked.get("face", "0")), 512)
+
+        await sessions.serve(socket, portrait)
+
+    return WebSocketRoute("/api/live", speak)
 
 
 _FRESH = {"Cache-Control": "no-cache"}
 
 
-class _Static(StaticFiles):
+class PageFiles(StaticFiles):
     """The page's files; a browser asks whether they are still the same."""
 
     def file_response(self, *args: Any, **more: Any) -> Response:

@@ -47,9 +47,11 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers what is not allowed, passes on the rest."""
-        if scope["type"] != "http":
-            if scope["type"] == "lifespan":
-                await self.app(scope, receive, send)
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        if scope["type"] == "websocket":
+            await self._socket(scope, receive, send)
             return
         told = _telling(send)
         if refused := self._refusal(scope):
@@ -57,6 +59,14 @@ class Guard:
             await JSONResponse(refused.body(), refused.status, headers)(scope, receive, told)
             return
         await self.app(scope, receive, told)
+
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A WebSocket is refused before it is open (the browser sees 403)."""
+        if self._refusal(scope):
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        await self.app(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> Refused | None:
         headers = Headers(scope=scope)

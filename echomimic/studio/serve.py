@@ -55,7 +55,7 @@ def serve(serving: Serving, tell: Callable[[str], None]) -> None:
         raise ResourceError(f"the studio needs packages that are missing ({error.name}); {remedy}") from None
     home = Home(serving.home or default_home())
     home.prepare()
-    with home.locked(), _socket(serving) as listening:
+    with home.locked(), listening(serving) as place:
         token = home.token() if serving.token else None
         root = "/" + serving.root_path.strip("/") if serving.root_path.strip("/") else ""
         studio = Studio(home.folder, token, serving.upload << 20)
@@ -64,8 +64,8 @@ def serve(serving: Serving, tell: Callable[[str], None]) -> None:
         config = uvicorn.Config(
             app, log_level="warning", lifespan="on", server_header=False, timeout_graceful_shutdown=1
         )
-        tell(address(serving, listening.getsockname()[1], root, token))
-        uvicorn.Server(config).run(sockets=[listening])
+        tell(address(serving, place.getsockname()[1], root, token))
+        uvicorn.Server(config).run(sockets=[place])
 
 
 def address(serving: Serving, port: int, root: str, token: str | None) -> str:
@@ -75,7 +75,8 @@ def address(serving: Serving, port: int, root: str, token: str | None) -> str:
     return f"http://{name}:{port}{root}/" + (f"?token={token}" if token else "")
 
 
-def _socket(serving: Serving) -> socket.socket:
+def listening(serving: Serving) -> socket.socket:
+    """The socket; raises :class:`ResourceError` when the address cannot be used."""
     family = socket.AF_INET6 if ":" in serving.host else socket.AF_INET
     made = socket.socket(family, socket.SOCK_STREAM)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -21,7 +21,7 @@ const ZH = {
   "differs in": "不同之处", "Name": "名称", "Only starred": "只看收藏", "Side by side": "并排", "Wipe": "划像", "Play both": "同时播放", "Pause": "暂停", "Choose two takes to compare.": "请选择两个成片进行对比。", "Evaluate": "评测",
   "Nothing waits. Jobs that you start appear here, and go on when this page is closed.": "队列为空。任务会显示在这里，关闭页面后仍会继续。", "Stop": "停止", "Retry": "重试", "Earlier": "提前", "Later": "推后", "Forget": "移除", "left": "剩余", "waiting": "等待中", "running": "运行中", "done": "完成", "failed": "失败", "stopped": "已停止", "queued": "排队",
   "Fetch the files": "下载文件", "Models": "模型", "What is missing": "缺少什么", "ready": "就绪", "Storage": "存储", "free": "可用", "Remove takes older than 30 days (starred ones stay)": "删除 30 天前的成片（收藏的保留）", "freed": "已释放",
-  "Not connected": "未连接", "Dark": "深色", "Light": "浅色", "Language": "语言", "Screens": "页面", "Skip to the content": "跳到正文",
+  "Not connected": "未连接", "Interrupt": "打断", "Speak with the microphone": "用麦克风说话", "Dark": "深色", "Light": "浅色", "Language": "语言", "Screens": "页面", "Skip to the content": "跳到正文",
   "The microphone needs https or this computer's own address (localhost).": "麦克风需要 https 或本机地址（localhost）。", "The browser gave no microphone.": "浏览器未授权麦克风。", "The browser gave no camera.": "浏览器未授权摄像头。", "Recording": "正在录音", "ready to play": "可以播放",
 };
 

@@ -4,14 +4,21 @@ import * as api from "./api.js";
 import * as bench from "./bench.js";
 import { fill, guarded, h } from "./dom.js";
 import { language, setLanguage, t } from "./i18n.js";
+import { liveView } from "./live.js";
 import * as queue from "./queue.js";
-import { heard, listen, load, options, waiting } from "./store.js";
+import { bench as chosen, heard, listen, load, options, waiting } from "./store.js";
 import * as takes from "./takes.js";
 
 /** @type {Record<string, {title: string, show: (main: Element) => () => void}>} */
 export const SCREENS = {
-  bench: { title: "Bench", show: bench.show }, takes: { title: "Takes", show: takes.show }, compare: { title: "Compare", show: takes.compare }, queue: { title: "Queue", show: queue.show },
+  bench: { title: "Bench", show: bench.show }, takes: { title: "Takes", show: takes.show }, compare: { title: "Compare", show: takes.compare }, queue: { title: "Queue", show: queue.show }, live: { title: "Live", show: showLive },
 };
+
+/** @param {Element} place */
+function showLive(place) {
+  if (!chosen.portrait) { fill(place, h("p", { class: "empty" }, t("Choose a portrait to begin."))); return () => undefined; }
+  return liveView(place, `?portrait=${chosen.portrait}&face=${chosen.face}`, `api/assets/${chosen.portrait}/picture?width=1024`);
+}
 
 const main = /** @type {HTMLElement} */ (document.getElementById("main"));
 const nav = /** @type {HTMLElement} */ (document.getElementById("nav"));

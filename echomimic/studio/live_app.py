@@ -1,0 +1,77 @@
+"""``echomimic live``: a page with one portrait that speaks what it hears."""
+
+import functools
+import io
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+from PIL import Image
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.types import ASGIApp
+from starlette.websockets import WebSocket
+
+from echomimic.arrays import Picture
+from echomimic.live import LivePortrait, prepare
+from echomimic.media.image import read_picture
+from echomimic.request import Settings
+from echomimic.studio.app import PAGE, PageFiles
+from echomimic.studio.guard import Guard, is_token
+from echomimic.studio.house_routes import with_cookie
+from echomimic.studio.live_socket import Sessions
+from echomimic.studio.serve import Serving, address, listening
+
+
+def make_live_app(portrait: Path | Picture, settings: Settings, token: str | None, face: int = 0) -> ASGIApp:
+    """The application, and its portrait, looked at now so that errors come before anything is served."""
+    picture = portrait if not isinstance(portrait, Path) else read_picture(portrait)
+    ready = prepare(picture, settings, face=face)
+    sessions = Sessions()
+
+    async def front(request: Request) -> Response:
+        given = request.query_params.get("token")
+        if given is not None and is_token(given, token):
+            return with_cookie(RedirectResponse("/", 303), request, token)
+        return FileResponse(PAGE / "live.html", headers={"Cache-Control": "no-cache"})
+
+    async def speak(socket: WebSocket) -> None:
+        await sessions.serve(socket, lambda: ready)
+
+    async def shown(_: Request) -> Response:
+        return Response(_jpeg(picture), media_type="image/jpeg")
+
+    routes = [
+        Route("/", front),
+        Route("/api/live/portrait", shown),
+        WebSocketRoute("/api/live", speak),
+        Mount("/", PageFiles(directory=PAGE)),
+    ]
+    return Guard(Starlette(routes=routes), token)
+
+
+def serve_live(portrait: Path, settings: Settings, serving: Serving, face: int, tell: Callable[[str], None]) -> None:
+    """Serves until it is interrupted; ``tell`` gets the address with its token."""
+    import uvicorn
+
+    token = secrets.token_urlsafe(24) if serving.token else None
+    app = make_live_app(portrait, settings, token, face)
+    with listening(serving) as place:
+        config = uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=1)
+        tell(address(serving, place.getsockname()[1], "", token))
+        uvicorn.Server(config).run(sockets=[place])
+
+
+def _jpeg(picture: Picture) -> bytes:
+    image, file = Image.fromarray(picture), io.BytesIO()
+    image.thumbnail((1024, 1024))
+    image.save(file, "JPEG", quality=85)
+    return file.getvalue()
+
+
+@functools.lru_cache(maxsize=4)
+def asset_portrait(path: str, face: int, size: int) -> LivePortrait:
+    """A portrait of the studio, ready to be live; kept, since a second session is likely."""
+    return prepare(Path(path), Settings(size=size), face=face)

@@ -1,0 +1,86 @@
+// Live: the microphone (or a file) goes in, frames with their sound come out.
+// @ts-check
+import { Recorder } from "./capture.js";
+import { announce, fill, guarded, h } from "./dom.js";
+import { t } from "./i18n.js";
+
+const HEAD = 20;
+
+/** A session with the server. */
+class Session {
+  /** @param {string} query @param {number} rate @param {string} pace @param {CanvasRenderingContext2D} pen @param {(text: string) => void} told */
+  constructor(query, rate, pace, pen, told) {
+    this.sound = new AudioContext();
+    this.next = 0; this.frames = 0; this.late = 0; this.pen = pen; this.told = told; this.soundRate = 24000;
+    this.socket = new WebSocket(new URL(`api/live${query}`, document.baseURI).href.replace(/^http/, "ws"));
+    this.socket.binaryType = "arraybuffer";
+    this.socket.onopen = () => this.socket.send(JSON.stringify({ type: "start", rate, channels: 1, pace }));
+    this.socket.onmessage = (event) => (typeof event.data === "string" ? this.text(JSON.parse(event.data)) : void this.frame(event.data));
+    this.socket.onclose = () => told(t("Not connected"));
+  }
+
+  /** @param {any} message */
+  text(message) {
+    if (message.type === "ready") { this.soundRate = message.sound_rate; this.pen.canvas.width = message.width; this.pen.canvas.height = message.height; this.told(`${Math.round(1000 * message.delay)} ms`); }
+    if (message.type === "error") this.told(message.message);
+  }
+
+  /** A frame is shown when its sound is heard. @param {ArrayBuffer} data */
+  async frame(data) {
+    const view = new DataView(data), length = view.getUint32(12, true), flags = view.getUint8(16);
+    const sound = new Int16Array(data.slice(HEAD, HEAD + length));
+    const picture = createImageBitmap(new Blob([data.slice(HEAD + length)], { type: "image/jpeg" }));
+    const buffer = this.sound.createBuffer(1, sound.length, this.soundRate);
+    buffer.getChannelData(0).set(Float32Array.from(sound, (value) => value / 32768));
+    const source = this.sound.createBufferSource();
+    source.buffer = buffer; source.connect(this.sound.destination);
+    const now = this.sound.currentTime;
+    if (this.next < now + 0.01) { this.late += this.frames ? 1 : 0; this.next = now + 0.06; }
+    source.start(this.next);
+    const wait = 1000 * (this.next - now);
+    this.next += buffer.duration; this.frames += 1;
+    const image = await picture;
+    setTimeout(() => { this.pen.drawImage(image, 0, 0); this.pen.canvas.dataset.frames = String(this.frames); this.pen.canvas.dataset.speaking = String(flags & 1); }, Math.max(0, wait));
+  }
+
+  /** @param {Float32Array} samples */
+  push(samples) {
+    if (this.socket.readyState !== WebSocket.OPEN) return;
+    this.socket.send(Int16Array.from(samples, (value) => Math.max(-1, Math.min(1, value)) * 32767).buffer);
+  }
+
+  /** @param {string} type */
+  say(type) { if (this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify({ type })); }
+
+  close() { this.socket.onclose = null; this.socket.close(); void this.sound.close(); }
+}
+
+/** @param {Element} place @param {string} query what follows the address of the socket @param {string} portrait address of the picture */
+export function liveView(place, query, portrait) {
+  const canvas = h("canvas", { width: 512, height: 512, role: "img", "aria-label": t("Live"), style: { "max-width": "100%", "max-height": "62vh" } });
+  const told = h("p", { class: "hint", role: "status" });
+  /** @type {Session | null} */ let session = null;
+  /** @type {Recorder | null} */ let recorder = null;
+  const pen = canvas.getContext("2d");
+  const first = new Image();
+  first.onload = () => { if (!session) { canvas.width = first.width; canvas.height = first.height; pen.drawImage(first, 0, 0); } };
+  first.src = portrait;
+  const stop = () => { recorder?.stop(); session?.close(); recorder = session = null; buttons(); };
+  const say = (/** @type {string} */ text) => { told.textContent = text; };
+  const speak = async () => { recorder = new Recorder(); await recorder.start(); session = new Session(query, recorder.rate, "sound", pen, say); recorder.heard = (samples) => session?.push(samples); announce(t("Recording")); buttons(); };
+  const play = async (/** @type {File} */ file) => {
+    const context = new AudioContext({ sampleRate: 24000 });
+    const decoded = await context.decodeAudioData(await file.arrayBuffer());
+    void context.close();
+    session ??= new Session(query, 24000, "clock", pen, say);
+    const send = () => { session?.push(decoded.getChannelData(0)); session?.say("end"); };
+    if (session.socket.readyState === WebSocket.OPEN) send(); else session.socket.addEventListener("message", send, { once: true });
+    buttons();
+  };
+  const file = h("input", { type: "file", accept: "audio/*", "aria-label": t("Speech"), onchange: () => file.files[0] && void guarded(() => play(file.files[0])) });
+  const row = h("div", { class: "row" });
+  const buttons = () => fill(row, session ? [h("button", { type: "button", class: "main", onclick: stop }, t("Stop")), h("button", { type: "button", onclick: () => session?.say("interrupt") }, t("Interrupt"))] : h("button", { type: "button", class: "main", id: "talk", onclick: () => void guarded(speak).then(buttons) }, t("Speak with the microphone")), file);
+  buttons();
+  fill(place, h("div", { class: "stack", style: { "max-width": "720px", margin: "auto" } }, h("div", { class: "screen" }, canvas), row, told));
+  return stop;
+}

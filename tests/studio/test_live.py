@@ -1,0 +1,101 @@
+"""The live door: who gets in, what is said to whom, and that only the client that misbehaves is let go."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("starlette", reason="the live page needs the extra `studio`")
+
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
+
+from echomimic.media.audio import RATE, Speech
+from echomimic.request import Settings
+from echomimic.studio.live_app import make_live_app
+from echomimic.studio.live_socket import IS_LAST, IS_SPEAKING, LONGEST_MESSAGE, unpack_frame
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "echomimic" / "example"
+START = json.dumps({"type": "start", "rate": RATE, "pace": "clock"})
+HOST = {"host": "127.0.0.1"}
+KEY = {**HOST, "authorization": "Bearer secret"}
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[TestClient]:
+    app = make_live_app(EXAMPLE / "portrait.jpg", Settings(size=128), "secret")
+    with TestClient(app, base_url="http://127.0.0.1") as made:
+        yield made
+
+
+def frames(socket, count: int):  # type: ignore[no-untyped-def]
+    for _ in range(count):
+        yield unpack_frame(socket.receive_bytes())
+
+
+def test_speech_comes_back_with_its_frames(client: TestClient) -> None:
+    spoken = Speech.open(EXAMPLE / "speech.flac").read(RATE, RATE + 8000)
+    with client.websocket_connect("/api/live", headers=KEY) as socket:
+        socket.send_text(START)
+        ready = json.loads(socket.receive_text())
+        assert (ready["type"], ready["width"], ready["fps"], ready["sound_rate"]) == ("ready", 128, 25.0, 24_000)
+        socket.send_bytes((spoken * 32767).astype("<i2").tobytes())
+        socket.send_text('{"type": "end"}')
+        got = []
+        for frame in frames(socket, 75):
+            got.append(frame)
+            if frame[-1] & IS_LAST:
+                break
+    assert [number for number, *_ in got] == list(range(len(got)))
+    assert [round(time * 25) for _, time, *_ in got] == list(range(len(got)))
+    assert all(jpeg[:2] == b"\xff\xd8" and len(sound) == 1920 for _, _, sound, jpeg, _ in got)
+    said = np.frombuffer(b"".join(sound for _, _, sound, _, flags in got if flags & IS_SPEAKING), "<i2")
+    assert np.abs(said).max() > 1000
+    assert len(said) >= 0.45 * 24_000
+    assert got[-1][-1] & IS_LAST
+
+
+@pytest.mark.parametrize(
+    ("address", "headers"),
+    [("/api/live", HOST), ("/api/live", {**HOST, "authorization": "Bearer wrong"}), ("/api/live", {**KEY, "origin": "http://evil.example"}),
+     ("/api/live", {**KEY, "host": "evil.example"})],
+)  # fmt: skip
+def test_without_the_token_or_from_elsewhere_nobody_gets_in(
+    client: TestClient, address: str, headers: dict[str, str]
+) -> None:
+    with pytest.raises(WebSocketDisconnect), client.websocket_connect(address, headers=headers):
+        pass
+
+
+@pytest.mark.parametrize(
+    "first", ["{", "[]", '{"rate": 1}', '{"rate": "x"}', '{"channels": 9}', '{"pace": "none"}', '{"quality": 0}']
+)
+def test_a_start_that_cannot_be_used_is_said(client: TestClient, first: str) -> None:
+    with client.websocket_connect("/api/live", headers=KEY) as socket:
+        socket.send_text(first)
+        assert json.loads(socket.receive_text())["type"] == "error"
+        with pytest.raises(WebSocketDisconnect):
+            socket.receive_text()
+
+
+@pytest.mark.parametrize("wrong", [b"\0", b"\0" * (LONGEST_MESSAGE + 2), "{", '{"type": "dance"}'])
+def test_a_message_that_cannot_be_used_is_said_and_the_session_goes_on(client: TestClient, wrong: str | bytes) -> None:
+    with client.websocket_connect("/api/live", headers=KEY) as socket:
+        socket.send_text(START)
+        socket.receive_text()
+        (socket.send_bytes if isinstance(wrong, bytes) else socket.send_text)(wrong)  # type: ignore[arg-type, operator]
+        kinds = [socket.receive() for _ in range(6)]
+    assert any(
+        "text" in message and json.loads(message["text"])["type"] == "error" for message in kinds if message.get("text")
+    )
+    assert any(message.get("bytes") for message in kinds)
+
+
+def test_the_page_and_its_files_are_there(client: TestClient) -> None:
+    for address in ("/", "/live_main.js", "/live.js", "/style.css"):
+        assert client.get(address).status_code == 200
+    assert client.get("/api/live/portrait").status_code == 401
+    assert client.get("/api/live/portrait", headers=KEY).headers["content-type"] == "image/jpeg"
