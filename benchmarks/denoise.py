@@ -48,7 +48,7 @@ def ours(row: dict[str, Any], dtype: torch.dtype) -> Callable[[], Tensor]:
         net = UNet()
     fill(net, dtype)
     if row["layout"] == "channels-last":
-        net.to(memory_format=torch.channels_last)
+        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # its stub leaves it out
     given, side = inputs(row["size"], row["frames"], dtype), row["size"] // 8
     taps = {}
     for name, block in net.spatial_transformers():
@@ -121,7 +121,7 @@ def machine(dtype: torch.dtype) -> str:
     x = torch.randn(2, 640, 32, 32).to(dtype).contiguous(memory_format=torch.channels_last)
     kernel, rows, wide = (torch.randn(shape).to(dtype) for shape in ((640, 640, 3, 3), (2048, 640), (5120, 640)))
     heads = torch.randn(1, 8, 2048, 40).to(dtype)
-    rates = {
+    rates: dict[str, tuple[Callable[[], Tensor], int]] = {
         "convolution": (lambda: F.conv2d(x, kernel, padding=1), 2 * 2048 * 640 * 640 * 9),
         "linear": (lambda: F.linear(rows, wide), 2 * 2048 * 640 * 5120),
         "attention": (lambda: F.scaled_dot_product_attention(heads, heads, heads), 4 * 8 * 2048 * 2048 * 40),

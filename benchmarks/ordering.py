@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from echomimic.arrays import Floats
 from echomimic.evaluate.lips import hear
 from echomimic.evaluate.metrics import METRICS, metric_named
 from echomimic.evaluate.observe import Observed
@@ -171,7 +172,8 @@ def faults(clip: Clip, good: Evaluation, folder: Path) -> Iterator[tuple[str, fl
     reader = VideoReader(clip.video)
     frames, fps = list(reader), reader.fps
     if clip.speech is not None:
-        yield from ((*fault, _heard(clip, good, speech)) for *fault, speech in spoiled_sounds(clip.speech))
+        for name, late, speech in spoiled_sounds(clip.speech):
+            yield name, late, _heard(clip, good, speech)
     else:
         for shift in SHIFTS:
             late = round(shift * fps)
@@ -233,10 +235,10 @@ def _freezer(first: Picture) -> Callable[[int, Picture], Picture]:
     rigid = [10, 9, 8, 168, 6, 197, 195, 5, 127, 356, 234, 454, 117, 346]
     mouth = start.points[[*UPPER_LIP_OUTER, *LOWER_LIP_OUTER], :2]
     centre, wide = mouth.mean(0), float(np.ptp(mouth[:, 0]))
-    mask = np.zeros(first.shape[:2], np.float32)
+    mask: Floats = np.zeros(first.shape[:2], np.float32)
     axes = (round(0.75 * wide), round(0.7 * wide))
     cv2.ellipse(mask, [round(float(v)) for v in centre], axes, 0, 0, 360, 1.0, -1)
-    mask = cv2.GaussianBlur(mask, (0, 0), 0.08 * wide)
+    mask = np.asarray(cv2.GaussianBlur(mask, (0, 0), 0.08 * wide), np.float32)
 
     def freeze(_: int, frame: Picture) -> Picture:
         face = tracker.track(frame)

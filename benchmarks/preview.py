@@ -72,7 +72,7 @@ def in_process(portrait: Path, speech: Path, out: Path, size: int) -> tuple[tupl
     from echomimic.media.audio import Speech
     from echomimic.media.image import read_picture
     from echomimic.media.video import open_writer
-    from echomimic.request import Settings
+    from echomimic.request import Request, Settings
 
     settings = Settings(size=size)
     loaded = engine.load(settings)
@@ -86,7 +86,7 @@ def in_process(portrait: Path, speech: Path, out: Path, size: int) -> tuple[tupl
         for frame in frames:
             writer.add(frame)
     encoded = (job.frames - 1) / (time.perf_counter() - began)
-    request = flow.Request(portrait, speech, out, overwrite=True)
+    request = Request(portrait, speech, out, overwrite=True)
     began = time.perf_counter()
     flow.run(request, settings, loaded=loaded)
     whole = time.perf_counter() - began

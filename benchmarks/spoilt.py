@@ -133,7 +133,16 @@ def odd_motion(rng: random.Random) -> dict[str, np.ndarray]:
     """Arrays of a motion file whose numbers are plain, and make no sense."""
     frames = rng.choice((1, 2, 30))
     points = np.random.default_rng(rng.randrange(10**6)).uniform(0, 512, (frames, 478, 3)).astype(np.float32)
-    points = rng.choice((points, points * 0, points * 0 + 7, points * 9e6 / 512, points * 1e30, -points, points[:0]))
+    spoilt: list[np.ndarray] = [
+        points,
+        points * 0,
+        points * 0 + 7,
+        points * 9e6 / 512,
+        points * 1e30,
+        -points,
+        points[:0],
+    ]
+    points = rng.choice(spoilt)
     size = rng.choice(((512, 512), (1, 1), (65536, 1), (0, 0), (-5, 9), (512, 10**9), (1, 65536)))
     fps = rng.choice((25.0, 1e-300, 0.0, -1.0, np.inf, np.nan, 1e9, 0.1, 1000.0))
     made = {"version": 1, "points": points, "fps": fps, "size": np.array(size), "found": np.ones(len(points), bool)}

@@ -102,7 +102,7 @@ def _clip(row: dict[str, str], mel: Array, tracks: dict[str, Array]) -> Clip:
         mel,
         pose[:, :9].reshape(-1, 3, 3),
         pose[:, 10:12] * np.array([1, -1], np.float32) / pose[:, 9].mean(),
-        (iris[:, :2] + iris[:, 2:]) / 2,
+        np.asarray((iris[:, :2] + iris[:, 2:]) / 2, np.float32),
         eye / np.quantile(eye, 0.8),
     )
 

@@ -56,7 +56,7 @@ def seen(hand: Doubles, pitch: float, roll: float, turn: float) -> Doubles:
     about_x = np.array([[1, 0, 0], [0, np.cos(p), -np.sin(p)], [0, np.sin(p), np.cos(p)]])
     # From its back a right hand's thumb lies to the viewer's left when the fingers point up.
     flat = (hand @ about_length.T @ about_x.T)[:, :2] * [-1, -1]
-    return flat @ np.array([[np.cos(t), -np.sin(t)], [np.sin(t), np.cos(t)]]).T
+    return np.asarray(flat @ np.array([[np.cos(t), -np.sin(t)], [np.sin(t), np.cos(t)]]).T)
 
 
 def resting_hands() -> Doubles:

@@ -183,4 +183,4 @@ def _csr(read: Callable[[], Any], kind: int) -> Array:
     vector = {1: tflite.Int32Vector, 2: tflite.Uint16Vector, 3: tflite.Uint8Vector}[kind]()
     table = read()
     vector.Init(table.Bytes, table.Pos)
-    return vector.ValuesAsNumpy().astype(np.int64)
+    return np.asarray(vector.ValuesAsNumpy(), np.int64)

@@ -70,4 +70,4 @@ def array(name: str, shape: Sequence[int], kind: str = "normal", salt: str = "")
         "uint8": lambda: np.floor(top / 65536.0).astype(np.uint8),
         "binary": lambda: (top >= 8388608.0).astype(np.float32),
     }[kind]()
-    return values.reshape(shape)
+    return np.asarray(values.reshape(shape))
