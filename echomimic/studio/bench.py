@@ -14,7 +14,6 @@ import numpy as np
 from PIL import Image
 
 from echomimic.conditions import SMALLEST_FACE, Conditions, gather
-from echomimic.driving import performance
 from echomimic.faces.detect import Face, find_faces
 from echomimic.framing.view import view_of
 from echomimic.media.audio import RATE, Speech
@@ -23,6 +22,7 @@ from echomimic.motion.files.performance_file import read_performance
 from echomimic.motion.performance import Performance
 from echomimic.motion.region import spans_of
 from echomimic.motion.retarget.from_performance import motion_from_performance
+from echomimic.motion.speech.performance_from_speech import Listened, listen, perform
 from echomimic.motion.track.body_tracker import portrait_body
 from echomimic.preview.engine import renderer_for
 from echomimic.preview.renderer import PreviewRenderer
@@ -36,6 +36,7 @@ from echomimic.studio.scene import keys_of
 from echomimic.studio.sources import Borrowed, with_edits
 
 KEPT_PICTURES, KEPT_RENDERERS, KEPT_SPEECHES, KEPT_PERFORMANCES = 4, 4, 4, 8
+STRENGTHS = ("expressiveness", "head_motion", "blink_rate", "gaze")
 FRAMING = ("size", "width", "height", "crop", "fps")
 
 
@@ -136,15 +137,22 @@ def _performance(job: Conditions, question: Question) -> tuple[Performance, int]
 def _spoken(job: Conditions, path: str) -> Performance:
     """What a preview of this speech would act out, without a driver; the last ones are kept."""
     settings = job.settings
-    wanted = [getattr(settings, name) for name in ("seed", "expressiveness", "head_motion", "blink_rate", "gaze")]
+    wanted = [getattr(settings, name) for name in ("seed", *STRENGTHS)]
     key = (path, job.fps, settings.length, *wanted)
     if key not in _SPOKEN:
         while len(_SPOKEN) >= KEPT_PERFORMANCES:
             del _SPOKEN[next(iter(_SPOKEN))]
-        speech = _speech_of(path)
-        frames = settings.length or max(1, round(speech.seconds * job.fps))
-        _SPOKEN[key] = performance(replace(job, speech=speech, frames=frames))
+        frames = settings.length or max(1, round(_speech_of(path).seconds * job.fps))
+        strengths = {name: getattr(settings, name) for name in STRENGTHS}
+        heard = _heard_in(path, frames, job.fps)
+        _SPOKEN[key] = perform(_speech_of(path), frames, job.fps, seed=settings.seed, heard=heard, **strengths)
     return _SPOKEN[key]
+
+
+@functools.lru_cache(KEPT_SPEECHES)
+def _heard_in(path: str, frames: int, fps: float) -> Listened:
+    """What is heard in a speech, heard once: sliders only change how strongly it is acted."""
+    return listen(_speech_of(path), frames, fps)
 
 
 _SPOKEN: dict[tuple[Any, ...], Performance] = {}

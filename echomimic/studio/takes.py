@@ -42,6 +42,9 @@ _SHOWN = (
 )
 
 
+_COMPARED = "portrait, speech, settings, request, edits"
+
+
 class Takes:
     """The takes in the database."""
 
@@ -96,8 +99,8 @@ class Takes:
 
     def _other(self, row: Row) -> Row | None:
         if row["origin"]:
-            return self.database.row("SELECT * FROM takes WHERE id = ?", [row["origin"]])
-        query = "SELECT * FROM takes WHERE portrait = ? AND speech = ? AND n < ? ORDER BY n DESC LIMIT 1"
+            return self.database.row(f"SELECT {_COMPARED} FROM takes WHERE id = ?", [row["origin"]])
+        query = f"SELECT {_COMPARED} FROM takes WHERE portrait = ? AND speech = ? AND n < ? ORDER BY n DESC LIMIT 1"
         return self.database.row(query, [row["portrait"], row["speech"], row["n"]])
 
     def delete(self, id: str) -> None:
@@ -144,11 +147,11 @@ def checked_request(given: Any) -> Row:
 def _differences(row: Row, other: Row) -> list[Row]:
     """What is not the same in two takes, value against value."""
     found = []
-    for name, option in (*SETTINGS.items(), *REQUEST.items()):
-        where = "settings" if name in SETTINGS else "request"
-        mine, theirs = (r[where].get(name, option.default) for r in (row, other))
-        if mine != theirs:
-            found.append({"name": name, "value": mine, "other": theirs})
+    for where, known in (("settings", SETTINGS), ("request", REQUEST)):
+        for name in {**other[where], **row[where]}:  # what neither has is the default in both
+            mine, theirs = (r[where].get(name, known[name].default if name in known else None) for r in (row, other))
+            if mine != theirs:
+                found.append({"name": name, "value": mine, "other": theirs})
     for name in ("portrait", "speech"):
         if row[name] != other[name]:
             found.append({"name": name, "value": row[name], "other": other[name]})

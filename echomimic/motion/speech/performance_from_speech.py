@@ -7,6 +7,7 @@ that hears the speech's energy (generator.py). Works at 25 frames per second and
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -29,6 +30,29 @@ _WIDE_OPEN = 0.30
 _TUCKED_GAP = 0.35
 
 
+@dataclass(frozen=True, eq=False)
+class Listened:
+    """What is heard in a speech, before any strength: at 25 per second, a little longer than the video."""
+
+    shapes: Floats
+    """(steps, K) coefficients of the mouth."""
+    cues: Floats
+    """(steps, 3) what the lips must do."""
+    energy: Floats
+    """(steps,) loudness, 0 to 1."""
+
+
+def listen(speech: hearing.Sound, frames: int, fps: float, report: Report = silent) -> Listened:
+    """Hears a speech for a performance of `frames` frames at `fps`: nearly all of the time that one takes."""
+    steps = int(np.ceil(frames * FRAME_RATE / fps)) + 2
+    report(Progress("audio", 0, steps))
+    model, level = mouth_model(), hearing.measure(speech)
+    report(Progress("audio", 0, steps))  # each report is where a stop lands
+    energy = frame_energy(speech, steps, level)
+    shapes, cues = model(speech, steps, level, report)
+    return Listened(shapes, cues, energy)
+
+
 def perform(
     speech: hearing.Sound,
     frames: int,
@@ -39,24 +63,22 @@ def perform(
     head_motion: float = 1.0,
     blink_rate: float = 1.0,
     gaze: float = 1.0,
+    heard: Listened | None = None,
     report: Report = silent,
 ) -> Performance:
     """The performance of `frames` frames at `fps` (5 to 100) for a speech; frame i shows the moment i / fps.
 
     expressiveness scales the mouth, head_motion the head, brows and shoulders, blink_rate the number of blinks, gaze
     the movement of the eyes: each 0 off, 1 natural, 2 the most. Equal speech, seed and settings give equal values.
+    ``heard`` is what :func:`listen` gave for the same speech, frames and fps, where it was asked before.
     Raises ValueError when a number is out of range.
     """
     named = {"expressiveness": expressiveness, "head_motion": head_motion, "blink_rate": blink_rate, "gaze": gaze}
     _check(frames, fps, named)
-    steps = int(np.ceil(frames * FRAME_RATE / fps)) + 2
-    report(Progress("audio", 0, steps))
-    model, level = mouth_model(), hearing.measure(speech)
-    report(Progress("audio", 0, steps))  # each report is where a stop lands
-    energy = frame_energy(speech, steps, level)
-    shapes, cues = model(speech, steps, level, report)
-    mouth = mouth_track(model, shapes, cues, energy, expressiveness)
-    report(Progress("audio", steps, steps))
+    heard = heard or listen(speech, frames, fps, report)
+    model, energy = mouth_model(), heard.energy
+    mouth = mouth_track(model, heard.shapes, heard.cues, energy, expressiveness)
+    report(Progress("audio", len(energy), len(energy)))
     life = animate_head(energy, frames, fps, seed, head_motion, blink_rate, gaze)
     return Performance(
         fps=fps,
