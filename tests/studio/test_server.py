@@ -1,0 +1,119 @@
+"""The studio as it really runs: processes that are killed, stopped and started again lose nothing."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from echomimic.flow import run
+from echomimic.media.video_reader import VideoReader
+from echomimic.request import Request, Settings
+from echomimic.studio.database import Database
+from tests.studio.conftest import EXAMPLE, sound
+from tests.studio.server import Server, events
+
+SMALL = {
+    "width": 128,
+    "height": 128,
+    "length": 3,
+    "dtype": "fp32",
+    "cfg": 1.0,
+    "context_frames": 3,
+    "context_overlap": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """V1 with nets small enough for a test."""
+    pytest.importorskip("torch", reason="V1 needs the extra diffusion")
+    from tests import tiny
+
+    return tiny.write(tmp_path_factory.mktemp("weights"), "v1", acc=False, pose=False)
+
+
+def test_a_killed_server_loses_nothing_and_goes_on_to_the_same_bits(tmp_path: Path, weights: Path) -> None:
+    home, found = tmp_path / "home", {"ECHOMIMIC_HOME": str(weights)}
+    (tmp_path / "speech.wav").write_bytes(sound(0.6))
+    server = Server(home, **found)
+    body = {"portrait": server.upload("portrait", (EXAMPLE / "portrait.jpg").read_bytes())}
+    body["speech"] = server.upload("speech", (tmp_path / "speech.wav").read_bytes())
+    settings = {"model": "v1", **SMALL, "steps": 12}
+    orders = [{**body, "settings": {**settings, "seed": seed}} for seed in range(6)]
+    first, *rest = (server.ask("POST", "/api/jobs", order)["id"] for order in orders)
+    for killed in range(2):
+        done = server.until(first, lambda job, at=killed: job["done"] > 2 + 4 * at and job["stage"] == "denoising")
+        assert done["state"] == "running"
+        server.kill()
+        server = Server(home, **found)
+    with server:
+        waiting = [job["id"] for job in server.ask("GET", "/api/jobs")["jobs"] if job["state"] != "running"]
+        assert [id for id in waiting if id != first] == rest, "nothing is lost, and the order is kept"
+        done = server.until(first, lambda job: job["state"] not in ("queued", "running"))
+        assert (done["state"], done["error"], done["attempts"]) == ("done", None, 3)
+        assert any("going on after step" in note for note in done["notes"])
+        server.until(rest[0], lambda job: job["state"] == "running")
+        server.ask("POST", f"/api/jobs/{rest[0]}/stop")
+        stopped = server.until(rest[0], lambda job: job["state"] != "running")
+        assert (stopped["state"], stopped["error"]) == ("stopped", None)
+    request = Request(EXAMPLE / "portrait.jpg", tmp_path / "speech.wav", tmp_path / "whole.mp4")
+    run(request, Settings(**settings, seed=0, weights=weights))
+    made = home / "takes" / done["take"] / "video.mp4"
+    one, other = ([frame.tobytes() for frame in VideoReader(path)] for path in (made, tmp_path / "whole.mp4"))
+    assert len(one) == 3
+    assert one == other
+
+
+def test_pages_are_told_what_changes_and_a_crash_ends_only_its_job(tmp_path: Path) -> None:
+    with Server(tmp_path / "home") as server:
+        stream = events(server)
+        assert next(stream)[0] == "hello"
+        body = {"portrait": server.upload("portrait", (EXAMPLE / "portrait.jpg").read_bytes())}
+        body["speech"] = server.upload("speech", sound(6.0))
+        long = server.ask("POST", "/api/jobs", {**body, "settings": {"length": 2000}})
+        short = server.ask("POST", "/api/jobs", {**body, "settings": {"size": 64, "length": 10}})
+        seen: dict[str, list[str]] = {}
+        crashed = False
+        for name, data in stream:
+            if name == "job":
+                seen.setdefault(data["id"], []).append(data["state"])
+                if data["id"] == long["id"] and data["done"] > 20 and data["stage"] == "rendering" and not crashed:
+                    crashed = True
+                    kill_worker(tmp_path / "home", long["id"])
+                if data["id"] == short["id"] and data["state"] == "done":
+                    break
+        states = {id: list(dict.fromkeys(states)) for id, states in seen.items()}
+        assert states[long["id"]][-2:] == ["running", "failed"]
+        assert states[short["id"]] == ["queued", "running", "done"]
+        assert "killed" in server.job(long["id"])["error"]
+        assert server.job(short["id"])["state"] == "done"
+        missed = [name for name, _ in zip(range(3), events(server, last=0), strict=False)]
+        assert missed == [0, 1, 2]
+
+
+def kill_worker(home: Path, job: str) -> None:
+    """Ends the process that works on a job, as the system does when memory runs out."""
+    row = Database(home / "studio.db").row("SELECT worker FROM jobs WHERE id = ?", [job])
+    assert row is not None
+    os.kill(int(row["worker"].split("-")[1]), signal.SIGKILL)
+
+
+def test_one_server_per_folder(tmp_path: Path) -> None:
+    with Server(tmp_path / "home"):
+        command = [
+            sys.executable,
+            "-m",
+            "echomimic",
+            "studio",
+            "--home",
+            str(tmp_path / "home"),
+            "--port",
+            "0",
+            "--no-page",
+        ]
+        other = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert other.returncode == 2
+        assert other.stderr.startswith("error: another studio uses")
