@@ -67,7 +67,7 @@ def same(one: Path, other: Path) -> bool:
 
 
 def _check_place(path: Path, overwrite: bool) -> None:
-    there = os.path.lexists(path)
+    there = _is_there(path)
     if there and not path.exists():
         raise OutputError(f"{path} is a link that leads nowhere; remove it, or choose another name")
     if there and not stat.S_ISREG(mode := path.stat().st_mode) and not stat.S_ISDIR(mode):
@@ -78,6 +78,15 @@ def _check_place(path: Path, overwrite: bool) -> None:
         raise OutputError(f"{path.parent} is a file, not a folder; choose another folder")
     if not path.parent.is_dir():
         raise OutputError(f"{path.parent} does not exist; make the folder first, or choose another")
+
+
+def _is_there(path: Path) -> bool:
+    """Whether something has this name, a link that leads nowhere included; a name that is too long raises OSError."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def _try_writing(folder: Path) -> None:
