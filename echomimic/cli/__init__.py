@@ -132,6 +132,10 @@ def _failed(error: BaseException) -> int:
         return 2
     if isinstance(error, OSError) and (code := _unwritable(error)) is not None:
         return code
+    if isinstance(error, OSError) and error.filename is not None:
+        told = str(EchoMimicError(f"{error.filename} cannot be used ({error.strerror}); give another path"))
+        click.secho(f"error: {told}", fg="red", err=True)
+        return 2
     if os.environ.get("ECHOMIMIC_DEBUG"):
         raise error
     kind, place = type(error).__name__, traceback.extract_tb(error.__traceback__)[-1]

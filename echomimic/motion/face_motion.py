@@ -18,6 +18,12 @@ from echomimic.motion.npz import Arrays, read_npz, write_npz
 SLOWEST_RATE, FASTEST_RATE = 0.1, 1000.0
 """Frames per second of a motion."""
 
+FARTHEST = 1e6
+"""Pixels beyond which no point of a picture of at most 65536 pixels a side can be."""
+
+SMALLEST_EXTENT = 0.1
+"""Pixels a face must at least be wide or high."""
+
 _VERSION = 1
 _PREFIX = "face_"
 
@@ -56,6 +62,7 @@ class FaceMotion:
             object.__setattr__(self, "pose", frozen(self.pose, np.float32))
             check_shape("pose", self.pose, (len(points), 4, 4))
         check_finite("face points", points)
+        _check_extent(points[self.seen])
 
     @property
     def seen(self) -> Flags:
@@ -152,7 +159,7 @@ def check_shape(name: str, array: npt.NDArray[Any] | None, shape: tuple[int, ...
 
 def check_finite(name: str, array: npt.NDArray[Any]) -> None:
     """Raises DriverError naming the first frame that holds a number that is not finite or absurdly large."""
-    good = np.isfinite(array) & (np.abs(array) < 1e7)
+    good = np.isfinite(array) & (np.abs(array) < FARTHEST)
     if not good.all():
         frame = int(np.flatnonzero(~good.reshape(len(array), -1).all(1))[0])
         raise DriverError(f"{name} of frame {frame} are not usable numbers; give finite pixels")
@@ -177,6 +184,13 @@ def pair(array: npt.NDArray[Any]) -> tuple[int, int]:
     if array.shape != (2,) or array.dtype.kind not in "iu":
         raise DriverError("no size; give width and height as whole numbers")
     return int(array[0]), int(array[1])
+
+
+def _check_extent(points: Floats) -> None:
+    """Raises DriverError when a face has no size, so that nothing can be measured by it."""
+    spread = np.ptp(points[..., :2], axis=1).max(1) if len(points) else np.ones(1)
+    if spread.min() < SMALLEST_EXTENT:
+        raise DriverError("the points of a face are all in one place; give a face that has a size")
 
 
 def unusable(path: str | os.PathLike[str], fault: object) -> DriverError:
