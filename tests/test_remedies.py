@@ -1,42 +1,17 @@
 """Every error says what to do: each message in the package that a user can meet names a remedy."""
 
-import ast
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from benchmarks.bad_input import REMEDY
+from benchmarks.messages import MARK, PAGE, listed, messages
 from echomimic import errors
 
-PACKAGE = Path(__file__).resolve().parents[1] / "echomimic"
-KINDS = {name for name in vars(errors) if name.endswith("Error")} | {"ManifestError"}
 REMEDIES = ("remedy", "wanted", "_ANEW", "_advice", "allowed", "{what}", "{error}", "{fault}", "kind}")
 """Parts of a message that are a remedy, or a message of its own that has one."""
 
 
-def words(node: ast.expr) -> str:
-    """The text of a message, with the source of what is filled in."""
-    if isinstance(node, ast.Constant):
-        return str(node.value)
-    if isinstance(node, ast.JoinedStr):
-        return "".join(words(value) for value in node.values)
-    if isinstance(node, ast.FormattedValue):
-        return "{" + ast.unparse(node.value) + "}"
-    if isinstance(node, ast.BinOp):
-        return words(node.left) + words(node.right)
-    return "{remedy}"  # a message made elsewhere
-
-
-def messages() -> Iterator[tuple[str, str]]:
-    for path in sorted(PACKAGE.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in KINDS and node.args:
-                yield f"{path.relative_to(PACKAGE)}:{node.lineno}", words(node.args[0])
-
-
 def test_every_message_names_a_remedy() -> None:
-    found = list(messages())
+    found = [(f"{path}:{line}", text) for path, line, text in messages()]
     assert len(found) > 150
     without = [(place, text) for place, text in found if not REMEDY.search(text)]
     assert [m for m in without if not any(part in m[1] for part in REMEDIES)] == []
@@ -52,3 +27,9 @@ def test_a_message_is_one_line_whatever_is_in_a_name(name: str) -> None:
     text = str(errors.SpeechError(f"{name}: no such file; give another"))
     assert text.isprintable()
     text.encode()
+
+
+def test_the_page_of_errors_has_them_all() -> None:
+    written = PAGE.read_text("utf-8").partition(MARK)[2]
+    missing = set(listed().splitlines()) - set(written.splitlines())
+    assert not missing, "run: python -m benchmarks.messages"
