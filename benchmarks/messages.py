@@ -1,4 +1,4 @@
-"""Every error that a user can meet, read from the source: ``python -m benchmarks.messages`` rewrites the page of them."""
+"""Every error a user can meet, read from the source: ``python -m benchmarks.messages`` rewrites their page."""
 
 import ast
 import re
