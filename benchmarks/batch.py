@@ -20,7 +20,7 @@ from echomimic.media.audio import RATE, Speech
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = ROOT / "echomimic" / "example"
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", "")))}
 
 
 def echomimic(*arguments: object) -> tuple[int, float]:
