@@ -20,7 +20,7 @@ from tests import tiny
 from tests.studio.conftest import EXAMPLE, sound
 from tests.studio.server import Server
 
-SETTINGS = {"model": "v1", "width": 128, "height": 128, "length": 3, "dtype": "fp32", "cfg": 1.0}
+SETTINGS: dict[str, Any] = {"model": "v1", "width": 128, "height": 128, "length": 3, "dtype": "fp32", "cfg": 1.0}
 
 
 def main() -> None:
@@ -86,7 +86,8 @@ def killed(folder: Path, kills: int) -> dict[str, Any]:
     weights = tiny.write(folder / "weights", "v1", acc=False, pose=False)
     speech = folder / "speech.wav"
     speech.write_bytes(sound(0.6))
-    home, settings = folder / "killed", {**SETTINGS, "steps": 4 * kills, "context_frames": 3, "context_overlap": 1}
+    home = folder / "killed"
+    settings = {**SETTINGS, "steps": 4 * kills, "context_frames": 3, "context_overlap": 1}
     server = Server(home, ECHOMIMIC_HOME=str(weights))
     body = {"portrait": server.upload("portrait", (EXAMPLE / "portrait.jpg").read_bytes())}
     body["speech"] = server.upload("speech", speech.read_bytes())
@@ -94,7 +95,7 @@ def killed(folder: Path, kills: int) -> dict[str, Any]:
     first, *rest = (server.ask("POST", "/api/jobs", order)["id"] for order in orders)
     kept = 0
     for _ in range(kills):
-        time.sleep(draw.uniform(0.0, 12.0))
+        time.sleep(draw.uniform(0.0, 9.0))
         server.kill()
         server = Server(home, ECHOMIMIC_HOME=str(weights))
         jobs = [job["id"] for job in server.ask("GET", "/api/jobs")["jobs"]]
