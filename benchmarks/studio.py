@@ -17,7 +17,7 @@ from echomimic.flow import run
 from echomimic.media.video_reader import VideoReader
 from echomimic.request import Request, Settings
 from tests import tiny
-from tests.studio.conftest import EXAMPLE, sound
+from tests.studio.door import EXAMPLE, sound
 from tests.studio.server import Server
 
 SETTINGS: dict[str, Any] = {"model": "v1", "width": 128, "height": 128, "length": 3, "dtype": "fp32", "cfg": 1.0}

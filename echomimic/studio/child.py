@@ -31,10 +31,10 @@ def start(module: str, *arguments: str, **pipes: Any) -> "subprocess.Popen[bytes
 
 
 class Child:
-    """One process that is asked by any thread, one question at a time."""
+    """One process that is asked by any thread, one question at a time. ``environment`` is added to the server's."""
 
-    def __init__(self, module: str, what: str) -> None:
-        self._module, self._what = module, what
+    def __init__(self, module: str, what: str, **environment: str) -> None:
+        self._module, self._what, self._environment = module, what, environment
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
 
@@ -63,7 +63,7 @@ class Child:
     def _alive(self) -> "subprocess.Popen[bytes]":
         if self._process is None or self._process.poll() is not None:
             self.close()
-            self._process = start(self._module, stdout=subprocess.PIPE)
+            self._process = start(self._module, stdout=subprocess.PIPE, environment=self._environment)
         return self._process
 
     def _exchange(self, process: "subprocess.Popen[bytes]", question: Question) -> Answer:

@@ -13,6 +13,8 @@ from echomimic.studio.supervisor import Supervisor
 from echomimic.studio.takes import Takes
 
 DEFAULT_UPLOAD = 1024 << 20
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+"""For a process that forks: a fork of one with threads may wait for them for ever."""
 STANDS_STILL, _LOOK = 5.0, 0.05
 """Seconds to wait for a job that was stopped, and between two looks at it."""
 
@@ -30,7 +32,7 @@ class Studio:
         self.home, self.most_upload, self.started = Home(folder), most_upload, time.time()
         self.home.prepare()
         self.database = Database(self.home.database)
-        self.judge = Child("echomimic.studio.judge", "judging the file")
+        self.judge = Child("echomimic.studio.judge", "judging the file", **ONE_THREAD)
         self.bench = Child("echomimic.studio.bench", "drawing")
         self.meter = Child("echomimic.studio.meter", "evaluating the take")
         self.voice = Child("echomimic.studio.voice", "the voice")

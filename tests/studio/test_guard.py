@@ -1,6 +1,9 @@
 """Who is let in: only those who know the token, through the studio's own name, from the studio's own page."""
 
 import pytest
+
+pytest.importorskip("starlette", reason='the studio needs its extra: pip install "echomimic-studio[studio]"')
+
 from starlette.testclient import TestClient
 
 from echomimic.errors import SettingsError
@@ -8,7 +11,7 @@ from echomimic.studio.app import all_routes, make_app
 from echomimic.studio.events import Events
 from echomimic.studio.guard import COOKIE, POLICY
 from echomimic.studio.serve import Serving, serve
-from tests.studio.conftest import TOKEN, Door
+from tests.studio.door import TOKEN, Door
 
 HOSTS = (
     "evil.example",

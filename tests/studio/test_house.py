@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from echomimic.cli import cli
 from echomimic.studio.voice import voice_ready
-from tests.studio.conftest import EXAMPLE, Door, opened, sound
+from tests.studio.door import EXAMPLE, Door, opened, sound
 
 
 def test_old_takes_and_unused_files_go_and_starred_ones_stay(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from echomimic.errors import ResourceError
 from echomimic.studio import work
 from echomimic.studio.jobs import LEASE
 from echomimic.studio.report import JobReport
-from tests.studio.conftest import Door
+from tests.studio.door import Door
 
 Row = dict[str, object]
 

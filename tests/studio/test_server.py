@@ -12,7 +12,7 @@ from echomimic.flow import run
 from echomimic.media.video_reader import VideoReader
 from echomimic.request import Request, Settings
 from echomimic.studio.database import Database
-from tests.studio.conftest import EXAMPLE, sound
+from tests.studio.door import EXAMPLE, sound
 from tests.studio.server import Server, events
 
 SMALL = {

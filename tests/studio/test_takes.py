@@ -9,7 +9,7 @@ import pytest
 
 from echomimic.media.video_reader import VideoReader
 from echomimic.provenance.show import read_provenance
-from tests.studio.conftest import Door
+from tests.studio.door import Door
 
 SETTINGS = {"size": 128}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.studio.conftest import EXAMPLE, MOST, Door, sound
+from tests.studio.door import EXAMPLE, MOST, Door, sound
 
 TRAVERSALS = (
     "..",
