@@ -21,7 +21,7 @@ MAX_WINDOW = 32
 """Longest window: the motion modules' position table has 32 rows."""
 
 Device: TypeAlias = Literal["auto", "cuda", "mps", "cpu"]
-Dtype: TypeAlias = Literal["auto", "fp16", "bf16", "fp32"]
+Dtype: TypeAlias = Literal["auto", "fp16", "bf16", "fp32", "tf32"]
 Offload: TypeAlias = Literal["none", "model", "sequential"]
 LipSource: TypeAlias = Literal["driver", "speech"]
 Crop: TypeAlias = Literal["none", "head"]

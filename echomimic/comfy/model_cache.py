@@ -117,7 +117,7 @@ def _bytes(settings: Settings) -> int:
     folder = settings.weights
     named = [folder / name for name in settings.variant.files.values()] if folder else []
     size = sum(path.stat().st_size for path in named if path.is_file())
-    return int(size * (1.2 if settings.dtype == "fp32" else 0.7))
+    return int(size * (1.2 if settings.dtype in ("fp32", "tf32") else 0.7))
 
 
 def _patcher(networks: Mapping[str, Any]) -> Any:

@@ -18,7 +18,14 @@ from echomimic.diffusion.guidance import Predictor
 from echomimic.diffusion.guides import Guide, GuideFeatures, guide_for
 from echomimic.diffusion.loop import Rules, StepState, denoise, first_noise
 from echomimic.diffusion.overflow import refuse_overflow
-from echomimic.diffusion.placement import Placement, enough_memory, pick_device, pick_dtype, waiting_device
+from echomimic.diffusion.placement import (
+    Placement,
+    enough_memory,
+    float32_products,
+    pick_device,
+    pick_dtype,
+    waiting_device,
+)
 from echomimic.diffusion.resume import ResumeFile, Saved
 from echomimic.diffusion.schedule import Sampler, check_scheduler
 from echomimic.diffusion.windows import WINDOWS, WindowPlan
@@ -31,6 +38,9 @@ from echomimic.progress import Progress, Report, say, silent
 from echomimic.request import Settings
 
 _LOG = logging.getLogger(__package__)
+
+LATENTS_ON_DEVICE = 2**28
+"""Bytes of latents up to which they stay on the device (4096 frames of 512 × 512), else in main memory."""
 
 
 def load_engine(settings: Settings, report: Report = silent) -> "DiffusionEngine":
@@ -98,10 +108,11 @@ class DiffusionEngine:
         on from the state beside ``conditions.output`` if an earlier run of the same job left one. Raising from
         ``report`` stops between two windows; the last whole step is kept.
         """
-        latents = self._latents(self._job(conditions, report))
-        with self.placement.working(self.nets.vae), enough_memory(conditions.settings, "decoding"):
-            wanted = range(len(latents)) if frames is None else frames
-            yield from FrameDecoder(self.nets.vae, self.device, report).frames(latents, wanted)
+        with float32_products(self.settings.dtype):
+            latents = self._latents(self._job(conditions, report))
+            with self.placement.working(self.nets.vae), enough_memory(conditions.settings, "decoding"):
+                wanted = range(len(latents)) if frames is None else frames
+                yield from FrameDecoder(self.nets.vae, self.device, report).frames(latents, wanted)
 
     def finished(self, conditions: Conditions) -> None:
         """To be called when the video is complete and in its place: what was kept for resuming is removed."""
@@ -112,7 +123,8 @@ class DiffusionEngine:
         sampler = Sampler(settings.scheduler, settings.steps or 1, settings.seed)
         file = None
         if conditions.output is not None and settings.resume:
-            made = {"weights": self.weights_name, "device": self.device.type, "dtype": str(self.dtype)}
+            dtype = "tf32" if self.settings.dtype == "tf32" else str(self.dtype)
+            made = {"weights": self.weights_name, "device": self.device.type, "dtype": dtype}
             name = checkpoint.job_of(conditions, guide.digest(), **made)
             file = ResumeFile(checkpoint.path_beside(conditions.output), name)
         return Job(conditions, guide, Rules.of(settings, self.dtype), sampler, file, report)
@@ -132,6 +144,8 @@ class DiffusionEngine:
 
     def _denoised(self, job: "Job", saved: Saved) -> Tensor:
         settings, latents = job.settings, saved.latents
+        if job.sampler.on_device and latents.numel() * latents.itemsize <= LATENTS_ON_DEVICE:
+            latents = latents.to(self.device)
         reference = self._reference(job)
         plan = WindowPlan(job.conditions.frames, settings.context_frames, settings.context_overlap, job.rules.rotation)
         windows = functools.partial(WINDOWS[settings.windows], plan)
@@ -143,7 +157,7 @@ class DiffusionEngine:
                     latents = moment.latents
                     if moment.velocity is not None:
                         refuse_overflow(latents, self.dtype)
-                        keep(Saved(moment.step + 1, latents, job.sampler.state()))
+                        keep(Saved(moment.step + 1, latents.cpu(), job.sampler.state()))
         return latents
 
     def _predictor(self, job: "Job", reference: ReferenceKV) -> Predictor:

@@ -7,6 +7,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from echomimic.diffusion.placement import upload
 from echomimic.models.unet import ReferenceKV
 
 Features: TypeAlias = Callable[[Sequence[int]], Tensor]
@@ -31,18 +32,18 @@ class Predictor:
 
     @torch.inference_mode()
     def __call__(self, latents: Tensor, timestep: int, frames: Sequence[int]) -> Tensor:
-        """Velocity (F, 4, h, w), float32 on the CPU, of ``latents`` (F, 4, h, w) that show ``frames``."""
-        x, t = self._put(latents), torch.tensor(timestep, device=self.device)
+        """Velocity (F, 4, h, w), float32 where the ``latents`` (F, 4, h, w) are, of latents that show ``frames``."""
+        x, t = self._put(latents), torch.full((), timestep, dtype=torch.int64, device=self.device)
         given = {"audio": self._put(self.audio(frames)), "guide": self._put(self.guide(frames))}
         if self.cfg <= 1:
-            return self._back(self.denoiser(x, t, frames=len(x), reference=self.reference, **given))
+            return self._back(latents, self.denoiser(x, t, frames=len(x), reference=self.reference, **given))
         both = torch.cat([x, x])
         predicted = self.denoiser(both, t, frames=len(x), reference=self.reference, unconditional=1, **given)
         without, with_ = predicted.float().chunk(2)
-        return self._back(without + self.cfg * (with_ - without))
+        return self._back(latents, without + self.cfg * (with_ - without))
 
     def _put(self, values: Tensor) -> Tensor:
-        return values.to(self.device, self.dtype)
+        return upload(values, self.device, self.dtype)
 
-    def _back(self, values: Tensor) -> Tensor:
-        return values.to("cpu", torch.float32)
+    def _back(self, latents: Tensor, values: Tensor) -> Tensor:
+        return values.to(latents.device, torch.float32)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from echomimic.arrays import Floats
 from echomimic.conditions import Conditions
+from echomimic.diffusion.placement import upload
 from echomimic.driving import hands, landmarks
 from echomimic.framing.crop import cut_mask, face_box, face_mask
 from echomimic.framing.rectangle import Size
@@ -125,7 +126,7 @@ class GuideFeatures:
         if self._still is not None:
             return self._still
         dtype = next(self.guider.parameters()).dtype
-        features: Tensor = self.guider(self.guide.pictures(frames).to(self.device, dtype))
+        features: Tensor = self.guider(upload(self.guide.pictures(frames), self.device, dtype))
         if self.guide.still:
             self._still = features
         return features

@@ -1,6 +1,7 @@
 """The sampling loop: noise becomes the latents of the whole video, window by window, step by step.
 
-Latents are (F, 4, H/8, W/8) float32 in main memory, whatever the device: they are all that grows with the video.
+Latents are (F, 4, H/8, W/8) float32, and all that grows with the video. They stay where the networks compute:
+predictions, blending and the sampler's step happen there, and nothing waits for the device before a step is complete.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -78,6 +79,35 @@ def bounded(noise: Tensor, rules: Rules) -> Tensor:
     return noise if rules.clamp is None else noise.clamp(-rules.clamp, rules.clamp)
 
 
+@dataclass(frozen=True, slots=True)
+class PlacedWindow:
+    """A window as tensors on the device, made before its step begins: inside a step nothing waits for the device.
+
+    ``fed`` are the frames in the order they are fed; those at ``places`` count, for the frames ``counted``, with
+    ``weights``.
+    """
+
+    frames: tuple[int, ...]
+    fed: Tensor
+    places: Tensor
+    counted: Tensor
+    weights: Tensor
+
+    @classmethod
+    def of(cls, window: Window, device: torch.device) -> "PlacedWindow":
+        """``window`` on ``device``; of a frame it names twice only the later place counts, once (as official)."""
+        places = window.last_places()
+        numbers = (window.frames, places, [window.frames[place] for place in places])
+        fed, kept, counted = (torch.tensor(row, dtype=torch.int64).to(device) for row in numbers)
+        weights = torch.tensor([window.weights[place] for place in places])[:, None, None, None].to(device)
+        return cls(window.frames, fed, kept, counted, weights)
+
+    def blend(self, velocity: Tensor, weight: Tensor, predicted: Tensor) -> None:
+        """Adds the window's predictions to those of the whole video, (F, 4, h, w), and their weights, (F, 1, 1, 1)."""
+        velocity.index_add_(0, self.counted, self.weights * predicted.index_select(0, self.places))
+        weight.index_add_(0, self.counted, self.weights)
+
+
 def denoise(
     latents: Tensor,
     sampler: Sampler,
@@ -92,11 +122,12 @@ def denoise(
     Yields after every window, so that whoever iterates can report, save and stop. ``latents`` may be overwritten.
     """
     for step in range(begin, len(sampler.timesteps)):
-        seen, planned = sampler.scaled(latents, step), windows(step)
-        velocity, weight = torch.zeros_like(latents), torch.zeros(len(latents), 1, 1, 1)
+        seen = sampler.scaled(latents, step)
+        planned = [PlacedWindow.of(window, latents.device) for window in windows(step)]
+        velocity, weight = torch.zeros_like(latents), latents.new_zeros(len(latents), 1, 1, 1)
         for number, window in enumerate(planned, 1):
-            predicted = predict(seen[list(window.frames)], sampler.timesteps[step], window.frames)
-            _blend(velocity, weight, predicted, window)
+            predicted = predict(seen.index_select(0, window.fed), sampler.timesteps[step], window.frames)
+            window.blend(velocity, weight, predicted)
             if number < len(planned):
                 yield StepState(step, number, len(planned), latents)
         if divide:
@@ -105,12 +136,3 @@ def denoise(
         clean = sampler.clean(velocity[middle], step, seen[middle])
         latents = sampler.step(velocity, step, latents)
         yield StepState(step, len(planned), len(planned), latents, velocity, clean)
-
-
-def _blend(velocity: Tensor, weight: Tensor, predicted: Tensor, window: Window) -> None:
-    """Adds a window's predictions; of a frame it names twice only the later one counts, once (as official)."""
-    places = window.last_places()
-    frames = [window.frames[place] for place in places]
-    weights = torch.tensor([window.weights[place] for place in places])[:, None, None, None]
-    velocity[frames] += weights * predicted[places]
-    weight[frames] += weights

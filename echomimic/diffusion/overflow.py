@@ -14,5 +14,10 @@ _REMEDY = {
 def refuse_overflow(values: Tensor, dtype: torch.dtype) -> None:
     """Raises :class:`SettingsError` when ``values``, computed in ``dtype``, are not all finite."""
     if not bool(values.isfinite().all()):
-        other = "numbers overflowed even in fp32; the weights are damaged, run: echomimic weights check"
-        raise SettingsError(_REMEDY.get(dtype, other))
+        raise overflow(dtype)
+
+
+def overflow(dtype: torch.dtype) -> SettingsError:
+    """What to say when numbers computed in ``dtype`` are not finite."""
+    other = "numbers overflowed even in fp32; the weights are damaged, run: echomimic weights check"
+    return SettingsError(_REMEDY.get(dtype, other))

@@ -38,12 +38,16 @@ def to_tensor(picture: Picture, width: int, height: int) -> Tensor:
 
 def to_picture(decoded: Tensor) -> Picture:
     """(1, 3, H, W) in 0…1 → (H, W, 3) uint8 by truncation, as official."""
-    values = (decoded[0].float().cpu() * 255).to(torch.uint8)
-    return values.permute(1, 2, 0).contiguous().numpy()
+    return eight_bits(decoded)[0].cpu().numpy()
+
+
+def eight_bits(decoded: Tensor) -> Tensor:
+    """(N, 3, H, W) in 0…1 → (N, H, W, 3) uint8 by truncation, as official, where ``decoded`` is."""
+    return (decoded.float() * 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
 
 def glimpse(clean: Tensor, enlarge: int = 4) -> Picture:
     """A rough small picture of a latent (4, h, w): what the video is going to look like, at no cost."""
-    rgb = torch.einsum("chw,cr->hwr", clean.float(), _LATENT_TO_RGB)
+    rgb = torch.einsum("chw,cr->hwr", clean.float().cpu(), _LATENT_TO_RGB)
     small = ((rgb + 1) * 127.5).clamp(0, 255).to(torch.uint8).numpy()
     return np.ascontiguousarray(small.repeat(enlarge, 0).repeat(enlarge, 1))
