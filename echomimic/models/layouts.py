@@ -164,15 +164,20 @@ def _sound(card: Mapping[str, Any]) -> bool:
 def home_folder() -> Path | None:
     """The folder named by ``ECHOMIMIC_HOME``, if it is set."""
     value = os.environ.get("ECHOMIMIC_HOME", "").strip()
-    return Path(value).expanduser() if value else None
+    return _expanded(value) if value else None
 
 
 def cache() -> Path:
     """The Hugging Face cache, as huggingface_hub places it (``HF_HUB_CACHE``, ``HF_HOME``, ``XDG_CACHE_HOME``)."""
     if value := os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE"):
-        return Path(value).expanduser()
+        return _expanded(value)
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(os.environ.get("HF_HOME") or f"{base}/huggingface").expanduser() / "hub"
+    return _expanded(os.environ.get("HF_HOME") or f"{base}/huggingface") / "hub"
+
+
+def _expanded(path: str | Path) -> Path:
+    """``path`` with ``~`` as the home folder, if this user has one."""
+    return Path(os.path.expanduser(path))
 
 
 def snapshot(repo: str) -> Path | None:
@@ -187,9 +192,11 @@ def snapshot(repo: str) -> Path | None:
 
 def _roots(row: Variant, weights: Path | None) -> list[Path]:
     if weights is not None:
-        weights = weights.expanduser()
-        if not weights.is_dir():
-            what = "is a file; give the folder it lies in" if weights.exists() else "does not exist; give another"
+        weights = _expanded(weights)
+        if not os.path.isdir(weights):
+            what = (
+                "is a file; give the folder it lies in" if os.path.exists(weights) else "does not exist; give another"
+            )
             raise WeightsError(f"the weights folder {weights} {what}")
         return [weights]
     return [model_folder for model_folder in (home_folder(), snapshot(row.repo)) if model_folder is not None]

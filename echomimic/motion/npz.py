@@ -29,6 +29,9 @@ Arrays = dict[str, npt.NDArray[Any]]
 MAGIC = b"\x93NUMPY"
 MOST_BYTES = 2 << 30
 _MOST_MEMBERS = 64
+_LARGE, _DENSEST = 256 << 20, 200
+"""Bytes from which on a file must not unpack to so many times its size: motion is noise, and packs badly."""
+
 _ANEW = "make it anew with `echomimic motion extract` or `speak`"
 _PLAIN = frozenset("biufU")
 _ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, OSError, ValueError, RuntimeError, EOFError, KeyError, struct.error)
@@ -89,7 +92,9 @@ def read_npz(path: str | os.PathLike[str]) -> Arrays:
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
-            if len(members) > _MOST_MEMBERS or sum(m.file_size for m in members) > MOST_BYTES:
+            total = sum(m.file_size for m in members)
+            bomb = total > _LARGE and total > _DENSEST * sum(m.compress_size for m in members)
+            if len(members) > _MOST_MEMBERS or total > MOST_BYTES or bomb:
                 raise ValueError("it unpacks to more than a motion file can hold")
             return {m.filename.removesuffix(".npy"): parse_npy(_member(archive, m)) for m in members}
     except _ZIP_FAULTS as fault:

@@ -180,3 +180,17 @@ def test_looking_needs_no_torch() -> None:
     code = "import sys, echomimic.models.layouts; sys.exit('torch' in sys.modules)"
     root = str(Path(__file__).parents[2])
     assert subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": root}).returncode == 0
+
+
+def test_a_user_without_a_home_has_a_cache_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HOME", "HF_HOME", "HF_HUB_CACHE", "XDG_CACHE_HOME", "ECHOMIMIC_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)  # as for a user id without a name
+    assert layouts.cache().name == "hub"
+    assert layouts.present("v1") == {}
+
+
+@pytest.mark.parametrize("name", ["n" * 300, "a\0b"])
+def test_names_of_folders_that_cannot_be(name: str) -> None:
+    with pytest.raises(WeightsError, match="does not exist; give another"):
+        layouts.find("v1", Path(name))
