@@ -244,3 +244,25 @@ def test_sizes_in_the_card_that_mean_nothing() -> None:
 def test_motion_is_what_the_denoising_file_lacks() -> None:
     assert all(MOTION_PREFIX in key for key in manifest("motion_module"))
     assert not any(MOTION_PREFIX in key for key in manifest("denoising_unet"))
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        {"unet": {"channels": "abc"}},
+        {"unet": {"channels": [0, 32, 64, 64]}},
+        {"unet": {"channels": [-32, 32, 64, 64]}},
+        {"unet": {"channels": [32, 64]}},
+        {"unet": {"channels": [32.5, 64, 64, 64]}},
+        {"unet": {"heads": 10**9}},
+        {"unet": {"layers": -1}},
+        {"unet": 5},
+        {"guider": 7},
+        {"guider": [0]},
+        {"vae": "x"},
+        {"vae": {"block_out_channels": [-1]}},
+    ],
+)
+def test_sizes_that_no_net_can_have_are_refused(card: dict[str, object]) -> None:
+    with pytest.raises(WeightsError, match=r"echomimic\.json .*; convert the weights again"):
+        Sizes.from_card(card)

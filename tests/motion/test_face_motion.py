@@ -97,3 +97,15 @@ def test_a_damaged_file_gives_one_line(tmp_path_factory, data):
     damaged.write_bytes(bytes(whole[:cut]) if data.draw(st.booleans()) else bytes(whole))
     fault = fault_of(lambda: FaceMotion.load(damaged))
     assert fault is None or ("damaged.npz" in fault and "\n" not in fault)
+
+
+@pytest.mark.parametrize("points", [np.zeros((2, 478, 3)), np.full((2, 478, 3), 7.0), np.full((1, 478, 3), 9e6)])
+def test_faces_without_a_size_or_beyond_any_picture_are_refused(points: np.ndarray) -> None:
+    with pytest.raises(DriverError, match="; give "):
+        FaceMotion(points, fps=25.0, size=(512, 512))
+
+
+@pytest.mark.parametrize("fps", [1e-300, 0.0, -1.0, np.inf, np.nan, 1001])
+def test_rates_that_no_motion_has_are_refused(fps: float) -> None:
+    with pytest.raises(DriverError, match=r"give 0.1 to 1000 frames per second"):
+        FaceMotion(np.random.default_rng(0).uniform(0, 512, (2, 478, 3)), fps=fps, size=(512, 512))
