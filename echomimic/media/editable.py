@@ -45,6 +45,12 @@ class EditableWriter(VideoWriter):
     def _coding(self, codec: str) -> dict[str, str]:
         return CODING
 
+    def _abandon(self) -> None:
+        try:
+            super()._abandon()
+        finally:
+            self.playing.unlink(missing_ok=True)  # on a full disk it is what fills it
+
     def _finish(self) -> None:
         super()._finish()
         with av.open(str(self.playing.absolute())) as source:

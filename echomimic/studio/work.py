@@ -42,7 +42,8 @@ class Work:
         try:
             self._render(take, files, report, whole=job["kind"] == "render")
         except EchoMimicError as error:
-            told = functools.reduce(lambda text, file: text.replace(str(file[0]), file[1]), files.values(), str(error))
+            names = [*files.values(), (self.home.take(take["id"]) / VIDEO, "the take")]
+            told = functools.reduce(lambda text, file: text.replace(str(file[0]), file[1]), names, str(error))
             raise EchoMimicError(told) from None
 
     def _render(self, take: Row, files: dict[str, tuple[Path, str]], report: JobReport, whole: bool) -> None:

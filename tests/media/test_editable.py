@@ -111,6 +111,18 @@ def test_it_can_be_played_while_it_grows(tmp_path: Path, speech: Speech) -> None
     assert len(seen) >= 3
 
 
+def test_what_breaks_off_leaves_nothing(tmp_path: Path, speech: Speech) -> None:
+    with (
+        pytest.raises(KeyboardInterrupt),
+        EditableWriter(tmp_path / "video.mp4", SHAPE, speech, tmp_path / "playing.mp4") as writer,
+    ):
+        for i in range(30):
+            writer.add(picture(i))
+        assert (tmp_path / "playing.mp4").is_file()
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_cannot_be_changed_says_so_and_stays(video: Path, tmp_path: Path) -> None:
     data = video.read_bytes()
     longer = Shape(SIDE, SIDE, 25.0, FRAMES + 1)
