@@ -25,8 +25,8 @@ from training.data import (
     clip_input,
     folds,
 )
-from training.mouth import Recipe, Start, ensemble
-from training.mouth_net import predict
+from training.mouth import Recipe, Start, cue_classes, ensemble
+from training.mouth_net import predict, predict_cues
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,13 @@ def crossval(
     start: Start,
     groups: list[set[str]] | None = None,
     report: Callable[[list[Score]], None] | None = None,
+    kept: dict[str, Array] | None = None,
 ) -> list[Score]:
-    """Scores of all clips, each predicted by nets and a basis that never saw its person."""
+    """Scores of all clips, each predicted by nets and a basis that never saw its person.
+
+    kept: takes what was predicted, in the basis of all recordings: "clip|shape" (F, K) and "clip|cues" (F, 3).
+    """
+    common = fit_basis(recordings.clips, recordings, recipe.coefficients)
     scores: list[Score] = []
     for group in groups or folds(recordings.clips):
         seen = [clip for clip in recordings.clips if clip.person not in group]
@@ -90,7 +95,11 @@ def crossval(
         nets = ensemble(recipe, seen, recordings, basis, start)
         for clip in recordings.clips:
             if clip.person in group:
-                scores.append(score(clip, _guess(clip, nets, basis)))
+                guess = _guess(clip, nets, basis)
+                scores.append(score(clip, guess))
+                if kept is not None:
+                    kept[f"{clip.name}|shape"] = common.read(guess)
+                    kept[f"{clip.name}|cues"] = predict_cues(nets, clip_input(clip), len(clip), cue_classes())
         if report:
             report(scores)
     return scores

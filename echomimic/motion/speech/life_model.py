@@ -23,7 +23,7 @@ _CONTROL_RATE = 12.5
 FRAMES_PER_CONTROL = 2
 HEAD = 6
 """The first channels: pitch, yaw, roll, x, y, brow."""
-_LEADS = (-7, -6, -5, -4, -3, -2, -1)
+LIFE_LEADS = (-7, -6, -5, -4, -3, -2, -1)
 """Controls by which an accent of the speech comes before what it moves: none is needed that is not heard yet."""
 CONTROLS_AHEAD = 2
 """A frame between two controls is drawn through two later ones."""
@@ -35,8 +35,8 @@ _ACCENT = 0.5
 class LifeModel:
     """The fitted numbers; D = 6 + M channels (pitch, yaw, roll, x, y, brow, mouth), at CONTROL_RATE.
 
-    memory: (P, D, D) weights of the last P states, newest first. drive: (len(LEADS) + 1, D) weights of the energy's
-    accents at LEADS and of the energy itself. noise: (D, D) lower triangular. unrest: (2,) log noise at silence and
+    memory: (P, D, D) weights of the last P states, newest first. drive: (L + 1, D) weights of the
+    energy's accents at L leads and of itself. noise: (D, D) lower triangular. unrest: (2,) log noise in silence and
     its growth with energy. waves: (2,) spread of the noise's log size and seconds over which it changes. mouth: (M, K)
     coefficients per unit of each mouth channel. blink: (shape, mean interval s, chance of a double, closing s, opening
     s). glance: (shape, mean fixation s, spread x, spread y in eye distances). measures (K, 3), directions (3, K),
@@ -91,7 +91,7 @@ class LifeProcess:
         self.past = np.zeros((len(model.memory), channels))
         self.wave = rng.standard_normal()
         self.slow = 0.0
-        self.energy, self.accent = Tail(np.zeros(1)), Tail(np.zeros((-min(_LEADS), 2)))
+        self.energy, self.accent = Tail(np.zeros(1)), Tail(np.zeros((-min(LIFE_LEADS), 2)))
         self.states = Tail(np.zeros((2, channels)))
 
     def hear(self, energy: npt.NDArray[np.floating]) -> None:
@@ -99,7 +99,7 @@ class LifeProcess:
         self.energy.append(energy.astype(np.float64))
         while FRAMES_PER_CONTROL * (self.accent.stop + 1) <= self.energy.stop:
             self._listen(self.accent.stop)
-        while self.states.stop <= self.accent.stop + max(_LEADS) + 1:
+        while self.states.stop <= self.accent.stop + max(LIFE_LEADS) + 1:
             self._step(self.states.stop)
 
     def _listen(self, control: int) -> None:
@@ -111,7 +111,7 @@ class LifeProcess:
 
     def _step(self, control: int) -> None:
         model = self.model
-        heard = self.accent.span(control + min(_LEADS), control + max(_LEADS) + 1)
+        heard = self.accent.span(control + min(LIFE_LEADS), control + max(LIFE_LEADS) + 1)
         loud = heard[-1, 1]
         drive = np.append(heard[:, 0], loud)
         spread, seconds = model.waves
@@ -122,7 +122,7 @@ class LifeProcess:
         state = self.past.ravel() @ self.weights + drive @ model.drive + self.temperature * size * noise
         self.past = np.concatenate([state[None], self.past[:-1]])
         self.states.append(state[None])
-        self.accent.forget(control + min(_LEADS) + 1)
+        self.accent.forget(control + min(LIFE_LEADS) + 1)
 
     def frames(self, start: int, stop: int) -> Doubles:
         """(stop - start, D) states at frames of 25 per second, by Catmull-Rom cubics through the controls."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from echomimic.progress import Progress, Report, silent
 MEL_PER_FRAME = hearing.PER_SECOND // FRAME_RATE
 MEL_OFFSET = -2
 FRAMES_AT_ONCE = 30 * FRAME_RATE
+_MODELS = Path(__file__).parents[1] / "models"
 PRESSED, TUCKED, _PAUSE = range(3)
 """Columns of the cues: lips pressed together (m, b, p), lower lip tucked under the teeth (f, v), nothing said."""
 
@@ -162,22 +164,44 @@ class MouthModel:
 
 @lru_cache(maxsize=1)
 def mouth_model() -> MouthModel:
-    """The shipped model. Raises WeightsError when its file is missing or damaged."""
-    return load_mouth(Path(__file__).parents[1] / "models" / "mouth.safetensors")
+    """The shipped model for speech that is known whole. Raises WeightsError when its file is missing or damaged."""
+    return load_mouth(_MODELS / "mouth.safetensors")
 
 
-def load_mouth(path: Path) -> MouthModel:
-    """Read an ensemble written by `training.mouth`."""
+@lru_cache(maxsize=1)
+def live_model() -> MouthModel:
+    """The shipped model for speech that is still coming in: the same shapes, heard with little look-ahead."""
+    return load_mouth(_MODELS / "live.safetensors", mouth_model())
+
+
+def load_mouth(path: Path, shapes: MouthModel | None = None) -> MouthModel:
+    """Read an ensemble written by `training.mouth`, or by `training.live` for the `shapes` of another."""
+    try:
+        tensors = _tensors(path)
+        count = 1 + max(int(name.split(".")[1]) for name in tensors if name.startswith("net."))
+        nets = tuple(_net(tensors, f"net.{i}") for i in range(count))
+        basis, opening = (tensors["basis"], tensors["opening"]) if shapes is None else (shapes.basis, shapes.opening)
+        return MouthModel(nets, basis, tensors["classes"], opening)
+    except (OSError, KeyError, ValueError) as error:
+        raise WeightsError(f"{path.name}: cannot be read ({error}); reinstall echomimic") from error
+
+
+def _tensors(path: Path) -> dict[str, Floats]:
+    """All tensors of a file and of those beside it (name.1.safetensors, …), weights of eight bits multiplied out."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
+    stored: dict[str, Any] = {}
     try:
-        tensors = {name: value.astype(np.float32) for name, value in load_file(path).items()}
-        count = 1 + max(int(name.split(".")[1]) for name in tensors if name.startswith("net."))
-        nets = tuple(_net(tensors, f"net.{i}") for i in range(count))
-        return MouthModel(nets, *(tensors[name] for name in ("basis", "classes", "opening")))
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise WeightsError(f"{path.name}: cannot be read ({error}); reinstall echomimic") from error
+        for file in (path, *sorted(path.parent.glob(f"{path.stem}.*{path.suffix}"))):
+            stored |= load_file(file)
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error
+    scales = {name for name in stored if name.endswith(".scale") and name.removesuffix(".scale") in stored}
+    for name in scales:
+        of = name.removesuffix(".scale")
+        stored[of] = stored[of].astype(np.float32) * stored[name].astype(np.float32)
+    return {name: value.astype(np.float32) for name, value in stored.items() if name not in scales}
 
 
 def _net(tensors: dict[str, Floats], name: str) -> Net:

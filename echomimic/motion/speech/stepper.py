@@ -18,8 +18,7 @@ from echomimic.motion.speech.articulation import DELAY, Articulator
 from echomimic.motion.speech.ear import FRAME_SAMPLES, Ear
 from echomimic.motion.speech.life_model import HEAD, LifeModel, LifeProcess, cubic, life_model
 from echomimic.motion.speech.log_mel import FRAME_RATE
-from echomimic.motion.speech.mouth_model import MouthModel
-from echomimic.motion.speech.mouth_model import mouth_model as live_model
+from echomimic.motion.speech.mouth_model import MouthModel, live_model
 from echomimic.motion.speech.net_stream import MouthStream
 from echomimic.motion.speech.running_level import LevelTracker, RunningLevel
 from echomimic.motion.speech.small_motions import Blinks, BodySway, Glances
