@@ -12,7 +12,7 @@ PINS ?=
 # the networks' own threads and the test processes would fight for the cores
 test coverage quick lowest newest: export OMP_NUM_THREADS = 1
 
-.PHONY: demo test quick coverage lint types format docs serve-docs build check-build lowest newest audit bench clean
+.PHONY: demo test quick coverage lint types types-page format docs serve-docs build check-build lowest newest audit bench clean
 
 demo: $(VENV)/.preview
 	$(BIN)/echomimic demo --output demo.mp4 --overwrite
@@ -32,8 +32,13 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
-types: $(VENV)/.dev
+types: types-page $(VENV)/.dev
 	$(BIN)/mypy
+
+# the page's JSDoc types, where TypeScript is installed (npm install --global typescript); nothing is fetched
+types-page:
+	@if command -v tsc >/dev/null; then tsc --project jsconfig.json; \
+	else echo "no tsc: the page's types are not checked"; fi
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
