@@ -4,7 +4,7 @@ import { t } from "./i18n.js";
 
 /** Sound as 16-bit WAV: no container without a length, which the browsers' recorders write. */
 export class Recorder {
-  constructor() { /** @type {Float32Array[]} */ this.parts = []; this.rate = 48000; }
+  constructor() { this.parts = /** @type {Float32Array[]} */ ([]); this.rate = 48000; }
 
   async start() {
     if (!navigator.mediaDevices) throw new Error(t("The microphone needs https or this computer's own address (localhost)."));

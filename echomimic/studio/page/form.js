@@ -28,7 +28,7 @@ function field(o, values, changed) {
     const box = h("input", { type: "checkbox", id, checked: Boolean(value), onchange: () => given(box.checked) });
     return h("label", { class: "field check", for: id, title: o.help }, box, title(o.name));
   }
-  let input;
+  /** @type {any} */ let input;
   if (o.choices.length) {
     input = h("select", { id, onchange: () => given(input.value) }, o.choices.map((/** @type {string} */ c) => h("option", { value: c, selected: c === value }, c)));
   } else {

@@ -21,7 +21,7 @@ class Session {
 
   /** @param {any} message */
   text(message) {
-    if (message.type === "ready") { this.soundRate = message.sound_rate; this.pen.canvas.width = message.width; this.pen.canvas.height = message.height; this.told(`${Math.round(1000 * message.delay)} ms`); }
+    if (message.type === "ready") { this.soundRate = message.sound_rate; this.pen.canvas.width = message.width; this.pen.canvas.height = message.height; this.told(`${t("Delay")}: ${Math.round(1000 * message.delay)} ms`); }
     if (message.type === "error") this.told(message.message);
   }
 
@@ -67,7 +67,7 @@ export function liveView(place, query, portrait) {
   first.src = portrait;
   const stop = () => { recorder?.stop(); session?.close(); recorder = session = null; buttons(); };
   const say = (/** @type {string} */ text) => { told.textContent = text; };
-  const speak = async () => { recorder = new Recorder(); await recorder.start(); session = new Session(query, recorder.rate, "sound", pen, say); recorder.heard = (samples) => session?.push(samples); announce(t("Recording")); buttons(); };
+  const speak = async () => { recorder = new Recorder(); await recorder.start(); session = new Session(query, recorder.rate, "sound", pen, say); recorder.heard = (samples) => { session?.push(samples); meter.style.transform = `scaleX(${Math.min(1, 4 * Math.sqrt(samples.reduce((sum, v) => sum + v * v, 0) / samples.length))})`; }; announce(t("Recording")); buttons(); };
   const play = async (/** @type {File} */ file) => {
     const context = new AudioContext({ sampleRate: 24000 });
     const decoded = await context.decodeAudioData(await file.arrayBuffer());
@@ -79,8 +79,9 @@ export function liveView(place, query, portrait) {
   };
   const file = h("input", { type: "file", accept: "audio/*", "aria-label": t("Speech"), onchange: () => file.files[0] && void guarded(() => play(file.files[0])) });
   const row = h("div", { class: "row" });
-  const buttons = () => fill(row, session ? [h("button", { type: "button", class: "main", onclick: stop }, t("Stop")), h("button", { type: "button", onclick: () => session?.say("interrupt") }, t("Interrupt"))] : h("button", { type: "button", class: "main", id: "talk", onclick: () => void guarded(speak).then(buttons) }, t("Speak with the microphone")), file);
+  const meter = h("i", {});
+  const buttons = () => fill(row, session ? [h("button", { type: "button", class: "main", onclick: stop }, t("Stop")), h("button", { type: "button", onclick: () => session?.say("interrupt") }, t("Interrupt")), h("span", { class: "level", role: "img", "aria-label": t("Loudness") }, meter)] : h("button", { type: "button", class: "main", id: "talk", onclick: () => void guarded(speak).then(buttons) }, t("Speak with the microphone")), h("label", { class: "button filebutton" }, t("Play a sound file"), file));
   buttons();
-  fill(place, h("div", { class: "stack", style: { "max-width": "720px", margin: "auto" } }, h("div", { class: "screen" }, canvas), row, told));
+  fill(place, h("div", { class: "stack", style: { "max-width": "720px", margin: "auto" } }, h("div", { class: "screen" }, canvas), row, told, h("p", { class: "hint" }, t("The portrait says what the microphone hears. Use headphones, so that it does not hear itself."))));
   return stop;
 }

@@ -65,7 +65,7 @@ async function start() {
   }
   await guarded(load);
   if (options) draw();
-  window.onhashchange = () => { draw(); main.focus(); };
+  window.onhashchange = () => { draw(); scrollTo(0, 0); main.focus({ preventScroll: true }); };
   const connection = /** @type {HTMLElement} */ (document.getElementById("connection"));
   api.follow(heard, (open) => { connection.textContent = open ? "" : t("Not connected"); });
 }

@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { clock, fill, guarded, h, size, toast } from "./dom.js";
 import { t } from "./i18n.js";
-import { heard, jobs, listen, load, options, status } from "./store.js";
+import { assets, heard, jobs, listen, load, options, status, takes } from "./store.js";
 
 const RANK = { running: 0, queued: 1 };
 
@@ -28,7 +28,7 @@ function row(job, all) {
   const busy = job.state === "running" || job.state === "queued";
   const part = job.fraction === null ? null : Math.round(100 * job.fraction);
   const picture = job.preview ? h("img", { src: `api/jobs/${job.id}/preview?n=${job.preview}`, alt: "" }) : job.take ? h("img", { src: `api/takes/${job.take}/thumb`, alt: "", onerror: (/** @type {any} */ e) => { e.target.src = "icon.svg"; } }) : h("span", { class: "nothing" });
-  return h("li", { class: "job" }, picture, h("div", { class: "stack", style: { gap: "4px" } }, h("div", {}, h("strong", {}, job.title || job.model || job.kind), " ", h("span", { class: job.state === "failed" ? "bad" : job.state === "done" ? "good" : "hint" }, `${t(job.state)}${job.state === "queued" ? ` · ${job.position}` : ""}`)),
+  return h("li", { class: "job" }, picture, h("div", { class: "stack", style: { gap: "4px" } }, h("div", {}, h("strong", {}, name(job)), " ", h("span", { class: job.state === "failed" ? "bad" : job.state === "done" ? "good" : "hint" }, `${t(job.state)}${job.state === "queued" ? ` · ${job.position}` : ""}`)),
     job.state === "running" ? h("div", { class: part === null ? "bar unknown" : "bar", role: "progressbar", "aria-valuenow": part ?? undefined, "aria-label": job.stage || t("running") }, h("i", { style: { width: part === null ? "30%" : `${part}%` } })) : null,
     job.state === "running" ? h("span", { class: "hint" }, `${job.stage} ${job.total ? `${job.done}/${job.total}` : ""} ${job.note} ${job.left ? `· ${clock(job.left)} ${t("left")}` : ""}`) : null,
     job.error ? h("span", { class: "bad" }, job.error) : null, job.notes.map((/** @type {string} */ note) => h("span", { class: "hint" }, note))),
@@ -38,14 +38,22 @@ function row(job, all) {
       busy ? null : h("button", { class: "small quiet", type: "button", onclick: () => void guarded(async () => { await api.remove(`jobs/${job.id}`); heard("gone", { kind: "job", id: job.id }); }) }, t("Forget"))));
 }
 
+/** @param {any} job */
+function name(job) {
+  if (job.kind === "weights") return `${t("Files of")} ${job.model}`;
+  const take = takes.get(job.take);
+  const plain = take ? take.name || [take.model, assets.get(take.portrait)?.name, assets.get(take.speech)?.name].filter(Boolean).join(" · ") : job.title || job.model;
+  return job.kind === "edit" ? `${t("Edit of")} ${plain}` : plain;
+}
+
 function models() {
-  return h("section", { class: "card stack" }, h("h2", {}, t("Models")), options.models.map((/** @type {any} */ m) => h("div", { class: "stack", style: { gap: "2px" } }, h("div", { class: "row spread" }, h("strong", {}, m.name), m.ready ? h("span", { class: "good" }, t("ready")) : m.bytes ? h("button", { class: "small", type: "button",
-    onclick: () => void guarded(async () => heard("job", await api.post("jobs", { kind: "weights", model: m.name }))) }, `${t("Fetch the files")} (${size(m.missing_bytes || m.bytes)})`) : null), m.ready || !m.remedy ? null : h("details", { class: "hint" }, h("summary", {}, t("What is missing")), m.state))));
+  return h("section", { class: "card stack" }, h("h2", {}, t("Models")), options.models.map((/** @type {any} */ m) => h("div", { class: "model" }, h("div", { class: "row spread" }, h("strong", {}, m.name), m.ready ? h("span", { class: "good" }, t("ready")) : m.bytes ? h("button", { class: "small", type: "button",
+    onclick: () => void guarded(async () => heard("job", await api.post("jobs", { kind: "weights", model: m.name }))) }, `${t("Fetch the files")} (${size(m.missing_bytes || m.bytes)})`) : null), h("span", { class: "hint" }, m.title), m.ready || !m.remedy ? null : h("details", { class: "hint" }, h("summary", {}, t("What is missing")), m.state))));
 }
 
 function room() {
   const s = status?.sizes;
   if (!s) return null;
   const clean = () => void guarded(async () => { const done = await api.post("clean", { days: 30, keep_starred: true, dry_run: false }); toast(`${size(done.bytes)} ${t("freed")}`, true); await load(); });
-  return h("section", { class: "card stack" }, h("h2", {}, t("Storage")), h("dl", { class: "facts" }, h("dt", {}, t("Takes")), h("dd", {}, size(s.takes)), h("dt", {}, t("Portrait")), h("dd", {}, size(s.assets)), h("dt", {}, t("free")), h("dd", {}, size(s.free))), h("button", { type: "button", class: "small", onclick: clean }, t("Remove takes older than 30 days (starred ones stay)")));
+  return h("section", { class: "card stack" }, h("h2", {}, t("Storage")), h("dl", { class: "facts" }, h("dt", {}, t("Takes")), h("dd", {}, size(s.takes)), h("dt", {}, t("What you gave")), h("dd", {}, size(s.assets)), h("dt", {}, t("Free")), h("dd", {}, size(s.free))), h("button", { type: "button", class: "small", onclick: clean }, t("Remove takes older than 30 days (starred ones stay)")));
 }

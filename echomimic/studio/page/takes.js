@@ -14,7 +14,7 @@ export function show(main) {
     const all = newestFirst(takes.values()).filter((take) => !starred || take.star);
     const filter = h("button", { type: "button", class: "small", "aria-pressed": String(starred), onclick: () => { starred = !starred; draw(); } }, `★ ${t("Only starred")}`);
     const compare = h("a", { class: "button small", href: "#compare" }, `${t("Compare")} (${pair.length}/2)`);
-    fill(main, h("div", { class: "row spread", style: { "margin-bottom": "14px" } }, h("h2", {}, t("Takes")), h("div", { class: "row" }, filter, compare)), all.length ? h("div", { class: "takes" }, all.map((take) => card(take, draw))) : h("p", { class: "empty" }, t("There are no takes yet. Make one on the bench.")));
+    fill(main, h("div", { class: "row spread", style: { "margin-bottom": "14px" } }, h("h2", {}, t("Takes")), h("div", { class: "row" }, filter, compare)), all.length ? h("div", { class: "takes" }, all.map((take) => card(take, draw))) : h("p", { class: "empty" }, t("There are no takes yet. Make one on the bench."), h("br"), h("br"), h("a", { class: "button", href: "#bench" }, t("Bench"))));
   };
   draw();
   return listen((kind) => { if (["take", "gone", "loaded"].includes(kind) && !main.contains(document.querySelector("input:focus"))) draw(); });
@@ -41,17 +41,26 @@ function card(take, draw) {
 /** @param {any} take */
 function evaluation(take) {
   if (!take.ready) return null;
-  const place = h("dl", { class: "facts" });
-  const shown = (/** @type {any} */ figures) => fill(place, Object.entries(figures.figures ?? figures).filter(([, value]) => typeof value === "number").slice(0, 8).map(([key, value]) => [h("dt", {}, title(key)), h("dd", {}, String(Math.round(Number(value) * 1000) / 1000))]));
+  const place = h("div", {});
+  const shown = (/** @type {any} */ found) => fill(place, figures(found));
   if (take.evaluation) { shown(take.evaluation); return h("details", {}, h("summary", {}, t("Evaluate")), place); }
-  const button = h("button", { class: "small", type: "button", onclick: () => void guarded(async () => { button.disabled = true; try { shown(await api.get(`takes/${take.id}/evaluation`)); button.remove(); } finally { button.disabled = false; } }) }, t("Evaluate"));
+  const button = h("button", { class: "small", type: "button", onclick: () => void guarded(async () => { button.disabled = true; button.textContent = t("Measuring …"); try { const found = await api.get(`takes/${take.id}/evaluation`); takes.set(take.id, { ...takes.get(take.id), evaluation: found }); shown(found); button.remove(); } finally { button.disabled = false; button.textContent = t("Evaluate"); } }) }, t("Evaluate"));
   return h("div", {}, button, place);
+}
+
+/** What was measured, by group, and where it is worst. @param {any} found */
+function figures(found) {
+  const groups = [...new Set(found.figures.map((/** @type {any} */ f) => f.group))];
+  const rows = groups.flatMap((group) => [h("tr", {}, h("th", { colSpan: 2, scope: "rowgroup" }, t(String(group)))),
+    ...found.figures.filter((/** @type {any} */ f) => f.group === group).map((/** @type {any} */ f) => h("tr", { title: [f.note, f.wanted].filter(Boolean).join(" · ") }, h("th", { scope: "row" }, f.title), h("td", { class: { good: "good", poor: "bad" }[/** @type {"good"} */ (f.verdict)] ?? "" }, f.shown, f.verdict ? h("span", { class: "offscreen" }, ` ${t(f.verdict)}`) : null, { good: " ✓", poor: " !" }[/** @type {"good"} */ (f.verdict)] ?? "")))]);
+  const worst = (found.worst ?? []).slice(0, 3).map((/** @type {any} */ w) => h("li", {}, `${clock(w.seconds)} ${w.title}: ${w.text}`));
+  return [h("table", { class: "figures" }, h("tbody", {}, rows)), worst.length ? h("ul", { class: "worst", "aria-label": t("Where it is worst") }, worst) : null, (found.notes ?? []).map((/** @type {string} */ note) => h("p", { class: "hint" }, note))];
 }
 
 /** Two takes, side by side or behind a wipe, in step. @param {Element} main */
 export function compare(main) {
   const chosen = pair.map((id) => takes.get(id)).filter((take) => take?.ready);
-  if (chosen.length < 2) { fill(main, h("p", { class: "empty" }, t("Choose two takes to compare."), " ", h("a", { href: "#takes" }, t("Takes")))); return () => undefined; }
+  if (chosen.length < 2) { fill(main, h("p", { class: "empty" }, t("Choose two takes to compare."), h("br"), h("br"), h("a", { class: "button", href: "#takes" }, t("Takes")))); return () => undefined; }
   let wipe = false;
   const videos = chosen.map((take, i) => h("video", { src: `api/takes/${take.id}/video?r=${take.revision}`, playsInline: true, loop: true, muted: i === 1, preload: "auto", "aria-label": take.name || take.model }));
   const play = h("button", { class: "main", type: "button", onclick: () => { if (videos[0].paused) { videos[1].currentTime = videos[0].currentTime; videos.forEach((v) => void v.play().catch((/** @type {Error} */ e) => toast(e.message))); } else videos.forEach((v) => v.pause()); } }, t("Play both"));
@@ -60,7 +69,7 @@ export function compare(main) {
   videos[0].ontimeupdate = () => { seek.value = videos[0].currentTime; if (Math.abs(videos[1].currentTime - videos[0].currentTime) > 0.06) videos[1].currentTime = videos[0].currentTime; };
   const holder = h("div", { class: "compare side" });
   const slide = h("input", { type: "range", min: 0, max: 100, value: 50, "aria-label": t("Wipe"), oninput: () => holder.style.setProperty("--wipe", `${slide.value}%`) });
-  const caption = (/** @type {any} */ take) => h("span", { class: "hint" }, `${take.name || take.model} · ${title("seed")} ${take.seed} · ${Object.entries(take.settings).map(([k, v]) => `${title(k)} ${v}`).join(", ")}`);
+  const caption = (/** @type {any} */ take) => h("span", { class: "hint" }, [take.name || take.model, `${title("seed")} ${take.seed}`, ...Object.entries(take.settings).filter(([k]) => k !== "seed" && k !== "model").map(([k, v]) => `${title(k)} ${v}`)].join(" · "));
   const arrange = () => {
     holder.className = wipe ? "compare wipe" : "compare side";
     fill(holder, wipe ? [h("div", { class: "pair" }, videos), slide] : videos.map((v, i) => h("div", { class: "stack" }, v, caption(chosen[i]))));

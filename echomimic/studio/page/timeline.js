@@ -11,12 +11,16 @@ const undone = new Map();
 /** @type {{take: string, track: string, start: number, stop: number}} */
 const chosen = { take: "", track: "mouth", start: 0, stop: 0 };
 
+/** @type {Record<string, string>} */ const OPS = { gain: "Strength", smooth: "Smooth", mute: "Mute", mirror: "Mirror", replace: "Replaced", blink: "Blink" };
+
 /** @param {string} track */
 const name = (track) => title(track);
 
 /** @param {Element} place @param {any} take @param {{video: HTMLVideoElement}} screen */
 export function timeline(place, take, screen) {
-  if (!take?.ready || !take.editable) { fill(place, h("h2", {}, t("Timeline")), h("p", { class: "hint" }, t("Drag over the curves to choose a stretch, then say what happens to it."))); return; }
+  /** @type {HTMLElement} */ (place).hidden = !take?.ready;
+  if (!take?.ready) return;
+  if (!take.editable) { fill(place, h("h2", {}, t("Timeline")), h("p", {}, `${take.model}: ${t("this model draws every picture itself, so there are no curves here. Direct a preview take, then choose Same again with: its edits go along.")}`)); return; }
   if (chosen.take !== take.id) Object.assign(chosen, { take: take.id, start: 0, stop: 0 });
   const wave = h("canvas", { class: "wave", "aria-hidden": "true" });
   /** @type {Record<string, any>} */ const canvases = {};
@@ -122,13 +126,13 @@ function operations(place, take, screen) {
   const middle = () => { const r = region(); const at = chosen.stop > chosen.start ? (r.start + r.stop) / 2 : screen.video.currentTime; return { op: "blink", track: "blinks", start: Math.max(0, at - 0.16), stop: Math.min(take.seconds, at + 0.16) }; };
   const undo = h("button", { type: "button", class: "small", disabled: !take.edits.length, onclick: () => { undone.set(take.id, [...(undone.get(take.id) ?? []), take.edits.at(-1)]); void saveEdits(take, take.edits.slice(0, -1)); } }, t("Undo"));
   const redo = h("button", { type: "button", class: "small", disabled: !undone.get(take.id)?.length, onclick: () => { const entry = undone.get(take.id)?.pop(); if (entry) void saveEdits(take, [...take.edits, entry]); } }, t("Redo"));
-  return h("div", { class: "ops", role: "group", "aria-label": t("Edits") }, h("strong", {}, name(chosen.track)), start, "–", stop, button("More of it", { op: "gain", amount: 1.5 }), button("Less", { op: "gain", amount: 0.5 }), button("Smooth", { op: "smooth", seconds: 0.3 }),
-    button("Mute", { op: "mute" }), button("Mirror", { op: "mirror" }), h("button", { type: "button", class: "small", onclick: () => add(middle()) }, t("Add a blink")), from, undo, redo, h("a", { class: "button small", href: `api/takes/${take.id}/motion`, download: "" }, t("Save the motion")));
+  return h("div", { class: "ops", role: "group", "aria-label": t("Edits") }, h("div", { class: "row" }, h("strong", {}, name(chosen.track)), start, "–", stop, undo, redo), h("div", { class: "row" }, button("More of it", { op: "gain", amount: 1.5 }), button("Less", { op: "gain", amount: 0.5 }), button("Smooth", { op: "smooth", seconds: 0.3 }),
+    button("Mute", { op: "mute" }), button("Mirror", { op: "mirror" }), h("button", { type: "button", class: "small", onclick: () => add(middle()) }, t("Add a blink")), from, h("a", { class: "button small", href: `api/takes/${take.id}/motion`, download: "" }, t("Save the motion"))));
 }
 
 /** @param {any} take */
 function entries(take) {
   if (!take.edits.length) return null;
-  return h("ol", { class: "edits", "aria-label": t("Edits") }, take.edits.map((/** @type {any} */ e, /** @type {number} */ i) => h("li", {}, h("span", { class: "grow" }, `${e.op} · ${name(e.track)} · ${e.start.toFixed(2)}–${e.stop.toFixed(2)}${e.amount === undefined ? "" : ` · ×${e.amount}`}`),
+  return h("ol", { class: "edits", "aria-label": t("Edits"), role: "list" }, take.edits.map((/** @type {any} */ e, /** @type {number} */ i) => h("li", {}, h("span", { class: "grow" }, `${t(OPS[e.op] ?? e.op)} · ${name(e.track)} · ${e.start.toFixed(2)}–${e.stop.toFixed(2)}${e.amount === undefined ? "" : ` · ×${e.amount}`}`),
     h("button", { type: "button", class: "small quiet", "aria-label": `${t("Remove")} ${i + 1}`, onclick: () => void saveEdits(take, take.edits.filter((/** @type {any} */ _, /** @type {number} */ j) => j !== i)) }, "×"))));
 }
