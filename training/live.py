@@ -35,8 +35,8 @@ class LiveRecipe:
     """Every number of the training of live nets, apart from those of `Recipe`."""
 
     look: int = 3
-    nets: int = 2
-    steps: int = 500
+    nets: int = 1
+    steps: int = 400
     batch: int = 12
     sentence_batch: int = 6
     rate: float = 8e-4
