@@ -39,6 +39,12 @@ class Settings:
 
     model: ModelName = option("preview", "what renders the frames", group="Model")
     device: Device = option("auto", "where the networks run", used_by=_DIFFUSION, group="Model")
+    devices: str = option(
+        "",
+        "several devices that share one video, such as cuda:0,cuda:1, or all; empty is device alone",
+        used_by=_DIFFUSION,
+        group="Model",
+    )
     dtype: Dtype = option(
         "auto",
         "number format of the networks",
@@ -310,6 +316,7 @@ class LoadOptions(TypedDict, total=False):
     """What :func:`echomimic.load` takes besides the model: fields of :class:`Settings`, of the same types."""
 
     device: Device
+    devices: str
     dtype: Dtype
     weights: Path | str | None
     vae: Path | str | None

@@ -3,7 +3,7 @@
 import functools
 import logging
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from echomimic.conditions import Conditions
 from echomimic.diffusion import pictures
 from echomimic.diffusion import resume as checkpoint
+from echomimic.diffusion.crew import Crew
 from echomimic.diffusion.decoding import FrameDecoder, tiled_if_needed
 from echomimic.diffusion.guidance import Predictor
 from echomimic.diffusion.guides import Guide, GuideFeatures, guide_for
@@ -22,7 +23,7 @@ from echomimic.diffusion.placement import (
     Placement,
     enough_memory,
     float32_products,
-    pick_device,
+    pick_devices,
     pick_dtype,
     waiting_device,
 )
@@ -50,7 +51,7 @@ def load_engine(settings: Settings, report: Report = silent) -> "DiffusionEngine
     missing or damaged files.
     """
     check_scheduler(settings.scheduler, settings.steps)
-    device = pick_device(settings.device)
+    device, *further = pick_devices(settings)
     dtype = pick_dtype(settings.dtype, device)
     if dtype == torch.float16 and device.type == "cpu":
         say(report, "fp16 is many times slower than fp32 on a CPU; dtype auto picks what is fast")
@@ -62,19 +63,28 @@ def load_engine(settings: Settings, report: Report = silent) -> "DiffusionEngine
         networks = weights.load_networks(
             files, dtype, waiting_device(settings.offload, device), {"whisper": torch.float32}, report
         )
-    return DiffusionEngine(networks, device, settings, files.fingerprint())
+        others = [weights.load_networks(files, dtype, other, {"whisper": torch.float32}) for other in further]
+    return DiffusionEngine(networks, device, settings, files.fingerprint(), others)
 
 
 class DiffusionEngine:
     """Renders videos with the networks of one model.
 
     ``networks`` are the modules by name, for hosts that place them themselves: without offloading the engine works
-    wherever the denoiser is. ``settings`` are those it was loaded with, ``weights_name`` tells weights apart in resume
-    files.
+    wherever the denoiser is. ``others`` are copies on further devices, which share the work. ``settings`` are those
+    it was loaded with, ``weights_name`` tells weights apart in resume files.
     """
 
-    def __init__(self, networks: Networks, device: torch.device, settings: Settings, weights_name: str = "") -> None:
-        self.settings, self.weights_name = settings, weights_name
+    def __init__(
+        self,
+        networks: Networks,
+        device: torch.device,
+        settings: Settings,
+        weights_name: str = "",
+        others: Sequence[Networks] = (),
+    ) -> None:
+        self.settings, self.weights_name, self.others = settings, weights_name, tuple(others)
+        self._compiled: dict[int, Callable[..., Tensor]] = {}
         self.nets, self.placement = networks, Placement(settings.offload, device)
 
     @property
@@ -94,10 +104,11 @@ class DiffusionEngine:
         """Number format of the denoiser."""
         return next(self.nets.denoiser.parameters()).dtype
 
-    @functools.cached_property
-    def _compiled(self) -> Callable[..., Tensor]:
-        compiled: Callable[..., Tensor] = torch.compile(self.nets.denoiser, fullgraph=True)
-        return compiled
+    def _denoiser(self, nets: Networks, compiled: bool) -> Callable[..., Tensor]:
+        """The denoiser of one device, compiled when it is first asked for."""
+        if compiled and id(nets) not in self._compiled:
+            self._compiled[id(nets)] = torch.compile(nets.denoiser, fullgraph=True)
+        return self._compiled[id(nets)] if compiled else nets.denoiser
 
     def frames(
         self, conditions: Conditions, report: Report = silent, frames: range | None = None
@@ -149,35 +160,45 @@ class DiffusionEngine:
         reference = self._reference(job)
         plan = WindowPlan(job.conditions.frames, settings.context_frames, settings.context_overlap, job.rules.rotation)
         windows = functools.partial(WINDOWS[settings.windows], plan)
-        with self.placement.working(self.nets.denoiser, self.nets.guider), enough_memory(settings, "denoising"):
-            predict = self._predictor(job, reference())
-            steps = denoise(latents, job.sampler, predict, windows, divide=job.rules.divide, begin=saved.done)
-            with job.keeping(saved.done) as keep:
-                for moment in report_steps(steps, len(job.sampler.timesteps), job.report):
-                    latents = moment.latents
-                    if moment.velocity is not None:
-                        refuse_overflow(latents, self.dtype)
-                        keep(Saved(moment.step + 1, latents.cpu(), job.sampler.state()))
+        with (
+            self.placement.working(self.nets.denoiser, self.nets.guider),
+            enough_memory(settings, "denoising"),
+            Crew(self._predictors(job, reference)) as crew,
+            job.keeping(saved.done) as keep,
+        ):
+            steps = denoise(latents, job.sampler, crew, windows, divide=job.rules.divide, begin=saved.done)
+            for moment in report_steps(steps, len(job.sampler.timesteps), job.report):
+                latents = moment.latents
+                if moment.velocity is not None:
+                    refuse_overflow(latents, self.dtype)
+                    keep(Saved(moment.step + 1, latents.cpu(), job.sampler.state()))
         return latents
 
-    def _predictor(self, job: "Job", reference: ReferenceKV) -> Predictor:
+    def _predictors(self, job: "Job", reference: Callable[[Networks], ReferenceKV]) -> list[Predictor]:
+        """One for every device, the first one's first; all hear the speech through the first one's encoder."""
         speech = job.conditions.speech
         job.report(Progress("audio", 0, 1))
         heard = SpeechFeatures(self.nets.whisper, LogMel(speech.read, speech.samples), job.conditions.fps)
         job.report(Progress("audio", 1, 1))
         last = len(heard) - 1
-        return Predictor(
-            self._compiled if job.settings.compile else self.nets.denoiser,
-            reference,
-            audio=lambda frames: heard.window([min(frame, last) for frame in frames]),
-            guide=GuideFeatures(self.nets.guider, job.guide, self.device),
-            cfg=job.settings.cfg or 0,
-            device=self.device,
-            dtype=self.dtype,
-        )
+        return [
+            Predictor(
+                self._denoiser(nets, job.settings.compile),
+                reference(nets),
+                audio=lambda frames: heard.window([min(frame, last) for frame in frames]),
+                guide=GuideFeatures(nets.guider, job.guide, self._device_of(nets)),
+                cfg=job.settings.cfg or 0,
+                device=self._device_of(nets),
+                dtype=self.dtype,
+            )
+            for nets in (self.nets, *self.others)
+        ]
+
+    def _device_of(self, nets: Networks) -> torch.device:
+        return self.device if nets is self.nets else next(nets.denoiser.parameters()).device
 
     @torch.inference_mode()
-    def _reference(self, job: "Job") -> Callable[[], ReferenceKV]:
+    def _reference(self, job: "Job") -> Callable[[Networks], ReferenceKV]:
         """One pass of the reference net over the portrait. Its features are projected when the denoiser works."""
         job.report(Progress("reference", 0, 1))
         portrait = pictures.to_tensor(pictures.reference_picture(job.conditions), *job.conditions.view.size)
@@ -189,14 +210,14 @@ class DiffusionEngine:
         if job.rules.half_reference:
             taps = {name: tap.half().to(self.dtype) for name, tap in taps.items()}
         job.report(Progress("reference", 1, 1))
-        return lambda: self._projected(taps)
+        return lambda nets: self._projected(nets, taps)
 
     @torch.inference_mode()
-    def _projected(self, taps: Mapping[str, Tensor]) -> ReferenceKV:
+    def _projected(self, nets: Networks, taps: Mapping[str, Tensor]) -> ReferenceKV:
         """Keys and values of the reference features, computed where the denoiser lies."""
-        where = next(self.nets.denoiser.parameters()).device
-        projected = self.nets.denoiser.project_reference({name: tap.to(where) for name, tap in taps.items()})
-        return projected.to(self.device)
+        where = next(nets.denoiser.parameters()).device
+        projected = nets.denoiser.project_reference({name: tap.to(where) for name, tap in taps.items()})
+        return projected.to(self._device_of(nets))
 
 
 @dataclass(frozen=True)

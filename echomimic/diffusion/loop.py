@@ -10,11 +10,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from echomimic.diffusion.crew import Crew, Predict
 from echomimic.diffusion.schedule import Sampler
 from echomimic.diffusion.windows import Window
 from echomimic.request import Settings
-
-Predict = Callable[[Tensor, int, Sequence[int]], Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +110,7 @@ class PlacedWindow:
 def denoise(
     latents: Tensor,
     sampler: Sampler,
-    predict: Predict,
+    predict: Predict | Crew,
     windows: Callable[[int], Sequence[Window]],
     *,
     divide: bool = True,
@@ -119,14 +118,16 @@ def denoise(
 ) -> Iterator[StepState]:
     """All steps from ``begin`` on: predict every window, blend the predictions, take one step for all frames.
 
-    Yields after every window, so that whoever iterates can report, save and stop. ``latents`` may be overwritten.
+    ``predict`` is one device's, or a crew of several. Yields after every window, so that whoever iterates can
+    report, save and stop. ``latents`` may be overwritten.
     """
+    crew = predict if isinstance(predict, Crew) else Crew([predict])
     for step in range(begin, len(sampler.timesteps)):
         seen = sampler.scaled(latents, step)
         planned = [PlacedWindow.of(window, latents.device) for window in windows(step)]
         velocity, weight = torch.zeros_like(latents), latents.new_zeros(len(latents), 1, 1, 1)
-        for number, window in enumerate(planned, 1):
-            predicted = predict(seen.index_select(0, window.fed), sampler.timesteps[step], window.frames)
+        tasks = [(seen.index_select(0, w.fed), sampler.timesteps[step], w.frames) for w in planned]
+        for number, (window, predicted) in enumerate(zip(planned, crew.predictions(tasks), strict=True), 1):
             window.blend(velocity, weight, predicted)
             if number < len(planned):
                 yield StepState(step, number, len(planned), latents)

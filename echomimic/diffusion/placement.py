@@ -30,6 +30,35 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def pick_devices(settings: Settings) -> list[torch.device]:
+    """The devices that share a video, the first of which keeps it; just ``device`` when ``devices`` names none.
+
+    Raises :class:`SettingsError` for one that is not there, or when the networks cannot stay on them.
+    """
+    names = [name.strip() for name in settings.devices.split(",") if name.strip()]
+    if not names:
+        return [pick_device(settings.device)]
+    if names == ["all"]:
+        names = [f"cuda:{i}" for i in range(torch.cuda.device_count())] or ["auto"]
+    if len(names) > 1 and settings.offload != "none":
+        raise SettingsError(f"several devices keep the networks, offload {settings.offload} does not; set offload none")
+    return [_numbered(name) for name in names]
+
+
+def _numbered(name: str) -> torch.device:
+    """``cuda:1`` and the like, if it is there."""
+    kind, _, number = name.partition(":")
+    if number == "" or kind not in ("cuda", "cpu") or not number.isdecimal():
+        return pick_device(name) if name in ("auto", "cuda", "mps", "cpu") else _absent(name)
+    count = torch.cuda.device_count() if kind == "cuda" else 1
+    return torch.device(name) if int(number) < count else _absent(name)
+
+
+def _absent(name: str) -> torch.device:
+    have = [*(f"cuda:{i}" for i in range(torch.cuda.device_count())), "cpu"]
+    raise SettingsError(f"devices names {name}, which was not found here; choose all or some of {', '.join(have)}")
+
+
 def pick_dtype(name: str, device: torch.device) -> torch.dtype:
     """``auto`` is fp16 on cuda, bf16 on CPUs that compute in it, fp32 elsewhere."""
     if name == "auto":

@@ -25,7 +25,7 @@ from echomimic.diffusion.guides import array_digest
 from echomimic.media.audio import Speech
 from echomimic.version import VERSION
 
-NOT_PART_OF_THE_JOB = ("resume", "weights", "vae", "offload", "device", "dtype", "paste_back")
+NOT_PART_OF_THE_JOB = ("resume", "weights", "vae", "offload", "device", "devices", "dtype", "paste_back")
 """Settings that change no latent, or that are named otherwise (the device and format really used, the weights)."""
 
 NAMED_OTHERWISE = ("settings", "driver", "output", "notes")

@@ -45,7 +45,8 @@ class LiveFrame:
     """A frame, (H, W, 3) uint8 RGB; its sound, (T,) float32 mono at the session's ``sound_rate``; its time in seconds.
 
     ``speaking``: something is said in it. ``repeated``: the picture is the one before, since the CPU was behind.
-    ``last``: the utterance ends with it.
+    ``last``: the utterance ends with it. ``turn``: interruptions that it heeds; one with an older turn than
+    :attr:`Live.turn` was on its way when the interruption came.
     """
 
     picture: Picture
@@ -55,6 +56,7 @@ class LiveFrame:
     speaking: bool
     repeated: bool
     last: bool
+    turn: int = 0
 
     def __iter__(self) -> Iterator[Any]:
         return iter((self.picture, self.sound, self.time))
@@ -91,7 +93,8 @@ class Live:
         self._talking = False
         self._heard_at = clock()
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="live")
-        self._drawn: deque[tuple[Act, Future[Picture] | None]] = deque()
+        self._drawn: deque[tuple[Act, Future[Picture] | None, int]] = deque()
+        self.turn = self._heeded = 0
         self._picture: Picture | None = None
         self.repeated = 0
         """Pictures that were not drawn because the CPU was behind."""
@@ -131,6 +134,7 @@ class Live:
         with self._changed:
             self._sounds.clear()
             self._waiting, self._talking, self._interrupted = 0.0, False, True
+            self.turn += 1
             self._changed.notify_all()
 
     def close(self) -> None:
@@ -160,13 +164,15 @@ class Live:
     def _next(self) -> LiveFrame | None:
         """The next frame when it is due; None when the session is over."""
         while True:
+            self._obey()
+            self._fill()
             with self._changed:
                 if self._closed:
                     return None
-                self._obey()
-                self._fill()
+                if self._interrupted or (self._sounds and len(self._drawn) < AHEAD):
+                    continue  # it came while the last was worked on
                 if not self._drawn:
-                    if self.pace == "none" and not (self._sounds or self._talking):
+                    if self.pace == "none" and not self._talking:
                         return None
                     self._changed.wait(self._until_idle())
                     continue
@@ -174,43 +180,50 @@ class Live:
                 if wait > 0:
                     self._changed.wait(wait)
                     continue
-                act, picture = self._drawn.popleft()
-                self._fill()
-            return self._shown(act, picture)
+            return self._shown(*self._drawn.popleft())
 
     def _obey(self) -> None:
         """Does what was asked for since the last frame."""
-        if self._interrupted:
-            self._interrupted = False
+        with self._changed:
+            asked, self._interrupted, self._heeded = self._interrupted, False, self.turn
+        if asked:
             self._speaker.interrupt()
 
     def _fill(self) -> None:
-        """Keeps ``AHEAD`` frames drawn or being drawn, as far as their sound is there."""
+        """Keeps ``AHEAD`` frames drawn or being drawn, as far as their sound is there.
+
+        The nets run in here, so the lock that ``push`` needs is not held: only who iterates touches the speaker.
+        """
         while len(self._drawn) < AHEAD:
             act = self._speaker.take()
-            while act is None and self._sounds:
-                self._listen()
+            while act is None and self._listen():
                 act = self._speaker.take()
             if act is None and self._may_idle():
                 self._speaker.idle()
                 act = self._speaker.take()
             if act is None:
                 return
-            self._drawn.append((act, self._draw(act)))
+            self._drawn.append((act, self._draw(act), self._heeded))
 
-    def _listen(self) -> None:
-        """Takes one pushed chunk (at most a frame of it) in."""
-        wave, rate = self._sounds.popleft()
+    def _listen(self) -> bool:
+        """Takes one pushed chunk (at most a frame of it) in; False when there is none, or an interruption to obey."""
+        with self._changed:
+            if self._interrupted or not self._sounds:
+                return False
+            wave, rate = self._sounds.popleft()
+            more = bool(self._sounds)
+            size = max(1, int(rate / self.fps))
+            if len(wave) > size:
+                self._sounds.appendleft((wave[size:], rate))
+            if rate:
+                self._waiting = max(0.0, self._waiting - min(len(wave), size) / rate)
+            self._changed.notify_all()
         if rate == 0:
-            (self._speaker.mark if self._sounds else self._speaker.finish)()
-            return
-        size = max(1, int(rate / self.fps))
-        if len(wave) > size:
-            self._sounds.appendleft((wave[size:], rate))
-        self._waiting = max(0.0, self._waiting - min(len(wave), size) / rate)
-        self._changed.notify_all()
-        self._speaker.hear(wave[:size], rate)
-        self._speaker.work()
+            (self._speaker.mark if more else self._speaker.finish)()
+        else:
+            self._speaker.hear(wave[:size], rate)
+            self._speaker.work()
+        return True
 
     def _may_idle(self) -> bool:
         if self.pace == "none" or (self._talking and self._clock() - self._heard_at < PATIENCE):
@@ -242,7 +255,8 @@ class Live:
             return None
         return self._pool.submit(self.portrait.renderer.render, act.performance, 0)
 
-    def _shown(self, act: Act, picture: "Future[Picture] | None") -> LiveFrame | None:
+    def _shown(self, act: Act, picture: "Future[Picture] | None", turn: int) -> LiveFrame | None:
+        self._fill()
         try:
             drawn = self._picture if picture is None else picture.result()
         except BaseException:  # cancelled by close
@@ -255,7 +269,7 @@ class Live:
         self.repeated += picture is None
         self._catch_up()
         time, repeated = act.number / self.fps, picture is None
-        return LiveFrame(drawn, act.sound, time, act.number, act.speaking, repeated, act.last)
+        return LiveFrame(drawn, act.sound, time, act.number, act.speaking, repeated, act.last, turn)
 
     def _catch_up(self) -> None:
         """With a microphone the sound is the clock: frames that came early or late move it, so that nothing adds up."""

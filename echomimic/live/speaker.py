@@ -44,6 +44,7 @@ class Speaker:
         """Frames up to this number belong to an utterance."""
         self._ends: deque[int] = deque()
         """Numbers of frames with which utterances end."""
+        self._open = False
         self._closing = 0
         self.made = 0
         """Frames given out so far."""
@@ -62,6 +63,7 @@ class Speaker:
         """More of what is said."""
         self._heard.put(wave, rate)
         self._sent.put(wave, rate)
+        self._open = True
 
     def mark(self) -> None:
         """The utterance is over and the next one follows at once."""
@@ -74,11 +76,16 @@ class Speaker:
         self.mark()
         self._work(self._heard.waiting)
         self._keep(self._stepper.end())
+        self._open = False
         self._said_until = self.made + len(self._ready)
         self._align()
 
     def idle(self) -> None:
-        """One more frame in which nothing is said."""
+        """One more frame without more sound; what was heard so far is still said."""
+        if self._open:
+            self._work(self._heard.waiting)
+            self._said_until = math.ceil(self._stepper.samples / LISTENED * self.fps - 1e-6)
+            self._open = False
         self._keep(self._stepper.idle(1))
         self._align()
 
@@ -116,7 +123,7 @@ class Speaker:
         self._align()
         self._closing = len(self._ready) + self._stepper.lookahead + len(self._stepper.spare) + 1
         self._closed = 0
-        self._said_until = self.made
+        self._said_until, self._open = self.made, False
 
     def _close(self, shown: Performance) -> Performance:
         part = CLOSING[self._closed] if self._closed < len(CLOSING) else 0.0
