@@ -1,7 +1,7 @@
 """All six variants through the real engine on tiny networks: frames, resuming, offloading, running out of memory."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,8 @@ import torch
 
 from echomimic.diffusion import pictures
 from echomimic.diffusion.engine import DiffusionEngine, load_engine
+from echomimic.diffusion.guidance import Predictor
+from echomimic.diffusion.loop import denoise
 from echomimic.diffusion.placement import parts_of
 from echomimic.diffusion.resume import path_beside
 from echomimic.errors import ResourceError, SettingsError, WeightsError
@@ -72,10 +74,48 @@ def test_a_seed_repeats(make: Make, rendered: Callable[..., np.ndarray]) -> None
     assert not np.array_equal(first, other)
 
 
-def test_faithful_and_open_windows_render_something_else(make: Make, rendered: Callable[..., np.ndarray]) -> None:
-    plain = rendered(make(steps=1))
-    assert not np.array_equal(plain, rendered(make(steps=1, faithful=True)))
-    assert not np.array_equal(plain, rendered(make(steps=1, windows="open")))
+@pytest.mark.parametrize(
+    ("windows", "seen"), [("uniform", [(0, 1, 2, 3), (3, 4, 5, 0)]), ("open", [(0, 1, 2, 3), (2, 3, 4, 5)])]
+)
+def test_the_windows_that_were_asked_for_are_denoised(
+    windows: str,
+    seen: list[tuple[int, ...]],
+    make: Make,
+    rendered: Callable[..., np.ndarray],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    predict, frames = Predictor.__call__, []
+
+    def watched(self: Predictor, latents: torch.Tensor, timestep: int, window: Sequence[int]) -> torch.Tensor:
+        frames.append(tuple(window))
+        return predict(self, latents, timestep, window)
+
+    monkeypatch.setattr(Predictor, "__call__", watched)
+    rendered(make(steps=1, windows=windows))
+    assert frames == seen
+
+
+@pytest.mark.parametrize("faithful", [False, True])
+def test_faithful_rounds_the_reference_and_sums_what_overlaps(
+    faithful: bool, make: Make, rendered: Callable[..., np.ndarray], engine: Engines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net, told, features = engine("v1").nets.denoiser, [], []
+    project = net.project_reference
+
+    def watched(taps: dict[str, torch.Tensor]) -> object:
+        features.extend(taps.values())
+        return project(taps)
+
+    def loop(*given: object, divide: bool, **more: object) -> object:
+        told.append(divide)
+        return denoise(*given, divide=divide, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(net, "project_reference", watched)
+    monkeypatch.setattr("echomimic.diffusion.engine.denoise", loop)
+    rendered(make("v1", frames=2, steps=1, cfg=1.0, faithful=faithful))
+    assert told == [not faithful]
+    assert [torch.equal(tap, tap.half().float()) for tap in features] == [faithful] * len(features)
+    assert features
 
 
 def test_a_range_is_that_part_of_the_whole(make: Make, engine: Callable[[str], DiffusionEngine]) -> None:

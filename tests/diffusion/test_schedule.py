@@ -113,3 +113,26 @@ def test_stochastic_samplers_use_that_noise(name: str) -> None:
     ends = [walk(sampler, noise(sampler), 0, 4) for sampler in (first, second, again)]
     assert torch.equal(ends[0], ends[2])
     assert not torch.allclose(ends[0], ends[1], atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["ddpm", "euler-a", "kdpm2-a", "lcm", "sa", "tcd"])
+def test_each_step_draws_noise_of_its_own(name: str) -> None:
+    """The same latents and prediction at every step: what two seeds make of them differs by their noise alone."""
+    pytest.importorskip("diffusers")
+    first, second = Sampler(name, 8, seed=0), Sampler(name, 8, seed=1)
+    drawn = []
+    for step in range(5):
+        ends = [sampler.step(torch.ones(2, 4, 8, 8), step, torch.ones(2, 4, 8, 8)) for sampler in (first, second)]
+        drawn.append((ends[0] - ends[1]).flatten())
+    noisy = [difference for difference in drawn if float(difference.std()) > 1e-4]
+    assert len(noisy) >= 2
+    assert abs(float(torch.corrcoef(torch.stack(noisy[:2]))[0, 1])) < 0.7, "equal noise would give 1"
+
+
+@pytest.mark.parametrize("name", HERE)
+def test_nothing_of_the_picture_is_left_in_the_first_step(name: str) -> None:
+    """Zero terminal SNR, or as near to zero as solvers that divide by it can go."""
+    alphas = Sampler(name, 8).alphas
+    assert 0 <= float(alphas[-1]) < 1e-7
+    assert float(alphas[0]) == pytest.approx(1 - 0.00085, abs=1e-6)
+    assert (alphas.diff() < 0).all()

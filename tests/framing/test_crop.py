@@ -39,6 +39,8 @@ def test_half_body_pictures_keep_the_head() -> None:
     face = SimpleNamespace(points=points)
     x0, y0, x1, y1 = body_rect(face, (700, 1400), (768, 768))  # type: ignore[arg-type]
     assert (x0, y0, x1, y1) == (0, 0, 700, 700)
+    points[:, 1] += 460
+    assert body_rect(face, (700, 1400), (768, 768)) == (0, 375, 700, 1075), "0.32 from the top"  # type: ignore[arg-type]
     assert body_rect(None, (1400, 700), (768, 768)) == (350, 0, 1050, 700)
     assert body_rect(face, (700, 1400), (768, 768), faithful=True) == (0, 0, 700, 1400)  # type: ignore[arg-type]
 

@@ -41,6 +41,17 @@ def test_pieces_are_encoded_when_needed_and_the_newest_kept(monkeypatch: pytest.
     assert encoded == [3000, 3000, 3000, 1000]
 
 
+def test_levels_are_relative_to_the_loudest_moment_of_the_whole_recording() -> None:
+    sound = np.zeros(16_000 * 33, np.float32)
+    quiet = log_mel(sound[: 16_000 * 32])
+    sound[16_000 * 31 : 16_000 * 32] = np.sin(np.arange(16_000) * 0.4)
+    mel = log_mel(sound)
+    loudest = float(mel.piece(3000, 3300).max())
+    assert float(mel.piece(0, 3000).min()) == pytest.approx(loudest - 2)
+    assert float(quiet.piece(0, 3000).min()) == pytest.approx(-1.5), "silence is 1e-10, whatever the rest is"
+    assert loudest > 0.5
+
+
 def test_weights_load_from_both_published_files() -> None:
     encoder = nets.whisper()
     state = encoder.state_dict()

@@ -138,11 +138,20 @@ def test_background_stays_where_it_is(portrait, renderer):
     assert np.abs(frame.astype(int) - portrait.picture)[away].max() <= 3
 
 
-def test_strong_motion_is_eased_not_broken(renderer):
-    frame = renderer.render(
-        play(rotation=(1.5, -1.5, 1.0), translation=(3.0, 3.0), mouth=3.0, gaze=(0.5, 0.5), brow=0.3), 0
-    )
-    assert frame.std() > 20
+def test_strong_motion_is_eased_not_broken(portrait, renderer):
+    def strong(times):
+        far = {"rotation": (1.5 * times, -1.5 * times, times), "translation": (3.0 * times, 3.0 * times)}
+        return renderer.render(play(**far, mouth=3.0, gaze=(0.5, 0.5), brow=0.3), 0).astype(int)
+
+    def skin(frame):
+        places = np.argwhere(np.abs(frame - SKIN).sum(2) < 40)
+        return len(places), places.mean(0)
+
+    frame, (size, place), (still_size, still_place) = strong(1), skin(strong(1)), skin(renderer.render(play(), 0))
+    assert np.abs(strong(4) - frame).mean() < 2, "beyond the limit nothing changes any more"
+    assert 0.6 < size / still_size < 1.4, "the face is whole"
+    assert np.linalg.norm(place - still_place) < 0.5 * 52, "and hardly leaves its place"
+    assert np.abs(frame - portrait.picture).max() > 60
 
 
 @pytest.mark.parametrize(
