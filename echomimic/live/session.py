@@ -89,7 +89,7 @@ class Live:
         self._changed = threading.Condition()
         self._sounds: deque[tuple[Floats, int]] = deque()
         self._waiting = 0.0
-        self._ending = self._interrupted = self._closed = False
+        self._interrupted = self._closed = False
         self._talking = False
         self._heard_at = clock()
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="live")
@@ -105,19 +105,28 @@ class Live:
         return self._speaker.lookahead + 1 / self.fps
 
     def push(
-        self, pcm: "bytes | bytearray | memoryview | npt.NDArray[np.generic]", rate: int, channels: int = 1
+        self,
+        pcm: "bytes | bytearray | memoryview | npt.NDArray[np.generic]",
+        rate: int,
+        channels: int = 1,
+        *,
+        turn: int | None = None,
     ) -> None:
         """More of what is said: int16 bytes or an int16 or float array, mono or stereo, at 8 to 48 kHz, of any length.
 
-        Waits while ten minutes of sound are not yet spoken. Raises :class:`SpeechError` for a chunk that cannot be
-        used; the session goes on without it. After ``close`` nothing happens.
+        Waits while ten minutes of sound are not yet spoken. Sound of an older ``turn`` is forgotten: it was on its way
+        when :meth:`interrupt` was called. Raises :class:`SpeechError` for a chunk that cannot be used; the session goes
+        on without it. After ``close`` nothing happens.
         """
         wave = as_mono(pcm, rate, channels)
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._interrupted or self._waiting <= MOST_WAITING)
+            turn = self.turn if turn is None else turn
+            self._changed.wait_for(lambda: self._closed or self.turn != turn or self._waiting <= MOST_WAITING)
+            if self.turn != turn:
+                return
             self._sounds.append((wave, int(rate)))
             self._waiting += len(wave) / rate
-            self._talking, self._ending = True, False
+            self._talking = True
             self._heard_at = self._clock()
             self._changed.notify_all()
 
@@ -142,7 +151,7 @@ class Live:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool.shutdown(wait=False, cancel_futures=True)
 
     def __enter__(self) -> "Live":
         return self
@@ -253,10 +262,10 @@ class Live:
         behind = -self._until_due() * self.fps if self.pace != "none" and self._picture is not None else 0.0
         if behind > TOO_LATE or (behind > LATE and act.number % 2):
             return None
-        return self._pool.submit(self.portrait.renderer.render, act.performance, 0)
+        with self._changed:  # close shuts the pool
+            return None if self._closed else self._pool.submit(self.portrait.renderer.render, act.performance, 0)
 
     def _shown(self, act: Act, picture: "Future[Picture] | None", turn: int) -> LiveFrame | None:
-        self._fill()
         try:
             drawn = self._picture if picture is None else picture.result()
         except BaseException:  # cancelled by close

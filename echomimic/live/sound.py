@@ -48,6 +48,11 @@ def _from_bytes(pcm: bytes, channels: int) -> npt.NDArray[np.int16]:
     return samples
 
 
+def as_int16(sound: Floats) -> bytes:
+    """Little-endian 16-bit samples of (T,) floats in −1…1: what goes over a wire."""
+    return np.round(np.clip(sound, -1, 1) * 32767).astype("<i2").tobytes()
+
+
 class Line:
     """Mono samples at one rate, resampled as they come and taken from the front."""
 

@@ -40,11 +40,10 @@ class Speaker:
         self._stepper, self.fps = stepper, stepper.fps
         self._heard, self._sent = Line(LISTENED), Line(sound_rate)
         self._ready: deque[Performance] = deque()
-        self._said_until = 0
-        """Frames up to this number belong to an utterance."""
+        self._spoken: deque[tuple[int, int | None]] = deque()
+        """Numbers of the frames in which something is said: (first, beyond the last or None while it goes on)."""
         self._ends: deque[int] = deque()
         """Numbers of frames with which utterances end."""
-        self._open = False
         self._closing = 0
         self.made = 0
         """Frames given out so far."""
@@ -61,31 +60,30 @@ class Speaker:
 
     def hear(self, wave: Floats, rate: int) -> None:
         """More of what is said."""
+        if not self._goes_on:
+            self._spoken.append((int(self._heard.length / LISTENED * self.fps + 1e-6), None))
         self._heard.put(wave, rate)
         self._sent.put(wave, rate)
-        self._open = True
 
     def mark(self) -> None:
         """The utterance is over and the next one follows at once."""
         self._heard.flush()
         self._sent.flush()
-        self._ends.append(math.ceil(self._heard.length / LISTENED * self.fps - 1e-6) - 1)
+        beyond = self._pause()
+        self._ends.append(beyond - 1)
 
     def finish(self) -> None:
         """The utterance is over; its last frames can be had without more sound."""
         self.mark()
         self._work(self._heard.waiting)
         self._keep(self._stepper.end())
-        self._open = False
-        self._said_until = self.made + len(self._ready)
         self._align()
 
     def idle(self) -> None:
         """One more frame without more sound; what was heard so far is still said."""
-        if self._open:
+        if self._goes_on:
+            self._pause()
             self._work(self._heard.waiting)
-            self._said_until = math.ceil(self._stepper.samples / LISTENED * self.fps - 1e-6)
-            self._open = False
         self._keep(self._stepper.idle(1))
         self._align()
 
@@ -94,7 +92,6 @@ class Speaker:
         hop = round(LISTENED / self.fps)
         while not self._ready and self._heard.waiting >= hop:
             self._work(hop)
-            self._said_until = self.made + len(self._ready)
 
     def take(self) -> Act | None:
         """The next frame, None when no more are known."""
@@ -108,7 +105,7 @@ class Speaker:
         last = bool(self._ends) and self._ends[0] <= number
         if last:
             self._ends.popleft()
-        return Act(number, shown, sound, number < self._said_until, last)
+        return Act(number, shown, sound, self._is_spoken(number), last)
 
     def interrupt(self) -> None:
         """What is being said stops: its sound fades within 10 ms, the mouth closes, from the present pose on."""
@@ -123,13 +120,30 @@ class Speaker:
         self._align()
         self._closing = len(self._ready) + self._stepper.lookahead + len(self._stepper.spare) + 1
         self._closed = 0
-        self._said_until, self._open = self.made, False
+        self._spoken.clear()
 
     def _close(self, shown: Performance) -> Performance:
         part = CLOSING[self._closed] if self._closed < len(CLOSING) else 0.0
         self._closed += 1
         self._closing -= 1
         return replace(shown, expression=shown.expression * np.float32(part))
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether sound was heard that no end or pause followed."""
+        return bool(self._spoken) and self._spoken[-1][1] is None
+
+    def _pause(self) -> int:
+        """What is said ends with the sound so far, for now; the number of the frame beyond it."""
+        beyond = math.ceil(self._heard.length / LISTENED * self.fps - 1e-6)
+        if self._goes_on:
+            self._spoken[-1] = (self._spoken[-1][0], beyond)
+        return beyond
+
+    def _is_spoken(self, number: int) -> bool:
+        while self._spoken and (end := self._spoken[0][1]) is not None and end <= number:
+            self._spoken.popleft()
+        return bool(self._spoken) and self._spoken[0][0] <= number
 
     def _work(self, samples: int) -> None:
         self._keep(self._stepper.push(self._heard.take(samples)))

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import cv2
-import numpy as np
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from echomimic.errors import EchoMimicError, SpeechError
 from echomimic.live import Live, LiveFrame, LivePortrait
-from echomimic.live.sound import HIGHEST, LOWEST
+from echomimic.live.sound import HIGHEST, LOWEST, as_int16
 from echomimic.studio.problems import Refused
 
 FRAME_HEAD = struct.Struct("<IdIB3x")
@@ -133,7 +132,7 @@ async def _obey(message: Any, live: Live, wish: Wish) -> None:
 
 def pack_frame(frame: LiveFrame, quality: int) -> bytes:
     """A frame as it is sent: head, 16-bit sound, JPEG."""
-    sound = np.round(np.clip(frame.sound, -1, 1) * 32767).astype("<i2").tobytes()
+    sound = as_int16(frame.sound)
     _, jpeg = cv2.imencode(".jpg", frame.picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     flags = IS_SPEAKING * frame.speaking | IS_REPEATED * frame.repeated | IS_LAST * frame.last
     return FRAME_HEAD.pack(frame.number, frame.time, len(sound), flags) + sound + jpeg.tobytes()
