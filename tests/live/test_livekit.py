@@ -10,6 +10,8 @@ import pytest
 
 pytest.importorskip("livekit.agents", reason="LiveKit Agents is not installed: pip install 'echomimic-studio[livekit]'")
 
+import itertools
+
 from livekit import rtc
 from livekit.agents.voice.avatar import AudioSegmentEnd, AvatarRunner, QueueAudioOutput
 
@@ -77,7 +79,7 @@ def test_two_segments_come_out_whole_in_order_each_with_one_end(face: LivePortra
         heard = sounds(part)[: len(spoken)].astype(int)
         assert np.abs(heard - spoken).max() <= 1, "sound was lost or changed"
         assert not sounds(part)[len(spoken) :].any()
-    for before, item in zip(items, items[1:], strict=False):
+    for before, item in itertools.pairwise(items):
         assert not isinstance(item, rtc.AudioFrame) or isinstance(before, rtc.VideoFrame), "sound without its picture"
     pictures = [i for i in items if isinstance(i, rtc.VideoFrame)]
     assert {(p.width, p.height, p.type) for p in pictures} == {(*face.size, rtc.VideoBufferType.RGB24)}

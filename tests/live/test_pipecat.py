@@ -8,6 +8,8 @@ import pytest
 
 pytest.importorskip("pipecat.frames.frames", reason="Pipecat is not installed: pip install 'echomimic-studio[pipecat]'")
 
+import itertools
+
 from pipecat.frames.frames import (
     Frame,
     InterruptionFrame,
@@ -72,7 +74,7 @@ def test_two_utterances_come_out_whole_with_their_pictures_and_one_stop_each(
         assert np.abs(sounds(part)[: len(spoken)].astype(int) - spoken).max() <= 1
         assert not sounds(part)[len(spoken) :].any()
         assert {f.context_id for f in part if isinstance(f, TTSAudioRawFrame)} == {context}
-    for before, frame in zip(down, down[1:], strict=False):
+    for before, frame in itertools.pairwise(down):
         assert not isinstance(frame, TTSAudioRawFrame) or isinstance(before, OutputImageRawFrame)
     images = [f for f in down if isinstance(f, OutputImageRawFrame)]
     assert all(i.sync_with_audio and i.format == "RGB" and i.size == face.size for i in images)
