@@ -99,8 +99,36 @@ def test_a_closing_lip_moves_as_a_whole():
         (g.LOWER_LIP_OUTER, g.LOWER_LIP_INNER, LOWER_LIP_BETWEEN),
     ):
         rim, edge = (np.abs(actor.closing[list(ids[3:-3]), 1]) for ids in (outer, inner))
-        assert edge.min() > 0.5
+        assert edge.min() > 0.4
         for row in rows:
             between = np.abs(actor.closing[list(row[3:-3]), 1])
             assert (between >= np.minimum(rim, edge) - 1e-3).all()
             assert (between <= np.maximum(rim, edge) + 1e-3).all()
+
+
+def screaming():
+    """A drawn face whose jaw hangs by 0.4 units, the mouth round."""
+    mesh = build_mesh(draw().face.points)
+    points, unit = mesh.points.copy(), mesh.unit
+    corner = points[61, 1]
+    below = np.clip((points[:, 1] - corner) / (0.2 * unit), 0, 1)
+    points[:, 1] += 0.4 * unit * below * (np.abs(points[:, 0] - points[14, 0]) < 0.6 * unit)
+    for row in (g.LOWER_LIP_INNER, g.LOWER_LIP_OUTER, *LOWER_LIP_BETWEEN):
+        ids = list(row[1:-1])
+        points[ids, 1] = mesh.points[ids, 1] + 0.4 * unit * np.sin(np.linspace(0, np.pi, 11))[1:-1]
+    return build_mesh(points)
+
+
+def test_a_scream_closes_to_a_face_of_usual_length():
+    mesh = screaming()
+    actor = make_actor(mesh)
+    speaking = play(41, mouth=np.where(np.arange(41) == 14, 1.0, 0.0))
+    skin = actor.act(speaking, 20).skin / actor.act(speaking, 20).talking
+    shut = mesh.points[:468, :2] + skin
+    gap = shut[list(g.LOWER_LIP_INNER), 1] - shut[list(g.UPPER_LIP_INNER), 1]
+    assert np.abs(gap).max() < 0.03 * mesh.unit, "the lips meet from corner to corner"
+    assert -skin[152, 1] > 0.2 * mesh.unit, "the chin comes up"
+    assert abs(skin[0, 1]) < 0.12 * mesh.unit, "the upper lip hardly comes down: no duck"
+    for rim, edge in ((0, 13), (17, 14)):
+        before, after = (abs(p[rim, 1] - p[edge, 1]) for p in (mesh.points, shut))
+        assert after > 0.9 * before, "lips keep their height"

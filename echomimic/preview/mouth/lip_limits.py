@@ -44,13 +44,14 @@ class Lips:
     corner_slack: Array
     """(468, 2) the same for the corners of the mouth and every point"""
 
-    def plausible(self, skin: Array) -> Array:
-        """(468, 2) displacement in pixels, changed in place."""
+    def plausible(self, skin: Array, rest: Array | None = None) -> Array:
+        """(468, 2) displacement in pixels, changed in place. rest: (468, 2) the part of it that closes the photo."""
+        rest = np.zeros_like(skin) if rest is None else rest
         self._hold_corners(skin)
         self._ease_opening(skin)
         self._keep_apart(skin, whole=True)
         self._keep_thickness(skin)
-        self._take_chin_along(skin)
+        self._take_chin_along(skin, rest)
         self._keep_apart(skin, whole=False)
         return skin
 
@@ -86,11 +87,14 @@ class Lips:
             for share, row in zip((1 / 3, 2 / 3), rows, strict=True):
                 skin[list(row[1:-1])] += (share * lack * sign)[:, None] * self.down
 
-    def _take_chin_along(self, skin: Array) -> None:
-        least = (skin[list(MOUTH_CORNERS)] @ self.down - self.corner_slack).max(1)
-        skin += np.maximum(0.0, least - skin @ self.down)[:, None] * self.down
-        least = (skin[list(LOWER_LIP_OUTER[1:-1])] @ self.down - self.slack).max(1)
-        skin[self.below] += np.maximum(0.0, least - skin[self.below] @ self.down)[:, None] * self.down
+    def _take_chin_along(self, skin: Array, rest: Array) -> None:
+        moved = (skin - rest) @ self.down
+        least = (moved[list(MOUTH_CORNERS)] - self.corner_slack).max(1)
+        pushed = np.maximum(0.0, least - moved)
+        moved += pushed
+        least = (moved[list(LOWER_LIP_OUTER[1:-1])] - self.slack).max(1)
+        pushed[self.below] += np.maximum(0.0, least - moved[self.below])
+        skin += pushed[:, None] * self.down
 
     def _keep_apart(self, skin: Array, *, whole: bool) -> None:
         """Lips do not pass each other further than the photo's points do. `whole` lips yield, or only their edges."""

@@ -12,9 +12,9 @@ from echomimic.faces.geometry import (
     UPPER_LIP_INNER,
     UPPER_LIP_OUTER,
 )
-from echomimic.preview.acting import OPEN_PHOTO
 from echomimic.preview.mesh.face_mesh import LOWER_LIP_BETWEEN, UPPER_LIP_BETWEEN, Array
 from echomimic.preview.mesh.warp import Pixels, remap
+from echomimic.preview.mouth.rest import REST
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _PROBES = np.linspace(0.0, 0.6, 19, dtype=np.float32)
@@ -30,7 +30,7 @@ def prepared(points: Array, picture: Pixels) -> Array:
         # The lips part almost up to the corner, further than the mesh has it.
         points[inner] += 0.5 * (points[outer] - points[inner])
     gap = np.linalg.norm(points[list(UPPER_LIP_INNER), :2] - points[list(LOWER_LIP_INNER), :2], axis=1).max()
-    if gap > OPEN_PHOTO * unit:
+    if gap > REST.open_photo * unit:
         _widen(points, picture, UPPER_LIP_INNER, UPPER_LIP_OUTER, 0.010 * width + 0.3)
         _widen(points, picture, LOWER_LIP_INNER, LOWER_LIP_OUTER, 0.014 * width + 0.3)
     else:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from echomimic.faces.geometry import LOWER_LIP_INNER, LOWER_LIP_OUTER, UPPER_LIP_INNER, UPPER_LIP_OUTER
-from echomimic.preview.acting import Acting, is_open
+from echomimic.preview.acting import Acting
 from echomimic.preview.curves import feather, polygon_mask, smooth_curve
 from echomimic.preview.layers import Layers
 from echomimic.preview.mesh.face_mesh import Array, Grid, Mesh, soft_step
@@ -16,6 +16,7 @@ from echomimic.preview.mesh.field import Field
 from echomimic.preview.mesh.patch import Patch, make_patch
 from echomimic.preview.mesh.warp import Pixels, Scene, Texture, invert, remap
 from echomimic.preview.mouth.interior import Interior, Opening, make_interior
+from echomimic.preview.mouth.rest import is_open
 
 _STILL = 0.02
 """Lips that move less than this, in pixels, are left to the photo."""
