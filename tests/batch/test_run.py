@@ -180,6 +180,7 @@ def _listen() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job has it ignored
 
 
+@pytest.mark.slow
 def test_kill_9_leaves_nothing_half_and_the_rest_is_finished(manifest: Make, tmp_path: Path) -> None:
     path, out = manifest(*({"id": f"r{i}", "seed": i, "length": 30} for i in range(3))), tmp_path / "out"
     command = [sys.executable, "-m", "echomimic", "batch", str(path), "-o", str(out), "-q"]

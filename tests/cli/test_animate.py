@@ -153,6 +153,7 @@ def test_help_lists_every_option_under_its_heading(capsys: pytest.CaptureFixture
     assert "Diffusion:" in text
 
 
+@pytest.mark.slow
 def test_module_and_doctor_run() -> None:
     done = subprocess.run([sys.executable, "-m", "echomimic", "doctor"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -19,6 +19,8 @@ from echomimic.progress import Progress
 from echomimic.request import Settings
 from tests.diffusion.conftest import Make
 
+pytestmark = pytest.mark.slow
+
 Engines = Callable[[str], DiffusionEngine]
 
 

@@ -124,6 +124,7 @@ def test_against_itself_a_clip_is_perfect_and_a_rerun_the_same(clip: Path) -> No
     assert first.to_json() == second.to_json()
 
 
+@pytest.mark.slow
 def test_a_coarser_file_and_a_late_picture_differ_from_the_reference(clip: Path, tmp_path: Path) -> None:
     def coarse(number: int, frame: Picture) -> Picture:
         small = cv2.resize(frame, (64, 64), interpolation=cv2.INTER_AREA)

@@ -82,6 +82,7 @@ def test_worst_moments_become_a_sheet(good: Evaluation, clip: Path) -> None:
     assert empty.shape[0] < 100
 
 
+@pytest.mark.slow
 def test_the_door(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "report.html"
     options = ["--portrait", EXAMPLE / "portrait.jpg", "--html", out, "--require", "lag<=45"]

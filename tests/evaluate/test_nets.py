@@ -106,6 +106,7 @@ def test_perceptual_distance_by_hand(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_all_of_them_on_a_clip(clip: Path, tmp_path: Path) -> None:
     mean = script(Mean(), tmp_path / "mean.pt")
     lpips, sync = script(Gap(), tmp_path / "gap.pt"), script(Sync(), tmp_path / "sync.pt")

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from echomimic.framing.crop import body_rect, cut_mask, cut_out, face_box, face_mask, face_rect
+from echomimic.framing.crop import body_rect, cut_mask, cut_out, face_box, face_mask, face_rect, shown_rect
+from echomimic.request import Settings
 
 FACE = (180.4, 150.6, 330.2, 360.9)
 
@@ -59,3 +60,25 @@ def test_cut_out_and_mask_have_the_wanted_size() -> None:
     assert mask.shape == (128, 192)
     assert mask.dtype == np.float32
     assert mask.min() == mask.max() == 1
+
+
+@pytest.mark.parametrize(("point", "counts"), [(467, True), (468, False)])
+def test_the_last_point_of_the_mesh_counts_and_irises_do_not(point: int, counts: bool) -> None:
+    points = np.full((478, 3), 50, np.float32)
+    points[point, :2] = 90
+    assert face_box(SimpleNamespace(points=points))[2:] == ((90, 90) if counts else (50, 50))  # type: ignore[arg-type]
+
+
+def test_without_a_face_the_middle_of_the_picture_is_shown() -> None:
+    assert body_rect(None, (700, 1400), (768, 768)) == (0, 350, 700, 1050)
+    assert shown_rect(None, Settings(model="v1"), (700, 1400), (512, 512)) == (0, 350, 700, 1050)
+
+
+def test_heads_are_cropped_for_v1_and_bodies_are_not_for_v2() -> None:
+    points = np.zeros((478, 3), np.float32)
+    points[:, 0], points[:, 1] = np.linspace(300, 400, 478), np.linspace(500, 600, 478)
+    points[467] = points[468:] = (400, 600, 0)
+    face = SimpleNamespace(points=points)
+    v1, v2 = (Settings(model=model, facecrop_ratio=0.5) for model in ("v1", "v2"))  # type: ignore[arg-type]
+    assert shown_rect(face, v1, (700, 1400), (512, 512)) == (250, 450, 450, 650)  # type: ignore[arg-type]
+    assert shown_rect(face, v2, (700, 1400), (768, 768)) == (0, 326, 700, 1026)  # type: ignore[arg-type]

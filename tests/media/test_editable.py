@@ -64,6 +64,7 @@ def test_only_the_frames_that_were_asked_for_change(video: Path) -> None:
         assert container.metadata["comment"] == "a comment"
 
 
+@pytest.mark.slow
 def test_it_can_be_done_again_and_again(video: Path) -> None:
     draw_on = np.random.default_rng(1)
     shown = [0] * FRAMES

@@ -17,6 +17,8 @@ from echomimic.models.convert import convert
 from echomimic.models.layouts import CARD
 from tests import tiny
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -221,6 +221,7 @@ print((after - before) * 1024 / sum(value.nbytes for value in state.values()))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss has another unit there")
 def test_loading_takes_little_more_memory_than_the_weights(tmp_path: Path) -> None:
     sizes = Sizes.from_card({"unet": {"channels": [64, 128, 256, 256]}})

@@ -18,6 +18,8 @@ from echomimic.models.vae import build_vae, decode, encode
 from echomimic.request import Settings
 from tests.parity import fixtures
 
+pytestmark = pytest.mark.slow
+
 MODELS = {
     "v1_loop_audio": "v1",
     "v1_loop_audio_acc": "v1-acc",

@@ -116,6 +116,7 @@ def test_channels_last_gives_the_same_numbers() -> None:
     assert run.error() < run.case["atol"]
 
 
+@pytest.mark.slow
 def test_one_graph() -> None:
     run = Denoise("v1_denoise_cfg")
     compiled = torch.compile(run.denoiser, fullgraph=True, backend="eager")

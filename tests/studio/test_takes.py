@@ -163,6 +163,7 @@ def test_an_edited_take_still_says_what_it_is(door: Door, take: str) -> None:
     assert found.marked
 
 
+@pytest.mark.slow
 def test_a_take_is_measured_once(door: Door, take: str) -> None:
     first = door.client.get(f"/api/takes/{take}/evaluation").json()
     assert {"name", "value", "verdict"} <= set(first["figures"][0])

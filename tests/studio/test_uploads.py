@@ -108,6 +108,7 @@ def broken() -> Iterator[tuple[str, bytes]]:
     yield "portrait", b"P6 30000 30000 255\n"
 
 
+@pytest.mark.slow
 def test_broken_files_are_refused_and_leave_nothing(door: Door) -> None:
     before, count = stored(door), 0
     for kind, data in broken():
