@@ -23,6 +23,7 @@ MAX_WINDOW = 32
 Device: TypeAlias = Literal["auto", "cuda", "mps", "cpu"]
 Dtype: TypeAlias = Literal["auto", "fp16", "bf16", "fp32", "tf32"]
 Offload: TypeAlias = Literal["none", "model", "sequential"]
+StyleName: TypeAlias = Literal["calm", "natural", "lively"]
 LipSource: TypeAlias = Literal["driver", "speech"]
 Crop: TypeAlias = Literal["none", "head"]
 LabelPlace: TypeAlias = Literal["bottom-right", "bottom-left", "top-right", "top-left"]
@@ -71,6 +72,12 @@ class Settings:
     )
 
     seed: int = option(0, "the same seed and inputs give the same video", low=0, high=MAX_SEED, group="Motion")
+    style: StyleName = option(
+        "natural",
+        "what kind of speaker it is: how far mouth, head and brows go, before the sliders",
+        used_by=_PREVIEW,
+        group="Motion",
+    )
     expressiveness: float = option(
         1.0, "how far mouth and brows move; 0 keeps the face still", low=0, high=2, used_by=_PREVIEW, group="Motion"
     )
@@ -329,6 +336,7 @@ class Options(LoadOptions, total=False):
 
     model: ModelName
     seed: int
+    style: StyleName
     expressiveness: float
     head_motion: float
     blink_rate: float

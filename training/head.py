@@ -1,70 +1,20 @@
-"""Fit the head's random process to recorded heads: `python -m training.head --data talking_motion.npz -o FOLDER`.
-
-Seconds on one core. Only the fitted numbers are written (head.safetensors), no trajectories.
-"""
+"""What blinks, glances and the unrest of heads are like in recordings: numbers for the life process (training.life)."""
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 import numpy.typing as npt
-from safetensors.numpy import save_file
 
-from echomimic.motion.speech.head_model import CONTROL_RATE, HeadModel, drives, head_track
-from echomimic.motion.speech.log_mel import FRAME_RATE, activity
+from echomimic.motion.speech.log_mel import FRAME_RATE
 from echomimic.motion.tracks import smooth_wide
-from training.data import MEL_PER_FRAME, Clip, clip_level, load
+from training.data import Clip
+from training.simulate import head_channels
 
 Double = npt.NDArray[np.float64]
 
-ORDER = 4
-STEP = round(FRAME_RATE / CONTROL_RATE)
 SHORTEST = 100
-BROWS = np.array([70, 63, 105, 66, 107, 300, 293, 334, 296, 336, 52, 53, 65, 282, 283, 295])
 EYE_WIDTH = 0.29
 """Width of an eye in outer eye distances; the recordings' iris shift is in eye widths."""
-
-
-def head_channels(clip: Clip) -> Double:
-    """(F, 6) pitch, yaw, roll, x, y, brow about the clip's mean, tracker noise smoothed away."""
-    turn = clip.rotation.astype(np.float64)
-    pitch = np.arcsin(np.clip(-turn[:, 1, 2], -1, 1))
-    yaw = np.arctan2(turn[:, 0, 2], turn[:, 2, 2])
-    roll = np.arctan2(-turn[:, 1, 0], turn[:, 0, 0])
-    brow = clip.shape[:, BROWS, 1].mean(1) - clip.shape[:, [6, 197, 195], 1].mean(1)
-    track = np.column_stack([pitch, yaw, roll, clip.centre, brow])
-    return smooth_wide(track - track.mean(0), 1.3)
-
-
-def clip_energy(clip: Clip) -> Double:
-    """(F,) loudness 0 to 1, as the generator hears it."""
-    energy = activity(clip.mel, clip_level(clip.mel)).reshape(-1, MEL_PER_FRAME).mean(1)
-    return np.asarray(energy, dtype=np.float64)
-
-
-def fit_process(clips: list[Clip], strength: Double) -> tuple[Double, Double, Double, Double]:
-    """Least squares for memory and drive, then the noise's shape and its growth with energy."""
-    past, drive, now, loud = [], [], [], []
-    for clip in clips:
-        track = head_channels(clip)
-        track = track / (track.std(0) + 0.25 * strength) * strength
-        energy = smooth_wide(clip_energy(clip), 1.0)
-        for phase in range(STEP):
-            states, level = track[phase::STEP], energy[phase::STEP]
-            index = np.arange(ORDER, len(states))
-            past.append(np.concatenate([states[index - lag] for lag in range(1, ORDER + 1)], 1))
-            drive.append(drives(level)[index] - drives(level).mean(0))
-            now.append(states[index])
-            loud.append(level[index])
-    inputs, target = np.concatenate([np.concatenate(past), np.concatenate(drive)], 1), np.concatenate(now)
-    ridge = np.diag(1e-4 * (inputs**2).sum(0))
-    weights = np.linalg.solve(inputs.T @ inputs + ridge, inputs.T @ target)
-    rest = target - inputs @ weights
-    memory = np.stack([block.T for block in np.split(weights[: ORDER * 6], ORDER)])
-    noise = np.linalg.cholesky(np.cov(rest.T))
-    return memory, weights[ORDER * 6 :], noise, fit_unrest(rest, np.concatenate(loud))
 
 
 def fit_unrest(rest: Double, energy: Double) -> Double:
@@ -72,24 +22,6 @@ def fit_unrest(rest: Double, energy: Double) -> Double:
     size = np.log(np.sqrt(((rest / rest.std(0)) ** 2).mean(1)) + 1e-3)
     slope = np.polyfit(energy, size, 1)[0]
     return np.array([-0.5 * np.log(np.mean(np.exp(2 * slope * energy))), slope])
-
-
-def fit_gain(model: HeadModel, clips: list[Clip], strength: Double) -> HeadModel:
-    """Scale noise and drive so that simulated heads move as much as the median person over the same sound."""
-    rng = np.random.default_rng(0)
-    energies = [clip_energy(clip) for clip in clips]
-    for _ in range(4):
-        runs = np.concatenate([head_track(model, energy, rng)[25:] for energy in energies for _ in range(4)])
-        gain = strength / runs.std(0)
-        model = HeadModel(
-            model.memory * gain[None, :, None] / gain[None, None, :],
-            model.drive * gain,
-            model.noise * gain[:, None],
-            model.unrest,
-            model.blink,
-            model.glance,
-        )
-    return model
 
 
 def blink_moments(track: Double) -> list[int]:
@@ -142,27 +74,3 @@ def fit_glances(clips: list[Clip]) -> Double:
         stays += list(np.diff(jumps) / FRAME_RATE)
     stay = np.array([gap for gap in stays if gap > 0.15])
     return np.array([stay.mean() ** 2 / stay.var(), stay.mean(), *np.median(spreads, 0)])
-
-
-def fit(data: Path) -> HeadModel:
-    """All numbers of the head from the recordings."""
-    clips = load(data).clips
-    long = [clip for clip in clips if len(clip) >= SHORTEST]
-    strength = np.median([head_channels(clip).std(0) for clip in long], 0)
-    process = fit_process(long, strength)
-    model = HeadModel(*process, fit_blinks([clip.lid.astype(np.float64) for clip in clips]), fit_glances(clips))
-    return fit_gain(model, long, strength)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="talking_motion.npz, its json beside it")
-    parser.add_argument("-o", "--output", type=Path, default=Path("echomimic/motion/models"))
-    options = parser.parse_args()
-    model = fit(options.data)
-    tensors = {name: np.ascontiguousarray(getattr(model, name), np.float32) for name in HeadModel.__dataclass_fields__}
-    save_file(tensors, options.output / "head.safetensors", {"model": "echomimic head", "format": "1"})
-
-
-if __name__ == "__main__":
-    main()

@@ -16,8 +16,7 @@ import numpy.typing as npt
 from safetensors.numpy import save_file
 
 from echomimic.motion.speech.articulation import Stretch
-from echomimic.motion.speech.head_model import CONTROL_RATE
-from echomimic.motion.speech.life_model import HEAD, LIFE_LEADS, LifeModel
+from echomimic.motion.speech.life_model import CONTROL_RATE, HEAD, LIFE_LEADS, LifeModel
 from echomimic.motion.speech.log_mel import FRAME_RATE
 from echomimic.motion.speech.mouth_model import MouthModel, load_mouth
 from echomimic.motion.tracks import gaussian

@@ -9,7 +9,7 @@ from echomimic.cli.options import Grouped, add_options, build_options
 from echomimic.errors import ResourceError
 from echomimic.request import Settings
 
-_OFFERED = ("seed", "expressiveness", "head_motion", "blink_rate", "gaze", "size", "crop")
+_OFFERED = ("seed", "style", "expressiveness", "head_motion", "blink_rate", "gaze", "size", "crop")
 
 
 @click.command(cls=Grouped)

@@ -76,6 +76,7 @@ def _spoken(conditions: Conditions, report: Report) -> Performance:
         head_motion=settings.head_motion,
         blink_rate=settings.blink_rate,
         gaze=settings.gaze,
+        style=settings.style,
         report=report,
     )
 

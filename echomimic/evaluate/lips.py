@@ -12,11 +12,10 @@ from echomimic.evaluate.life import whole
 from echomimic.evaluate.result import Values
 from echomimic.media.audio import RATE
 from echomimic.motion.speech import log_mel
-from echomimic.motion.speech.head_model import sample
 from echomimic.motion.speech.log_mel import FRAME_RATE
 from echomimic.motion.speech.mouth_model import PRESSED, mouth_model
 from echomimic.motion.speech.performance_from_speech import frame_energy, mouth_track, voicing
-from echomimic.motion.tracks import smooth_wide
+from echomimic.motion.tracks import sample, smooth_wide
 from echomimic.progress import Report, silent
 
 LONGEST_LAG = 0.4

@@ -287,5 +287,6 @@ class Live:
 
 
 def _stepper(settings: Settings, fps: float) -> Stepper:
-    manner = Manner(settings.expressiveness, settings.head_motion, settings.blink_rate, settings.gaze)
+    strengths = settings.expressiveness, settings.head_motion, settings.blink_rate, settings.gaze
+    manner = Manner(*strengths, settings.style)
     return Stepper(manner, fps, settings.seed)

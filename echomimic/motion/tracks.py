@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from echomimic.arrays import Doubles
+
 Track = npt.NDArray[Any]
 
 
@@ -50,3 +52,13 @@ def bridge(track: Track, known: npt.NDArray[np.bool_]) -> Track:
     if not len(frames) or len(frames) == len(track):
         return track
     return at_times(track[frames], np.interp(np.arange(len(track)), frames, np.arange(len(frames))))
+
+
+def sample(track: Doubles, at: Doubles) -> Doubles:
+    """Values of (N, …) `track` at fractional positions `at`, by Catmull-Rom cubics; the ends are held."""
+    at = np.clip(at, 0, len(track) - 1)
+    left = np.floor(at).astype(int)
+    t = (at - left).reshape(-1, *([1] * (track.ndim - 1)))
+    p0, p1, p2, p3 = (track[np.clip(left + step, 0, len(track) - 1)] for step in (-1, 0, 1, 2))
+    curve = p1 + 0.5 * t * (p2 - p0 + t * (2 * p0 - 5 * p1 + 4 * p2 - p3 + t * (3 * (p1 - p2) + p3 - p0)))
+    return np.asarray(curve, dtype=np.float64)

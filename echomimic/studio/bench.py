@@ -36,7 +36,7 @@ from echomimic.studio.scene import keys_of
 from echomimic.studio.sources import Borrowed, with_edits
 
 KEPT_PICTURES, KEPT_RENDERERS, KEPT_SPEECHES, KEPT_PERFORMANCES = 4, 4, 4, 8
-STRENGTHS = ("expressiveness", "head_motion", "blink_rate", "gaze")
+STRENGTHS = ("expressiveness", "head_motion", "blink_rate", "gaze", "style")
 FRAMING = ("size", "width", "height", "crop", "fps")
 
 

@@ -278,7 +278,7 @@ def test_a_size_that_a_model_cannot_make_names_the_nearest(
     nodes: ModuleType, installed: Path, image: Any, audio: Any, face: None, fake_engine: FakeEngine
 ) -> None:
     model = nodes.EchoLoadModel.execute(version="V1").args[0]
-    with pytest.raises(InputError, match="width 500 is not a multiple of 64; 512"):
+    with pytest.raises(InputError, match="width 500 is not a multiple of 64; choose 512"):
         sample(nodes, image, audio, model, width=500)
 
 

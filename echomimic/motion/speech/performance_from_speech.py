@@ -14,15 +14,18 @@ import numpy as np
 from echomimic.arrays import Doubles, Floats, smoothstep
 from echomimic.motion.performance import Performance
 from echomimic.motion.speech import log_mel as hearing
-from echomimic.motion.speech.head_model import animate_head, sample
 from echomimic.motion.speech.log_mel import FRAME_RATE
 from echomimic.motion.speech.mouth_model import MEL_PER_FRAME, PRESSED, TUCKED, MouthModel, mouth_model
+from echomimic.motion.speech.stepper import Manner, Stepper
 from echomimic.motion.tracks import smooth_wide
 from echomimic.option import check_number
 from echomimic.progress import Progress, Report, silent
 
 _STRONGEST, OFTENEST = 2.0, 4.0
 _FASTEST, _SLOWEST = 100.0, 5.0
+
+_AFTER = 8
+"""Frames of silence after what was heard, so that the last frame is known; loudness has to be further ahead."""
 
 _GAIN = 1.25
 _SWELL = 1.3
@@ -63,34 +66,27 @@ def perform(
     head_motion: float = 1.0,
     blink_rate: float = 1.0,
     gaze: float = 1.0,
+    style: str = "natural",
     heard: Listened | None = None,
     report: Report = silent,
 ) -> Performance:
     """The performance of `frames` frames at `fps` (5 to 100) for a speech; frame i shows the moment i / fps.
 
     expressiveness scales the mouth, head_motion the head, brows and shoulders, blink_rate the number of blinks, gaze
-    the movement of the eyes: each 0 off, 1 natural, 2 the most. Equal speech, seed and settings give equal values.
+    the movement of the eyes: each 0 off, 1 natural, 2 the most. style says how much of a speaker this is before that:
+    calm, natural or lively. Equal speech, seed and settings give equal values.
     ``heard`` is what :func:`listen` gave for the same speech, frames and fps, where it was asked before.
     Raises ValueError when a number is out of range.
     """
     named = {"expressiveness": expressiveness, "head_motion": head_motion, "blink_rate": blink_rate, "gaze": gaze}
     _check(frames, fps, named)
     heard = heard or listen(speech, frames, fps, report)
-    model, energy = mouth_model(), heard.energy
-    mouth = mouth_track(model, heard.shapes, heard.cues, energy, expressiveness)
-    report(Progress("audio", len(energy), len(energy)))
-    life = animate_head(energy, frames, fps, seed, head_motion, blink_rate, gaze)
-    return Performance(
-        fps=fps,
-        expression=sample(mouth, np.arange(frames, dtype=np.float64) * (FRAME_RATE / fps)).astype(np.float32),
-        basis=model.basis,
-        rotation=life.rotation,
-        translation=life.translation,
-        blink=life.blink,
-        gaze=life.gaze,
-        brow=life.brow,
-        body=life.body,
-    )
+    stepper = Stepper(Manner(**named, style=style), fps, seed, mouth=mouth_model())
+    mouths = ((0, _AFTER), (0, 0))
+    energy = np.pad(heard.energy, (0, 3 * _AFTER))
+    done = stepper.act(energy, np.pad(heard.shapes, mouths), np.pad(heard.cues, mouths))
+    report(Progress("audio", len(heard.energy), len(heard.energy)))
+    return done[:frames]
 
 
 def _check(frames: int, fps: float, strengths: Mapping[str, float]) -> None:

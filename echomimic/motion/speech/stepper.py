@@ -152,10 +152,16 @@ class Stepper:
 
     def _step(self, wave: Floats) -> Performance:
         heard = self.ear.hear(wave)
-        self.process.hear(heard.energy)
-        self.blinks.hear(heard.energy)
-        self.articulator.hear(heard.energy)
-        shapes, cues = self.net.push(heard.mel)
+        return self.act(heard.energy, *self.net.push(heard.mel))
+
+    def act(self, energy: Floats, shapes: Floats, cues: Floats) -> Performance:
+        """What was heard, at 25 per second: (n,) loudness, (m, K) guessed mouths, (m, 3) cues; the frames known now.
+
+        `push` comes here with what the live nets hear; whoever has heard a whole speech before may come here at once.
+        """
+        self.process.hear(energy)
+        self.blinks.hear(energy)
+        self.articulator.hear(energy)
         start = self.articulator.done
         stop = max(start, self.articulator.shapes.stop + len(shapes) - DELAY)
         states = self.process.frames(start, stop) if stop > start else np.zeros((0, len(self.life.noise)))
