@@ -278,10 +278,12 @@ def main() -> int:
     tried = every
     if 0 < given.sample < len(every):
         tried = sorted(random.Random(given.seed).sample(every, given.sample), key=lambda mutant: mutant.line)
-    alive = [mutant for mutant in tried if not is_noticed(given.module, mutant.tree, given.tests, given.seconds)]
-    for mutant in alive:
-        print(f"{given.module}:{mutant.line}: survived: {mutant.before}  ->  {mutant.after}", flush=True)
-    print(f"{given.module}: {len(tried) - len(alive)} of {len(tried)} noticed ({len(every)} possible)", flush=True)
+    alive = 0
+    for mutant in tried:
+        if not is_noticed(given.module, mutant.tree, given.tests, given.seconds):
+            alive += 1
+            print(f"{given.module}:{mutant.line}: survived: {mutant.before}  ->  {mutant.after}", flush=True)
+    print(f"{given.module}: {len(tried) - alive} of {len(tried)} noticed ({len(every)} possible)", flush=True)
     return bool(alive)
 
 
