@@ -12,7 +12,7 @@ import { timeline } from "./timeline.js";
 export function show(main) {
   const parts = { portrait: h("section", { class: "card stack", "aria-label": t("Portrait") }), speech: h("section", { class: "card stack", "aria-label": t("Speech") }),
     screen: h("section", { class: "stack", "aria-label": t("Play") }), line: h("section", { class: "card stack", "aria-label": t("Timeline") }), motion: h("section", { class: "card stack", "aria-label": t("Motion") }) };
-  fill(main, h("div", { class: "bench" }, h("div", { class: "column" }, parts.portrait, parts.speech), h("div", { class: "column" }, parts.screen, parts.line), h("div", { class: "column" }, parts.motion)));
+  fill(main, h("div", { class: "bench" }, h("div", { class: "column" }, parts.portrait, parts.speech), h("div", { class: "column middle" }, parts.screen, parts.line), h("div", { class: "column" }, parts.motion)));
   const screen = makeScreen(parts.screen);
   const drawLine = () => timeline(parts.line, takes.get(bench.take), screen);
   const drawAll = () => { drawPortrait(parts.portrait); drawSpeech(parts.speech); drawMotion(parts.motion, screen); screen.draw(); drawLine(); };
@@ -87,16 +87,27 @@ function drawPortrait(place) {
   void guarded(async () => drawFaces(await api.get(`assets/${asset.id}/faces`), picture, told));
 }
 
+/** Shows what `crop head` leaves of the picture. */
+let drawCrop = () => undefined;
+
 /** @param {any} found @param {Element} picture @param {Element} told */
 function drawFaces(found, picture, told) {
   if (!found.faces.length) { told.className = "bad"; told.textContent = t("No face was found. Use a picture that shows one clearly, from the front."); return; }
   told.textContent = found.faces.length > 1 ? `${found.faces.length} ${t("faces found: choose who speaks")}` : found.faces[0].remedy ?? "";
+  const crop = h("div", { class: "crop", hidden: true });
+  drawCrop = () => {
+    const [l, u, r, b] = (found.faces.find((/** @type {any} */ face) => face.index === bench.face) ?? found.faces[0]).head;
+    Object.assign(crop.style, { left: `${(100 * l) / found.width}%`, top: `${(100 * u) / found.height}%`, width: `${(100 * (r - l)) / found.width}%`, height: `${(100 * (b - u)) / found.height}%` });
+    crop.hidden = bench.settings.crop !== "head";
+  };
+  drawCrop();
+  picture.append(crop);
   const boxes = found.faces.map((/** @type {any} */ face) => {
     const [l, u, r, b] = face.box;
     const percent = (/** @type {number} */ part, /** @type {number} */ whole) => `${(100 * part) / whole}%`;
     return h("button", { class: "box", type: "button", "aria-pressed": String(face.index === bench.face), "aria-label": `${t("Face")} ${face.index + 1}`, disabled: !face.usable,
       style: { left: percent(l, found.width), top: percent(u, found.height), width: percent(r - l, found.width), height: percent(b - u, found.height) },
-      onclick: () => { bench.face = face.index; saveBench(); boxes.forEach((/** @type {any} */ box, /** @type {number} */ i) => box.setAttribute("aria-pressed", String(i === face.index))); heard("bench", null); } });
+      onclick: () => { bench.face = face.index; saveBench(); boxes.forEach((/** @type {any} */ box, /** @type {number} */ i) => box.setAttribute("aria-pressed", String(i === face.index))); drawCrop(); heard("bench", null); } });
   });
   picture.append(...boxes);
 }
@@ -130,7 +141,7 @@ function typed(place) {
   const voice = status?.voice;
   const area = h("textarea", { value: bench.text, "aria-label": t("Type what is to be said"), placeholder: t("Type what is to be said"), oninput: () => { bench.text = area.value; } });
   const say = h("button", { type: "button", onclick: () => void guarded(async () => { say.disabled = true; try { const asset = await api.post("speech", { text: area.value }); heard("asset", asset); useSpeech(asset); } finally { say.disabled = false; } }) }, t("Say it"));
-  return h("details", {}, h("summary", {}, t("Say typed text")), voice?.ready ? h("div", { class: "stack" }, area, say) : h("p", { class: "hint" }, voice?.remedy ?? ""));
+  return h("details", {}, h("summary", {}, t("Say typed text")), voice?.ready ? h("div", { class: "stack" }, area, say) : h("p", { class: "hint" }, `${t("Optional: typed text needs a voice.")} ${voice?.remedy ?? ""}`));
 }
 
 /** @param {Element} place @param {(file: Blob, name: string) => Promise<void>} got */
@@ -152,14 +163,15 @@ function drawMotion(place, screen) {
     if (value === undefined) delete bench.settings[name]; else bench.settings[name] = value;
     saveBench();
     if (name === "model" || name === "style") drawMotion(place, screen);
+    if (name === "crop") drawCrop();
     screen.still();
   };
-  const models = options.models.map((/** @type {any} */ m) => h("option", { value: m.name, selected: m.name === (bench.settings.model ?? "preview") }, `${m.name}${m.ready ? "" : " …"}`));
+  const models = options.models.map((/** @type {any} */ m) => h("option", { value: m.name, selected: m.name === (bench.settings.model ?? "preview") }, m.ready ? m.name : `${m.name} (${t("files missing")})`));
   const model = h("select", { id: "model", onchange: () => changed("model", model.value) }, models);
   const chosen = options.models.find((/** @type {any} */ m) => m.name === model.value);
   const seed = h("input", { type: "number", id: "seed", min: 0, max: 2147483647, value: bench.settings.seed ?? 0, onchange: () => changed("seed", Number(seed.value)) });
   const dice = h("button", { type: "button", class: "small", onclick: () => { seed.value = String(Math.floor(Math.random() * 100000)); changed("seed", Number(seed.value)); } }, t("Random"));
-  const reset = h("button", { type: "button", class: "small quiet", onclick: () => { bench.settings = {}; saveBench(); drawMotion(place, screen); screen.still(); } }, t("Reset"));
+  const reset = h("button", { type: "button", class: "small quiet", onclick: () => { bench.settings = {}; saveBench(); drawCrop(); drawMotion(place, screen); screen.still(); } }, t("Reset"));
   const drivers = newestFirst(assets.values()).filter((a) => a.kind === "motion" || a.kind === "video");
   const driver = h("select", { id: "driver", onchange: () => { bench.driver = driver.value; saveBench(); } }, h("option", { value: "auto" }, t("the speech")),
     [...drivers, ...newestFirst(takes.values()).slice(0, 10)].map((one) => h("option", { value: one.id, selected: bench.driver === one.id }, one.name || `${title("take")} ${one.id.slice(0, 6)}`)));
@@ -167,24 +179,45 @@ function drawMotion(place, screen) {
   fill(place, h("div", { class: "row spread" }, h("h2", {}, t("Motion")), reset),
     chosen.engine === "preview" ? SLIDERS.map(option).filter(Boolean).map((o) => slider(o, bench.settings, changed)) : null,
     h("div", { class: "row" }, h("label", { for: "seed", class: "grow" }, title("seed")), seed, dice),
-    h("label", { class: "field", for: "model" }, t("Render with"), model, h("span", { class: "hint" }, chosen.title)), chosen.ready ? null : h("p", { class: "hint bad" }, chosen.state),
+    h("label", { class: "field", for: "model" }, t("Render with"), model, h("span", { class: "hint" }, chosen.title)), chosen.ready ? null : h("p", { class: "missing" }, h("strong", {}, t("The files of this model are missing.")), h("br"), chosen.state),
     chosen.ready || !chosen.bytes ? null : h("button", { class: "small", type: "button", onclick: () => void guarded(async () => { await api.post("jobs", { kind: "weights", model: chosen.name }); location.hash = "#queue"; }) }, t("Fetch the files")),
-    h("label", { class: "field", for: "driver" }, t("Motion comes from"), driver), h("details", {}, h("summary", {}, t("More")), clip, ...groups(bench.settings, changed)),
-    h("button", { class: "main", type: "button", id: "render", disabled: !(bench.portrait && bench.speech), onclick: () => void screen.render() }, t("Make the talk")));
+    h("label", { class: "field", for: "driver" }, t("Motion comes from"), driver), h("details", {}, h("summary", {}, t("More")), clip, ...groups(bench.settings, changed)));
 }
 
 /** The picture or video in the middle. @param {Element} place */
 function makeScreen(place) {
   const frame = h("div", { class: "screen" });
   const told = h("div", { class: "stack", role: "status" });
-  fill(place, frame, told);
+  const make = h("button", { class: "main", type: "button", id: "render", onclick: () => void render() }, t("Make the talk"));
+  const marks = h("button", { type: "button", id: "marks", "aria-pressed": "false", hidden: true, onclick: () => { marks.setAttribute("aria-pressed", String(marks.getAttribute("aria-pressed") !== "true")); mark(); } }, t("Landmarks"));
+  fill(place, frame, h("div", { class: "row spread" }, make, marks), told);
   let busy = false, again = false, shownStill = "", playing = "";
-  const video = h("video", { controls: true, playsInline: true });
+  const video = h("video", { controls: true, playsInline: true, "aria-label": t("Play") });
+  const over = h("img", { class: "over", alt: t("Landmarks") });
+  let drawing = false;
+
+  /** Lays the landmarks of the frame that is shown over it. */
+  function mark() {
+    const now = takes.get(bench.take);
+    const wanted = marks.getAttribute("aria-pressed") === "true" && playing.includes("/video") && now;
+    if (!wanted) { over.remove(); return; }
+    if (drawing) return;
+    drawing = true;
+    const time = video.currentTime, image = new Image();
+    image.onload = () => { drawing = false; over.src = image.src; if (!over.isConnected) frame.append(over); if (Math.abs(video.currentTime - time) > 0.03) mark(); };
+    image.onerror = () => { drawing = false; };
+    image.src = `api/takes/${now.id}/map?time=${Math.min(time, now.seconds - 0.02).toFixed(2)}&r=${now.revision}`;
+  }
+  for (const kind of ["timeupdate", "seeked", "loadeddata"]) video.addEventListener(kind, mark);
 
   const order = () => ({ portrait: bench.portrait, speech: bench.speech, settings: bench.settings, request: { face: bench.face, driver: bench.driver } });
 
   async function still(/** @type {number | undefined} */ time = undefined) {
-    if (!bench.portrait || (bench.settings.model ?? "preview") !== "preview") return;
+    if (!bench.portrait) return;
+    if ((bench.settings.model ?? "preview") !== "preview") {
+      if (!playing) fill(frame, h("img", { src: `api/assets/${bench.portrait}/picture?width=1024`, alt: t("Portrait") }));
+      return;
+    }
     if (busy) { again = true; return; }
     busy = true;
     const { model: _, ...settings } = bench.settings;
@@ -201,8 +234,11 @@ function makeScreen(place) {
   }
 
   async function render() {
+    make.disabled = true;
     const job = await guarded(() => api.post("jobs", order(), { "Idempotency-Key": crypto.randomUUID?.() ?? String(Math.random()) }));
+    make.disabled = false;
     if (!job) return;
+    place.scrollIntoView({ block: "nearest" });
     bench.take = job.take; saveBench(); heard("job", job); heard("opened", job);
     announce(t("The talk is being rendered; it plays while it grows."));
   }
@@ -216,6 +252,7 @@ function makeScreen(place) {
     if (take.ready) video.addEventListener("loadedmetadata", () => { video.currentTime = Math.min(time, video.duration || time); }, { once: true });
     video.play().catch(() => undefined);
     fill(frame, video);
+    marks.hidden = !take.ready;
   }
 
   function job(/** @type {any} */ now) {
@@ -233,15 +270,15 @@ function makeScreen(place) {
   function draw() {
     const now = takes.get(bench.take);
     playing = "";
+    make.disabled = !(bench.portrait && bench.speech);
+    marks.hidden = !now?.ready;
     if (now?.ready) { play(now); fill(told); return; }
     const running = now && jobs.get(now.job);
     if (running) job(running); else fill(told);
     if (!bench.portrait) fill(frame, h("p", {}, t("Choose a portrait to begin."))); else void still();
     if (bench.portrait && !bench.speech) fill(told, h("p", { class: "hint" }, t("Now choose what is to be said.")));
-    const button = /** @type {HTMLButtonElement | null} */ (document.getElementById("render"));
-    if (button) button.disabled = !(bench.portrait && bench.speech);
   }
 
-  return { draw, render, take, job, video, still: () => { if (playing) { playing = ""; video.pause(); } void still(); },
+  return { draw, render, take, job, video, still: () => { if (playing) { playing = ""; video.pause(); marks.hidden = true; over.remove(); } void still(); },
     close: () => { video.pause(); video.removeAttribute("src"); if (shownStill) URL.revokeObjectURL(shownStill); } };
 }

@@ -19,10 +19,25 @@ export function h(tag, props = {}, ...children) {
   return element;
 }
 
-/** @param {Element} parent @param {...any} children */
+/**
+ * Puts other children into `parent`; what had the focus there, or was unfolded, has it and is so again.
+ * @param {Element} parent @param {...any} children
+ */
 export function fill(parent, ...children) {
+  const at = focusable(parent).indexOf(/** @type {HTMLElement} */ (document.activeElement));
+  const key = at < 0 ? "" : label(/** @type {HTMLElement} */ (document.activeElement));
+  const unfolded = new Set([...parent.querySelectorAll("details[open] > summary")].map((one) => one.textContent));
   parent.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  for (const one of parent.querySelectorAll("details > summary")) if (unfolded.has(one.textContent)) /** @type {HTMLDetailsElement} */ (one.parentElement).open = true;
+  if (at < 0) return;
+  const now = focusable(parent);
+  (now[at] && label(now[at]) === key ? now[at] : now.find((one) => label(one) === key) ?? now[Math.min(at, now.length - 1)])?.focus({ preventScroll: true });
 }
+
+/** @param {Element} parent */
+const focusable = (parent) => /** @type {HTMLElement[]} */ ([...parent.querySelectorAll("a, button:not(:disabled), input, select, textarea, summary, canvas[tabindex]")]);
+/** @param {HTMLElement} one */
+const label = (one) => one.id || one.ariaLabel || one.textContent || "";
 
 /** Tells people who do not see the page. @param {string} text */
 export function announce(text) {

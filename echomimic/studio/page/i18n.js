@@ -23,8 +23,9 @@ const ZH = {
   "Fetch the files": "下载文件", "Models": "模型", "What is missing": "缺少什么", "ready": "就绪", "Storage": "存储", "free": "可用", "Remove takes older than 30 days (starred ones stay)": "删除 30 天前的成片（收藏的保留）", "freed": "已释放",
   "Measuring …": "正在评测…", "Where it is worst": "最差之处", "good": "良好", "poor": "欠佳", "What you gave": "上传的素材", "Free": "可用空间", "Files of": "模型文件：", "Edit of": "编辑：", "Loudness": "音量", "Delay": "延迟", "Play a sound file": "播放声音文件",
   "The portrait says what the microphone hears. Use headphones, so that it does not hear itself.": "人像会说出麦克风听到的话。请戴耳机，以免它听到自己。", "Strength": "强度", "Replaced": "已替换", "Blink": "眨眼",
-  "this model draws every picture itself, so there are no curves here. Direct a preview take, then choose Same again with: its edits go along.": "该模型自行绘制每一帧，因此这里没有曲线。请先编辑预览成片，再选择“用以下模型重做”，编辑会一并带上。", "take": "成片",
+  "this model draws every picture itself, so there are no curves here. Direct a preview take, then choose Same again with: its edits go along.": "该模型自行绘制每一帧，因此这里没有曲线。请先编辑预览成片，再选择“用以下模型重做”，编辑会一并带上。", "take": "成片", "files missing": "缺少文件",
   "The files of this model are missing.": "缺少该模型的文件。", "Optional: typed text needs a voice.": "可选：朗读文字需要语音包。",
+  "Drag, or use the arrow keys; with Alt they move the end": "拖动，或用方向键；按住 Alt 移动终点",
   "Not connected": "未连接", "Interrupt": "打断", "Speak with the microphone": "用麦克风说话", "Dark": "深色", "Light": "浅色", "Language": "语言", "Screens": "页面", "Skip to the content": "跳到正文",
   "The microphone needs https or this computer's own address (localhost).": "麦克风需要 https 或本机地址（localhost）。", "The browser gave no microphone.": "浏览器未授权麦克风。", "The browser gave no camera.": "浏览器未授权摄像头。", "Recording": "正在录音", "ready to play": "可以播放",
 };

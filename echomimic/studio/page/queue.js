@@ -27,10 +27,10 @@ function row(job, all) {
   const at = lane.indexOf(job);
   const busy = job.state === "running" || job.state === "queued";
   const part = job.fraction === null ? null : Math.round(100 * job.fraction);
-  const picture = job.preview ? h("img", { src: `api/jobs/${job.id}/preview?n=${job.preview}`, alt: "" }) : job.take ? h("img", { src: `api/takes/${job.take}/thumb`, alt: "", onerror: (/** @type {any} */ e) => { e.target.src = "icon.svg"; } }) : h("span", { class: "nothing" });
+  const picture = job.preview ? h("img", { src: `api/jobs/${job.id}/preview?n=${job.preview}`, alt: "" }) : takes.get(job.take)?.ready ? h("img", { src: `api/takes/${job.take}/thumb?r=${takes.get(job.take).revision}`, alt: "" }) : h("span", { class: "nothing" });
   return h("li", { class: "job" }, picture, h("div", { class: "stack", style: { gap: "4px" } }, h("div", {}, h("strong", {}, name(job)), " ", h("span", { class: job.state === "failed" ? "bad" : job.state === "done" ? "good" : "hint" }, `${t(job.state)}${job.state === "queued" ? ` · ${job.position}` : ""}`)),
     job.state === "running" ? h("div", { class: part === null ? "bar unknown" : "bar", role: "progressbar", "aria-valuenow": part ?? undefined, "aria-label": job.stage || t("running") }, h("i", { style: { width: part === null ? "30%" : `${part}%` } })) : null,
-    job.state === "running" ? h("span", { class: "hint" }, `${job.stage} ${job.total ? `${job.done}/${job.total}` : ""} ${job.note} ${job.left ? `· ${clock(job.left)} ${t("left")}` : ""}`) : null,
+    job.state === "running" ? h("span", { class: "hint" }, `${t(job.stage)} ${job.total ? (job.kind === "weights" ? `${size(job.done)} / ${size(job.total)}` : `${job.done}/${job.total}`) : ""} ${job.note} ${job.left ? `· ${clock(job.left)} ${t("left")}` : ""}`) : null,
     job.error ? h("span", { class: "bad" }, job.error) : null, job.notes.map((/** @type {string} */ note) => h("span", { class: "hint" }, note))),
     h("div", { class: "row" }, job.state === "queued" && at > 0 ? h("button", { class: "small", type: "button", onclick: act("move", { before: lane[at - 1].id }) }, t("Earlier")) : null,
       job.state === "queued" && at < lane.length - 1 ? h("button", { class: "small", type: "button", onclick: act("move", { before: lane[at + 2]?.id ?? null }) }, t("Later")) : null,

@@ -7,6 +7,7 @@ import { bench, heard, listen, newestFirst, options, saveBench, takes } from "./
 
 /** @type {string[]} */ export let pair = [];
 let starred = false;
+/** @type {Set<string>} */ const measured = new Set();
 
 /** @param {Element} main */
 export function show(main) {
@@ -43,8 +44,8 @@ function evaluation(take) {
   if (!take.ready) return null;
   const place = h("div", {});
   const shown = (/** @type {any} */ found) => fill(place, figures(found));
-  if (take.evaluation) { shown(take.evaluation); return h("details", {}, h("summary", {}, t("Evaluate")), place); }
-  const button = h("button", { class: "small", type: "button", onclick: () => void guarded(async () => { button.disabled = true; button.textContent = t("Measuring …"); try { const found = await api.get(`takes/${take.id}/evaluation`); takes.set(take.id, { ...takes.get(take.id), evaluation: found }); shown(found); button.remove(); } finally { button.disabled = false; button.textContent = t("Evaluate"); } }) }, t("Evaluate"));
+  if (take.evaluation) { shown(take.evaluation); return h("details", { open: measured.has(take.id) }, h("summary", {}, t("Evaluate")), place); }
+  const button = h("button", { class: "small", type: "button", onclick: () => void guarded(async () => { button.disabled = true; button.textContent = t("Measuring …"); measured.add(take.id); try { const found = await api.get(`takes/${take.id}/evaluation`); takes.set(take.id, { ...takes.get(take.id), evaluation: found }); shown(found); button.remove(); } finally { button.disabled = false; button.textContent = t("Evaluate"); } }) }, t("Evaluate"));
   return h("div", {}, button, place);
 }
 

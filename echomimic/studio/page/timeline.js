@@ -26,7 +26,7 @@ export function timeline(place, take, screen) {
   /** @type {Record<string, any>} */ const canvases = {};
   const rows = [h("span", { class: "name" }, clock(take.seconds)), wave];
   for (const track of TRACKS) {
-    canvases[track] = h("canvas", { tabIndex: 0, role: "img", "aria-label": name(track) });
+    canvases[track] = h("canvas", { tabIndex: 0, role: "img", "aria-label": name(track), title: t("Drag, or use the arrow keys; with Alt they move the end") });
     rows.push(h("button", { class: "name", type: "button", "aria-pressed": String(chosen.track === track), style: { color: `var(--${track})` }, onclick: () => { chosen.track = track; timeline(place, take, screen); } }, name(track)), canvases[track]);
   }
   const told = h("p", { class: "hint", role: "status" });
@@ -116,8 +116,8 @@ export async function saveEdits(take, edits) {
 
 /** @param {Element} place @param {any} take @param {{video: HTMLVideoElement}} screen */
 function operations(place, take, screen) {
-  const start = h("input", { type: "number", id: "edit-start", min: 0, max: take.seconds, step: 0.1, value: chosen.start.toFixed(2), "aria-label": t("Start"), style: { width: "92px" }, onchange: () => { chosen.start = Number(start.value); timeline(place, take, screen); } });
-  const stop = h("input", { type: "number", id: "edit-stop", min: 0, max: take.seconds, step: 0.1, value: (chosen.stop || take.seconds).toFixed(2), "aria-label": t("End"), style: { width: "92px" }, onchange: () => { chosen.stop = Number(stop.value); timeline(place, take, screen); } });
+  const start = h("input", { type: "number", id: "edit-start", min: 0, max: take.seconds, step: 0.1, value: chosen.start.toFixed(2), "aria-label": t("Start"), style: { width: "78px", padding: "4px 8px" }, onchange: () => { chosen.start = Number(start.value); timeline(place, take, screen); } });
+  const stop = h("input", { type: "number", id: "edit-stop", min: 0, max: take.seconds, step: 0.1, value: (chosen.stop || take.seconds).toFixed(2), "aria-label": t("End"), style: { width: "78px", padding: "4px 8px" }, onchange: () => { chosen.stop = Number(stop.value); timeline(place, take, screen); } });
   const region = () => ({ track: chosen.track, start: chosen.start, stop: chosen.stop > chosen.start ? chosen.stop : take.seconds });
   const add = (/** @type {any} */ entry) => { undone.set(take.id, []); void saveEdits(take, [...take.edits, { ...region(), ...entry }]); };
   const button = (/** @type {string} */ text, /** @type {any} */ entry) => h("button", { type: "button", class: "small", onclick: () => add(entry) }, t(text));
