@@ -123,7 +123,7 @@ def test_a_driver_of_the_wrong_kind_is_named(model: str, make: Make, tmp_path: P
     driver = hand_driver(tmp_path / "m.npz") if model == "v1-pose" else face_driver(tmp_path / "m.npz")
     with pytest.raises(DriverError, match=r"m\.npz shows .* needs a"):
         guide_for(make(model, driver=driver))
-    with pytest.raises(DriverError, match="no such driver"):
+    with pytest.raises(DriverError, match="no such file"):
         guide_for(make(model, driver=str(tmp_path / "nowhere.npz")))
 
 
