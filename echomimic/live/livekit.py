@@ -1,6 +1,7 @@
 """LiveKit Agents: a face for the agent's voice, drawn in the agent's own process. Needs the extra ``livekit``."""
 
 import asyncio
+import contextlib
 import functools
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -129,7 +130,8 @@ class LiveAvatarSession(avatar.AvatarSession):
         if self._generator is not None:
             await self._generator.aclose()
         if runner is not None:
-            await asyncio.wait_for(runner.aclose(), END_PATIENCE)
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(runner.aclose(), END_PATIENCE)
         # the base class would remove the participant that shows the face: here that is the agent itself
         room, self._room = self._room, None
         if room is not None:

@@ -256,3 +256,56 @@ def test_the_way_into_and_out_of_speech_has_no_jump(face: LivePortrait, spoken: 
     steps = np.linalg.norm(np.diff(np.array(shapes), axis=0), axis=-1).max(-1)
     within = steps[np.array(talking[1:]) & np.array(talking[:-1])]
     assert steps.max() <= 2 * np.percentile(within, 99)
+
+
+def test_a_hiccup_longer_than_the_patience_loses_no_sound_and_marks_what_is_said(
+    face: LivePortrait, spoken: np.ndarray
+) -> None:
+    live = Live(face, sound_rate=RATE)
+    parted = [spoken[:5000], spoken[5000:12_000]]
+    frames, seen = iter(live), []
+    live.push(parted[0], RATE)
+    while not seen or not seen[-1].last:
+        seen.append(next(frames))
+        if len(seen) == 32:  # 1.28 s: the pause was longer than the patience
+            live.push(parted[1], RATE)
+            live.end()
+    live.close()
+    sound = np.concatenate([f.sound for f in seen])
+    starts = [
+        next(i for i in range(len(sound) - 400) if np.array_equal(sound[i : i + 400], part[:400])) for part in parted
+    ]
+    for start, part in zip(starts, parted, strict=True):
+        assert np.array_equal(sound[start : start + len(part)], part)
+        assert all(f.speaking for f in seen[start * 25 // RATE : (start + len(part) - 1) * 25 // RATE])
+    assert starts[1] - starts[0] > len(parted[0]) + 0.2 * RATE
+    assert not any(f.speaking for f in seen[: starts[0] * 25 // RATE])
+    assert sum(f.last for f in seen) == 1
+
+
+def test_push_does_not_wait_for_the_nets(
+    face: LivePortrait, spoken: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from echomimic.live.speaker import Speaker
+
+    working, go_on, work = threading.Event(), threading.Event(), Speaker.work
+
+    def slow(speaker: Speaker) -> None:
+        working.set()
+        go_on.wait(10)
+        work(speaker)
+
+    monkeypatch.setattr(Speaker, "work", slow)
+    live = Live(face, pace="none")
+    live.push(spoken, RATE)
+    taker = threading.Thread(target=lambda: next(iter(live)), daemon=True)
+    taker.start()
+    assert working.wait(10)
+    pusher = threading.Thread(target=live.push, args=(spoken, RATE), daemon=True)
+    pusher.start()
+    pusher.join(2)
+    waits = pusher.is_alive()
+    go_on.set()
+    taker.join(10)
+    live.close()
+    assert not waits

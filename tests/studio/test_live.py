@@ -1,5 +1,6 @@
 """The live door: who gets in, what is said to whom, and that only the client that misbehaves is let go."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +13,11 @@ pytest.importorskip("starlette", reason="the live page needs the extra `studio`"
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
+from echomimic.live import prepare
 from echomimic.media.audio import RATE, Speech
 from echomimic.request import Settings
 from echomimic.studio.live_app import make_live_app
-from echomimic.studio.live_socket import IS_LAST, IS_SPEAKING, LONGEST_MESSAGE, unpack_frame
+from echomimic.studio.live_socket import IS_LAST, IS_SPEAKING, LONGEST_MESSAGE, Sessions, unpack_frame
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "echomimic" / "example"
 START = json.dumps({"type": "start", "rate": RATE, "pace": "clock"})
@@ -99,3 +101,28 @@ def test_the_page_and_its_files_are_there(client: TestClient) -> None:
         assert client.get(address).status_code == 200
     assert client.get("/api/live/portrait").status_code == 401
     assert client.get("/api/live/portrait", headers=KEY).headers["content-type"] == "image/jpeg"
+
+
+def test_a_client_that_never_reads_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Silent:
+        """Starts, then reads nothing and says nothing."""
+
+        async def accept(self) -> None: ...
+
+        async def close(self) -> None: ...
+
+        async def receive_text(self) -> str:
+            return START
+
+        async def send_json(self, told: object) -> None: ...
+
+        async def receive(self) -> None:
+            await asyncio.Event().wait()
+
+        async def send_bytes(self, message: bytes) -> None:
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr("echomimic.studio.live_socket.READ_PATIENCE", 0.05)
+    face, sessions = prepare(EXAMPLE / "portrait.jpg", Settings(size=128)), Sessions()
+    asyncio.run(asyncio.wait_for(sessions.serve(Silent(), lambda: face), 20))  # type: ignore[arg-type]
+    assert sessions.open == 0
