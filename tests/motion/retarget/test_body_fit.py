@@ -143,3 +143,13 @@ def test_shoulders_on_one_point_are_refused() -> None:
     with pytest.raises(DriverError, match="lie on one point"):
         arms_of(thin)
     assert arms_of(with_point(standing(), slice(0, 1), L_SHOULDER, (401, 300))).width == pytest.approx(1)
+
+
+def test_shoulders_that_show_in_one_frame_are_enough() -> None:
+    driver = standing(3)
+    score, body = driver.body_score.copy(), driver.body.copy()
+    score[:2, L_SHOULDER], body[:2, L_SHOULDER] = 0.0, 9.0
+    seldom = replace(driver, body=body, body_score=score)
+    assert shoulders_seen(seldom)
+    assert arms_of(seldom).width == 200
+    np.testing.assert_allclose(arms_of(seldom).lengths, [[200, 180], [200, 180]])
