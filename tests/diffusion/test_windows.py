@@ -2,7 +2,7 @@
 
 import pytest
 
-from echomimic.diffusion.windows import Window, WindowPlan, open_windows, uniform_windows
+from echomimic.diffusion.windows import Window, WindowPlan, open_windows, uniform, uniform_windows
 
 
 @pytest.mark.parametrize("frames", [1, 2, 11, 12, 13, 20, 21, 100, 977])
@@ -39,3 +39,8 @@ def test_uniform_does_join_the_ends() -> None:
 
 def test_of_a_frame_named_twice_the_later_place_counts() -> None:
     assert Window((0, 2, 4, 0, 2), (1.0,) * 5).last_places() == [2, 3, 4]
+
+
+def test_defaults_are_the_official_ones() -> None:
+    assert WindowPlan(40) == WindowPlan(40, size=12, overlap=3, rotation=3)
+    assert uniform(0, 40, 12) == uniform(0, 40, 12, stride=1, overlap=3, closed=True)
