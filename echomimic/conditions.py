@@ -13,7 +13,7 @@ from echomimic.motion.files.motion_file import Motion
 from echomimic.motion.files.official_poses import OFFICIAL_FPS
 from echomimic.motion.load import Driver
 from echomimic.progress import Progress, Report, say, silent
-from echomimic.request import Settings
+from echomimic.request import USUAL_WINDOW, Settings
 
 _LOG = logging.getLogger(__package__)
 
@@ -79,9 +79,8 @@ def gather(
     (silence) or another :class:`InputError`.
     """
     picture, speech, name = _read(portrait, speech, name, report)
-    settings = settings or Settings()
-    unused = settings.unused()
-    settings = settings.resolved()
+    given = settings or Settings()
+    unused, settings = given.unused(), given.resolved()
     if speech.silent and not allow_silence:
         raise SpeechError(
             f"{speech.name} is silent; give a recording with speech, or --allow-silence for an idle video"
@@ -93,13 +92,33 @@ def gather(
     fps = settings.fps or settings.variant.fps
     frames = settings.length or max(1, round(speech.seconds * fps))
     _LOG.info("shown: %s of the portrait at %dx%d; %d frames at %g fps", view.rect, *view.size, frames, fps)
-    notes = [*speech.notes, *([note] if note else [])]
-    height, width = picture.shape[:2]
-    if settings.paste_back and (width % 2 or height % 2):
-        notes.append(f"{width}x{height} rounded to even pixels: {width - width % 2}x{height - height % 2}")
+    notes = [*speech.notes, *([note] if note else []), *_size_notes(picture, settings)]
     notes += [f"{option} does not change what {settings.model} renders" for option in unused]
+    notes += [*_value_notes(given), *_silence_notes(speech, frames / fps, fps)]
     followed = driver_for(driver, settings, fps)
     return Conditions(picture, chosen, view, speech, frames, fps, settings, followed, output, tuple(notes))
+
+
+def _size_notes(picture: Picture, settings: Settings) -> list[str]:
+    height, width = picture.shape[:2]
+    if not settings.paste_back or (width % 2 == 0 and height % 2 == 0):
+        return []
+    return [f"{width}x{height} rounded to even pixels: {width - width % 2}x{height - height % 2}"]
+
+
+def _value_notes(given: Settings) -> list[str]:
+    """What is said of numbers that are taken, because old workflows have them, and act as others."""
+    if given.variant.engine != "diffusion":
+        return []
+    notes = [f"cfg {given.cfg:g} acts as 1, no guidance"] if given.cfg is not None and given.cfg < 1 else []
+    return notes + ([] if given.context_frames else [f"context_frames 0 acts as {USUAL_WINDOW}, the usual"])
+
+
+def _silence_notes(speech: Speech, seconds: float, fps: float) -> list[str]:
+    """Said when the video outlasts the speech by more than rounding to frames explains."""
+    if speech.silent or seconds - speech.seconds <= 1.5 / fps:
+        return []
+    return [f"the speech ends after {speech.seconds:.1f} s; the video goes on in silence to {seconds:.1f} s"]
 
 
 def _read(

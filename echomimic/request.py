@@ -19,6 +19,8 @@ MOST_FRAMES = 1_000_000
 
 MAX_WINDOW = 32
 """Longest window: the motion modules' position table has 32 rows."""
+USUAL_WINDOW = 12
+"""Frames denoised together in the official scripts; also what 0 stands for."""
 
 Device: TypeAlias = Literal["auto", "cuda", "mps", "cpu"]
 Dtype: TypeAlias = Literal["auto", "fp16", "bf16", "fp32", "tf32"]
@@ -182,7 +184,7 @@ class Settings:
         group="Diffusion",
     )
     context_frames: int = option(
-        12,
+        USUAL_WINDOW,
         "frames denoised together (at most 32, the length of the position table)",
         low=0,
         high=50,
@@ -280,7 +282,7 @@ class Settings:
             fps=row.fps if self.fps is None else self.fps,
             cfg=row.cfg if self.cfg is None else self.cfg,
             steps=row.steps if self.steps is None else self.steps,
-            context_frames=self.context_frames or 12,
+            context_frames=self.context_frames or USUAL_WINDOW,
         )
 
     def unused(self) -> tuple[str, ...]:

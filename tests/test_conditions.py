@@ -1,6 +1,7 @@
 """What is gathered before rendering: the face, the frame, the length."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -111,3 +112,42 @@ def test_paste_back_is_seamless(picture: np.ndarray) -> None:
 
 def test_options_without_effect_are_said(picture: np.ndarray) -> None:
     assert any("steps" in note for note in gather(picture, TONE, Settings(steps=9)).notes)
+
+
+@pytest.mark.parametrize(
+    ("length", "says"), [(26, []), (50, ["ends after 1.0 s; the video goes on in silence to 2.0"])]
+)
+def test_silence_after_the_speech_is_said(picture: np.ndarray, length: int, says: list[str]) -> None:
+    notes = gather(picture, TONE, Settings(length=length)).notes
+    assert len(notes) == len(says)
+    assert all(said in note for said, note in zip(says, notes, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("given", "notes"),
+    [
+        ({"cfg": 0}, ("cfg 0 acts as 1, no guidance",)),
+        ({"cfg": 0.5}, ("cfg 0.5 acts as 1, no guidance",)),
+        ({"cfg": 1}, ()),
+        ({"context_frames": 0}, ("context_frames 0 acts as 12, the usual",)),
+        ({}, ()),
+    ],
+)
+def test_numbers_that_act_as_others_are_said(picture: np.ndarray, given: dict[str, Any], notes: tuple[str]) -> None:
+    assert gather(picture, TONE, Settings(model="v1", **given)).notes == notes
+
+
+@pytest.mark.parametrize("model", ["v1", "v1-pose"])
+@pytest.mark.parametrize(
+    ("given", "size"),
+    [
+        ({"width": 192}, (192, 192)),
+        ({"height": 256}, (256, 256)),
+        ({"width": 192, "height": 256}, (192, 256)),
+        ({"width": 192, "faithful": True}, (192, 512)),
+    ],
+)
+def test_one_side_makes_a_models_square(
+    picture: np.ndarray, model: Any, given: dict[str, Any], size: tuple[int, int]
+) -> None:
+    assert gather(picture, TONE, Settings(model=model, **given)).view.size == size

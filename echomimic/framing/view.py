@@ -92,12 +92,12 @@ def view_of(picture: Picture, face: Face | None, settings: Settings) -> tuple[Vi
 
     Proportions are kept: of a missing width or height the other follows; where both are given, the largest part
     of that shape around the face is shown. Without any, the shorter side is 512 pixels.
-    The diffusion models have a size of their own, and show what ``framing.crop`` says.
+    The diffusion models' own shape is a square, also where only one side is given; they show what ``framing.crop``
+    says. ``faithful`` leaves the side that is not given at the model's own size, as the official scripts do.
     """
     size = picture.shape[1], picture.shape[0]
     if settings.variant.engine == "diffusion":
-        own = settings.size or settings.variant.size
-        target = (settings.width or own, settings.height or own)
+        target = _model_size(settings)
         return View(*shown_rect(face, settings, size, target), *target), ""
     left, top, right, bottom = _preview_rect(face, settings, size)
     wanted = _pixels(right - left, bottom - top, settings)
@@ -110,6 +110,13 @@ def view_of(picture: Picture, face: Face | None, settings: Settings) -> tuple[Vi
     asked_odd = any(given and given % 2 for given in (settings.width, settings.height, settings.size))
     note = f"{wanted[0]}x{wanted[1]} rounded to even pixels: {even[0]}x{even[1]}" if asked_odd else ""
     return View(left, top, right, bottom, *even), note
+
+
+def _model_size(settings: Settings) -> Size:
+    own = settings.size or settings.variant.size
+    if settings.faithful:
+        return settings.width or own, settings.height or own
+    return settings.width or settings.height or own, settings.height or settings.width or own
 
 
 def _preview_rect(face: Face | None, settings: Settings, size: Size) -> Rect:
