@@ -36,6 +36,8 @@ class Hub:
     token: str | None = None
     moved: bool = False
     """Large files are elsewhere, as on the real hub."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """Fields of every answer that differ from an honest hub's."""
     requests: list[tuple[str, str, str]] = field(default_factory=list)
     """Method, file and range of every request for a file."""
 
@@ -85,7 +87,7 @@ class Door(BaseHTTPRequestHandler):
 
     def headers_only(self, status: int, fields: dict[str, str]) -> None:
         self.send_response(status)
-        for key, value in ({"X-Repo-Commit": COMMIT} | fields).items():
+        for key, value in ({"X-Repo-Commit": COMMIT} | fields | self.hub.headers).items():
             self.send_header(key, value)
         self.end_headers()
 
@@ -314,3 +316,16 @@ def test_listing(server: Hub, tmp_path: Path) -> None:
     assert server.files["BadToBest/EchoMimicV2/pose_encoder.pth"] == next(
         row.path.read_bytes() for row in rows if row.model == "v2-acc" and row.component == "guider"
     )
+
+
+@pytest.mark.parametrize("into", ["folder", None])
+@pytest.mark.parametrize("field", ["ETag", "X-Linked-ETag", "X-Repo-Commit"])
+@pytest.mark.parametrize("value", ["../../x", "/x", "..", "a/b", "a\\b", "x.y", "%2e%2e", "a" * 200])
+def test_names_from_a_hostile_server_never_become_paths(
+    server: Hub, tmp_path: Path, field: str, value: str, into: str | None
+) -> None:
+    server.headers = {field: f'"{value}"' if "ETag" in field else value}
+    before = set(tmp_path.rglob("*"))
+    with pytest.raises(WeightsError, match="in a way no hub does; check HF_ENDPOINT"):
+        hub.get("v1", tmp_path / into if into else None)
+    assert {path for path in set(tmp_path.rglob("*")) - before if path.is_file() or path.is_symlink()} == set()

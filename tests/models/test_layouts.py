@@ -167,6 +167,12 @@ def test_cards_that_make_no_sense_are_refused(tmp_path: Path, card: object) -> N
         layouts.find("v2", tmp_path)
 
 
+def test_a_card_nested_too_deep_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / layouts.CARD).write_text("[" * 200_000 + "]" * 200_000)
+    with pytest.raises(WeightsError, match=r"echomimic\.json .*; "):
+        layouts.find("v2", tmp_path)
+
+
 def test_fingerprint_follows_the_content(tmp_path: Path) -> None:
     first = layouts.find("v1", touch(tmp_path / "a", *V1))
     copy = layouts.find("v1", touch(tmp_path / "b", *V1))

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,18 @@ def test_code_in_a_pickle_is_refused_and_does_not_run(tmp_path: Path) -> None:
             Checkpoint(tmp_path / name)
         assert "\n" not in str(caught.value)
     assert not trace.exists()
+
+
+def test_a_tar_of_the_oldest_torch_is_refused_before_torch_sees_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for form in ("w", "w:gz"):
+        with tarfile.open(tmp_path / "x.pth", form) as archive:
+            for name in ("storages", "tensors", "pickle"):
+                archive.addfile(tarfile.TarInfo(name))
+        monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("torch was asked"))
+        with pytest.raises(WeightsError, match=r"x\.pth"):
+            Checkpoint(tmp_path / "x.pth")
 
 
 @pytest.mark.parametrize("form", ["zip", "legacy", "safetensors"])

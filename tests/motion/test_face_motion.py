@@ -1,5 +1,8 @@
 """Face motion: a value that cannot be wrong, and its file."""
 
+import zipfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -109,3 +112,15 @@ def test_faces_without_a_size_or_beyond_any_picture_are_refused(points: np.ndarr
 def test_rates_that_no_motion_has_are_refused(fps: float) -> None:
     with pytest.raises(DriverError, match=r"give 0.1 to 1000 frames per second"):
         FaceMotion(np.random.default_rng(0).uniform(0, 512, (2, 478, 3)), fps=fps, size=(512, 512))
+
+
+def test_a_file_that_unpacks_to_far_more_than_it_is_is_refused_unread(tmp_path: Path) -> None:
+    bomb = tmp_path / "bomb.npz"
+    with (
+        zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        archive.open("points.npy", "w", force_zip64=True) as member,
+    ):
+        for _ in range(48):
+            member.write(bytes(1 << 24))
+    with pytest.raises(DriverError, match=r"bomb\.npz .*unpacks to more than a motion file can hold"):
+        FaceMotion.load(bomb)

@@ -122,6 +122,7 @@ class TestFaults:
             {"bodies": np.zeros(3)},
             {"hands_score": np.full((2, 21), np.nan)},
             {"draw_pose_params": [768, 768]},
+            {"draw_pose_params": 768},
             {"draw_pose_params": [0, 768, 0, 768, 0, 768]},
             {"draw_pose_params": ["a"] * 6},
         ],
