@@ -27,9 +27,9 @@ from echomimic.models import vae
 from echomimic.models.unet import UNet
 
 
-def fill(net: nn.Module, dtype: torch.dtype) -> nn.Module:
+def fill(net: nn.Module, dtype: torch.dtype, device: torch.device | str = "cpu") -> nn.Module:
     """Real memory and harmless weights for a net built on the meta device."""
-    net = net.to(dtype).to_empty(device="cpu").eval().requires_grad_(False)
+    net = net.to(dtype).to_empty(device=device).eval().requires_grad_(False)
     for name, tensor in net.state_dict().items():
         tensor.fill_(1.0) if tensor.ndim == 1 and name.endswith("weight") else tensor.uniform_(-0.02, 0.02)
     return net
