@@ -147,7 +147,7 @@ def node(folder: Path) -> None:
     code = going.wait(timeout=300)
     tries = [row["attempts"] for row in json.loads((out / "report.json").read_text())["rows"]]
     print(f"node: exit {code}, {states(out)}, tries {tries}")
-    cluster.shutdown()  # type: ignore[no-untyped-call]
+    cluster.shutdown()  # type: ignore[no-untyped-call, unused-ignore]
 
 
 def s3(folder: Path) -> None:

@@ -28,6 +28,10 @@ PRESSED, TUCKED, _PAUSE = range(3)
 """Columns of the cues: lips pressed together (m, b, p), lower lip tucked under the teeth (f, v), nothing said."""
 
 
+_DEEP = np.float32(-80.0)
+"""Gates below it are shut: their exponential would overflow float32."""
+
+
 @dataclass(frozen=True)
 class Conv:
     """A 1-D convolution over time; weight (out, in, width), padding (before, after)."""
@@ -72,7 +76,7 @@ class Block:
     def gated(self, x: Floats) -> Floats:
         """What the block adds, from its convolution's output."""
         value, gate = np.split(x, 2, axis=1)
-        return self.out(value / (1 + np.exp(-gate)))
+        return self.out(value / (1 + np.exp(-np.maximum(gate, _DEEP))))
 
 
 @dataclass(frozen=True)
