@@ -103,10 +103,11 @@ def _alarm(*_: object) -> None:
     raise Hang
 
 
-def command(number: int, folder: Path, good: Material) -> list[str]:
+def command(number: int, folder: Path, good: Material, doors: bool = False) -> list[str]:
     """The arguments of case ``number``; what it needs is made in ``folder``."""
     rng = random.Random(f"bad input {number}")
     kind = rng.choice(("file", "file", "file", "file", "number", "number", "word", "output", "output", "motion"))
+    kind = rng.choice(("door", "python")) if doors else kind
     name = rng.choice(sorted(_COMMANDS))
     return list(_MAKERS[kind](name, rng, folder, good))
 
@@ -167,6 +168,88 @@ def _word(name: str, rng: random.Random, folder: Path, good: Material) -> list[s
     return [*_base("animate", folder, good), flag, rng.choice(_WORDS[flag])]
 
 
+_DOOR_COMMANDS = {
+    "batch": "batch @rows -o @out -q",
+    "checked": "batch @rows -o @out --check -q",
+    "verify": "provenance verify @film",
+    "marks": "provenance show @film",
+    "signed": "provenance verify @film --root @portrait",
+    "live": "live @portrait",
+    "studio": "studio --folder @out",
+}
+_ROWS: Sequence[str] = (
+    "", "{broken", "[1, 2]", "null", "7", '"x"', "{}", "[" * 50_000, '{"id": "\\u0000"}', "\0", "\ufeff{}",
+    "id,portrait,speech\n1",
+    '{"id": ["a"], "portrait": {}, "speech": 3}', '{"id": "../../x"}', '{"speech": "s.wav", "portrait": null}',
+    '{"stepz": 1e999}'
+)  # fmt: skip
+_COLUMNS = ("seed", "fps", "length", "width", "size", "model", "driver", "face", "output", "id", "label", "cfg", "sign")
+_VALUES: Sequence[object] = (
+    *("", "x", "nan", "../x", "/etc/passwd", "a\0b", "a\nb", "\ud800", "9" * 300, "auto"),
+    *(-1, 1e308, float("nan"), float("inf"), 10**30, None, True, [], {}, [1], 0.5, 99),
+)
+
+
+def _door(name: str, rng: random.Random, folder: Path, good: Material) -> list[str]:
+    """The doors beside the classic commands: lists of jobs, provenance, and what the servers are started with."""
+    name = rng.choice(("batch", "batch", "batch", "checked", "verify", "marks", "signed", "live", "studio"))
+    if name in ("live", "studio"):
+        flag = rng.choice(("--port", "--host", "--fps", "--size", "--workers", "--no-such"))
+        # never a port that would do: a server that starts runs on
+        ends = ["--port", rng.choice(("-1", "70000", "x", "")), flag, rng.choice(NUMBERS)]
+        return [_DOOR_COMMANDS[name].split()[0], *([str(good.portrait)] if name == "live" else []), *ends]
+    words = [word.removeprefix("@") if word.startswith("@") else word for word in _DOOR_COMMANDS[name].split()]
+    spoil = SPOIL[rng.choice(list(SPOIL))]
+    made = {"rows": _rows(rng, folder, good), "out": folder / "out", "portrait": good.portrait, "film": good.film}
+    if name in ("verify", "marks", "signed"):
+        made["film"] = spoil(folder, rng, rng.choice(good.every))
+    return [str(made[word]) if f"@{word}" in _DOOR_COMMANDS[name].split() else word for word in words]
+
+
+def _rows(rng: random.Random, folder: Path, good: Material) -> Path:
+    """A list of jobs in which at least one thing is wrong."""
+    if rng.random() < 0.3:
+        return SPOIL[rng.choice(list(SPOIL))](folder, rng, good.motion)
+    path = folder / f"rows{rng.choice(('.jsonl', '.csv', '.tsv', '.parquet', '.json', ''))}"
+    row = {"portrait": str(good.portrait), "speech": str(good.speech), "size": 64, "length": 2}
+    bad = row | {rng.choice((*_COLUMNS, *row)): rng.choice(_VALUES)}
+    lines = [json.dumps(bad), rng.choice((*_ROWS, json.dumps(bad)))]
+    path.write_text("\n".join(lines), "utf-8", errors="surrogatepass")
+    return path
+
+
+def _python(name: str, rng: random.Random, folder: Path, good: Material) -> list[str]:
+    """Options of :func:`echomimic.animate` itself, of any type: its name and the number of its value."""
+    from echomimic.request import Options
+
+    option = rng.choice(sorted(Options.__annotations__))
+    return [
+        "python",
+        str(good.portrait),
+        str(good.speech),
+        str(folder / "o.mp4"),
+        option,
+        str(rng.randrange(len(_VALUES))),
+    ]
+
+
+def call(arguments: Sequence[str]) -> tuple[int | str, str]:
+    """As :func:`run`, through Python: an error of ours is code 2 and its line."""
+    import echomimic
+
+    portrait, speech, output, option, which = arguments[1:]
+    options: Any = {"size": 64, "length": 2} | {option: _VALUES[int(which)]}
+    if option in ("width", "height"):
+        del options["size"]
+    try:
+        echomimic.animate(portrait, speech, output, **options)
+        return 0, ""
+    except echomimic.EchoMimicError as error:
+        return 2, str(error)
+    except BaseException as escaped:
+        return "".join(traceback.format_exception_only(escaped)).strip(), ""
+
+
 def _output(name: str, rng: random.Random, folder: Path, good: Material) -> list[str]:
     """The output is a place that must not, or cannot, be written."""
     name = rng.choice(("animate", "filmed", "extract", "edit", "show", "speak", "sync", "convert"))
@@ -212,7 +295,15 @@ def _motion(name: str, rng: random.Random, folder: Path, good: Material) -> list
     return [*base, *(extra if name == "edit" else [])]
 
 
-_MAKERS: dict[str, Any] = {"file": _file, "number": _number, "word": _word, "output": _output, "motion": _motion}
+_MAKERS: dict[str, Any] = {
+    "file": _file,
+    "number": _number,
+    "word": _word,
+    "output": _output,
+    "motion": _motion,
+    "door": _door,
+    "python": _python,
+}
 
 
 def _state(folder: Path) -> dict[str, str]:
@@ -241,17 +332,17 @@ def judge(code: int | str, said: str, before: set[str], folder: Path, kept: bool
     return wrong
 
 
-def case(number: int, good: Material) -> dict[str, Any]:
+def case(number: int, good: Material, doors: bool = False) -> dict[str, Any]:
     """Runs one case."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        arguments = command(number, folder, good)
+        arguments = command(number, folder, good, doors)
         before, inputs = {p.name for p in folder.iterdir()}, _state(good.portrait.parent)
         signal.signal(signal.SIGALRM, _alarm)
         signal.alarm(HANGS)
         began = time.monotonic()
         try:
-            code, said = run(arguments)
+            code, said = (call if arguments[0] == "python" else run)(arguments)
         except Hang:
             code, said = "Hang", ""
         finally:
@@ -266,6 +357,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=1500)
     parser.add_argument("--results", type=Path, default=Path("bad_input.jsonl"))
+    parser.add_argument("--doors", action="store_true", help="batch, provenance, servers and Python instead")
     parser.add_argument("--minutes", type=float, default=1e9, help="stop after so long; the next run goes on")
     options = parser.parse_args()
     os.environ["HF_HUB_OFFLINE"] = "1"
@@ -277,7 +369,7 @@ def main() -> None:
         for number in left:
             if time.monotonic() > until:
                 break
-            row = case(number, good)
+            row = case(number, good, options.doors)
             done.append(row)
             file.write(json.dumps(row) + "\n")
             file.flush()
