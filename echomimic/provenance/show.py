@@ -38,6 +38,8 @@ def read_provenance(path: Path | str, root: Path | None = None) -> Provenance:
     path = Path(path)
     if root is not None:
         check_readable(root, InputError, "a root certificate (root.pem)")
+        if b"-----BEGIN CERTIFICATE-----" not in root.read_bytes():
+            raise InputError(f"{root} holds no certificate; give the root.pem of provenance init")
     if path.is_dir():
         first = next(iter(sorted(path.glob("*.png"))), None)
         if first is None:

@@ -172,7 +172,7 @@ def read_signature(path: Path, root: Path | None = None) -> Signature:
         target, sidecar = path / SUMS, path / f"{SUMS}{SIDECAR}"
         if not sidecar.exists() or not target.exists():
             return Signature("none")
-        broken = "" if target.read_text() == sums_of(path) else "pictures.changed"
+        broken = "" if target.read_text("utf-8", "replace") == sums_of(path) else "pictures.changed"
     kind = EMBEDDED.get(target.suffix.lower(), DETACHED)
     if kind == DETACHED and not sidecar.exists():
         return Signature("none")
@@ -183,7 +183,11 @@ def read_signature(path: Path, root: Path | None = None) -> Signature:
 
 def _validate(path: Path, kind: str, manifest: bytes | None, root: Path | None) -> Signature:
     c2pa = _c2pa()
-    trust = {"trust": {"trust_anchors": root.read_text()}, "verify": {"verify_trust": True}} if root else {}
+    trust = (
+        {"trust": {"trust_anchors": root.read_text("ascii", "replace")}, "verify": {"verify_trust": True}}
+        if root
+        else {}
+    )
     try:
         with path.open("rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")

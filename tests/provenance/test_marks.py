@@ -9,6 +9,7 @@ from PIL import Image
 
 import echomimic
 from echomimic import flow
+from echomimic.errors import InputError
 from echomimic.provenance.show import read_provenance
 from tests.conftest import FakeEngine
 
@@ -81,3 +82,8 @@ def test_a_file_of_somebody_else_says_nothing(tmp_path: Path, portrait: Path) ->
     found = read_provenance(portrait)
     assert not found.marked
     assert found.aigc == {}
+
+
+def test_a_root_that_is_no_certificate_is_refused(video: Path, portrait: Path) -> None:
+    with pytest.raises(InputError, match="holds no certificate; give the root"):
+        read_provenance(video, portrait)
