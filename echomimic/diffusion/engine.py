@@ -27,6 +27,7 @@ from echomimic.diffusion.placement import (
     pick_dtype,
     waiting_device,
 )
+from echomimic.diffusion.portrait_cache import PortraitCache, Taps
 from echomimic.diffusion.resume import ResumeFile, Saved
 from echomimic.diffusion.schedule import Sampler, check_scheduler
 from echomimic.diffusion.windows import WINDOWS, WindowPlan
@@ -85,6 +86,7 @@ class DiffusionEngine:
     ) -> None:
         self.settings, self.weights_name, self.others = settings, weights_name, tuple(others)
         self._compiled: dict[int, Callable[..., Tensor]] = {}
+        self._portrait = PortraitCache()
         self.nets, self.placement = networks, Placement(settings.offload, device)
 
     @property
@@ -199,18 +201,23 @@ class DiffusionEngine:
 
     @torch.inference_mode()
     def _reference(self, job: "Job") -> Callable[[Networks], ReferenceKV]:
-        """One pass of the reference net over the portrait. Its features are projected when the denoiser works."""
+        """Features of the portrait, of the last one as kept. They are projected when the denoiser works."""
         job.report(Progress("reference", 0, 1))
         portrait = pictures.to_tensor(pictures.reference_picture(job.conditions), *job.conditions.view.size)
-        net = self.nets.vae
-        with self.placement.working(net), enough_memory(job.settings, "encoding the portrait"):
-            latent = tiled_if_needed(net, lambda: vae.encode(net, portrait.to(self.device, net.dtype)))
-        with self.placement.working(self.nets.reference), enough_memory(job.settings, "reading the portrait"):
-            taps = self.nets.reference.taps(latent.to(self.device, self.dtype))
+        decides = (self.weights_name, self.dtype, self.settings.dtype, self.nets.vae.dtype, self.nets.vae.tiled)
+        taps = self._portrait.taps(portrait, decides, self.device, lambda: self._seen(job, portrait))
         if job.rules.half_reference:
             taps = {name: tap.half().to(self.dtype) for name, tap in taps.items()}
         job.report(Progress("reference", 1, 1))
         return lambda nets: self._projected(nets, taps)
+
+    def _seen(self, job: "Job", portrait: Tensor) -> Taps:
+        """One pass of the reference net over the portrait."""
+        net = self.nets.vae
+        with self.placement.working(net), enough_memory(job.settings, "encoding the portrait"):
+            latent = tiled_if_needed(net, lambda: vae.encode(net, portrait.to(self.device, net.dtype)))
+        with self.placement.working(self.nets.reference), enough_memory(job.settings, "reading the portrait"):
+            return self.nets.reference.taps(latent.to(self.device, self.dtype))
 
     @torch.inference_mode()
     def _projected(self, nets: Networks, taps: Mapping[str, Tensor]) -> ReferenceKV:
