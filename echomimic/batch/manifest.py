@@ -205,6 +205,8 @@ def _parsed(option: Option, text: str) -> Any:
 def _lines(source: str) -> Iterator[tuple[int, Any]]:
     """(line, values or the error) of every row, in order."""
     suffix = Path(source).suffix.lower()
+    if _is_pipe(source):
+        raise ManifestError(f"{source} is a pipe, which may never end; save it to a file, or give - and pipe it in")
     if suffix == ".parquet":
         yield from enumerate(_parquet(Path(source)), 1)
         return
@@ -215,6 +217,13 @@ def _lines(source: str) -> Iterator[tuple[int, Any]]:
     for line, content in enumerate(text.split("\n"), 1):
         if content.strip():
             yield line, _json(content)
+
+
+def _is_pipe(source: str) -> bool:
+    try:
+        return Path(source).is_fifo()
+    except OSError:  # a name that cannot be; reading it says so
+        return False
 
 
 def _json(content: str) -> Any:

@@ -1,9 +1,13 @@
 """Rows are read from every format, typed, and all wrong ones are named at once, with their line."""
 
+import contextlib
 import json
+import os
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from echomimic.batch.manifest import in_loading_order, read_manifest, shard
 from echomimic.errors import ManifestError, SettingsError
@@ -129,3 +133,22 @@ def test_a_row_may_hold_anything_json_can(inputs: Path) -> None:
     rows, refused = read_manifest(str(inputs / "wild.jsonl"))
     assert rows == []
     assert len(refused) == len(wild)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode), st.sampled_from((".jsonl", ".csv", ".parquet")))
+def test_any_bytes_as_a_list_are_refused_as_a_list(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, suffix: str
+) -> None:
+    path = tmp_path_factory.getbasetemp() / f"any{suffix}"
+    path.write_bytes(content)
+    with contextlib.suppress(ManifestError):  # nothing else may escape
+        assert read_manifest(str(path))[0] == []
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.parquet"])
+def test_a_pipe_is_refused_at_once(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ManifestError, match="is a pipe"):
+        read_manifest(str(tmp_path / name))
