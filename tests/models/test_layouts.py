@@ -7,6 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given as fuzzed
+from hypothesis import settings
+from hypothesis import strategies as st
 
 from echomimic.errors import WeightsError
 from echomimic.models import layouts
@@ -200,3 +203,22 @@ def test_a_user_without_a_home_has_a_cache_all_the_same(monkeypatch: pytest.Monk
 def test_names_of_folders_that_cannot_be(name: str) -> None:
     with pytest.raises(WeightsError, match="does not exist; give another"):
         layouts.find("v1", Path(name))
+
+
+KEYS = st.sampled_from(("format", "models", "networks", "v2", "vae"))
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner),
+    max_leaves=8,
+)  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@fuzzed(st.one_of(JSON.map(json.dumps).map(str.encode), st.binary(max_size=100)))
+def test_any_card_is_used_or_refused_in_one_line(tmp_path_factory: pytest.TempPathFactory, card: bytes) -> None:
+    folder = tmp_path_factory.getbasetemp() / "card"
+    folder.mkdir(exist_ok=True)
+    (folder / layouts.CARD).write_bytes(card)
+    with pytest.raises(WeightsError) as caught:
+        layouts.find("v2", folder)
+    assert "\n" not in str(caught.value)

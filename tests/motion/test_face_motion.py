@@ -124,3 +124,14 @@ def test_a_file_that_unpacks_to_far_more_than_it_is_is_refused_unread(tmp_path: 
             member.write(bytes(1 << 24))
     with pytest.raises(DriverError, match=r"bomb\.npz .*unpacks to more than a motion file can hold"):
         FaceMotion.load(bomb)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=400))
+def test_any_bytes_as_a_motion_give_one_line(tmp_path_factory, content):
+    path = tmp_path_factory.getbasetemp() / "any.npz"
+    path.write_bytes(content)
+    fault = fault_of(lambda: FaceMotion.load(path))
+    assert fault is not None
+    assert "any.npz" in fault
+    assert "\n" not in fault
