@@ -124,7 +124,7 @@ def test_every_edit_can_be_rendered(door: Door, take: str) -> None:
         {"op": "replace", "source": take, "offset": 2.5},
     ):
         spans = edit(door, take, {**span, **one})["frames"]
-        assert (spans[0][0], spans[-1][1]) == (25, 50), one
+        assert 25 <= spans[0][0] < spans[-1][1] <= 50, one
         edit(door, take)
 
 
