@@ -10,7 +10,9 @@ from pathlib import Path
 
 if "echomimic" not in sys.modules:
     _folder = Path(__file__).parent / "echomimic"
-    _spec = spec_from_file_location("echomimic", _folder / "__init__.py", submodule_search_locations=[str(_folder)])
+    _spec = spec_from_file_location(
+        "echomimic", _folder / "__init__.py", submodule_search_locations=[str(_folder)]
+    )
     if _spec is None or _spec.loader is None:
         raise ImportError(f"{_folder} is incomplete; clone the repository anew")
     sys.modules["echomimic"] = module_from_spec(_spec)

@@ -1,7 +1,9 @@
-"""Bad input over every command, by the thousand: each has to end in one line that names a remedy, and change nothing.
+"""Bad input over every command, by the thousand: each has to end in one line that names a remedy, and change
+nothing.
 
-``python -m benchmarks.bad_input --count 1500 --results bad.jsonl`` goes on where an earlier run stopped. Seeded and in
-one process. Counts tracebacks, faults in this program, hangs, leftovers, lost inputs and messages without a remedy.
+``python -m benchmarks.bad_input --count 1500 --results bad.jsonl`` goes on where an earlier run stopped.
+Seeded and in one process. Counts tracebacks, faults in this program, hangs, leftovers, lost inputs and
+messages without a remedy.
 """
 
 import argparse
@@ -36,7 +38,9 @@ _VERBS = (
     "leave|load|log|lower|make|move|name|put|pip|quote|raise|read|refit|reinstall|remove|rename|render|resample|run|save|scale|see|select|send|set|trim|try|turn|"
     "unset|update|upload|use|wait|write"
 )
-REMEDY = re.compile(rf"(?:[;:,(] ?|\band |\bor |\bthen |^(?:error: )?)(?:please |either |first |`)?(?:{_VERBS})\b")
+REMEDY = re.compile(
+    rf"(?:[;:,(] ?|\band |\bor |\bthen |^(?:error: )?)(?:please |either |first |`)?(?:{_VERBS})\b"
+)
 """A message tells what to do: an imperative after a pause."""
 
 NUMBERS: Sequence[str] = (
@@ -44,13 +48,33 @@ NUMBERS: Sequence[str] = (
 )  # fmt: skip
 _FLAGS_WITH_NUMBERS = {
     "animate": [
-        *("--face", "--seed", "--expressiveness", "--head-motion", "--blink-rate", "--gaze", "--fps", "--length"),
+        *(
+            "--face",
+            "--seed",
+            "--expressiveness",
+            "--head-motion",
+            "--blink-rate",
+            "--gaze",
+            "--fps",
+            "--length",
+        ),
         *("--width", "--height", "--size", "--cfg", "--steps", "--sample-rate", "--facemask-ratio"),
         *("--facecrop-ratio", "--context-frames", "--context-overlap", "--label-seconds", "--label-size"),
     ],
     "extract": ["--face"],
     "speak": ["--gestures", "--seed", "--fps", "--expressiveness", "--head-motion", "--blink-rate", "--gaze"],
-    "edit": ["--fps", "--start", "--stop", "--smooth", "--length", "--mouth", "--brows", "--eyes", "--head", "--hands"],
+    "edit": [
+        "--fps",
+        "--start",
+        "--stop",
+        "--smooth",
+        "--length",
+        "--mouth",
+        "--brows",
+        "--eyes",
+        "--head",
+        "--hands",
+    ],
 }
 _WORDS = {
     "--model": ("v9", "", "V1", "preview\n"),
@@ -69,7 +93,11 @@ class Material:
 
         self.portrait = folder / "portrait.jpg"
         shutil.copyfile(EXAMPLE / "portrait.jpg", self.portrait)
-        self.speech, self.motion, self.film = folder / "speech.wav", folder / "motion.npz", folder / "film.mp4"
+        self.speech, self.motion, self.film = (
+            folder / "speech.wav",
+            folder / "motion.npz",
+            folder / "film.mp4",
+        )
         with wave.open(str(self.speech), "wb") as file:
             file.setparams((1, 2, 16000, 0, "NONE", ""))
             tone = np.sin(np.arange(6400) * 0.1) * np.sin(np.arange(6400) * 0.002) * 9000
@@ -106,7 +134,9 @@ def _alarm(*_: object) -> None:
 def command(number: int, folder: Path, good: Material, doors: bool = False) -> list[str]:
     """The arguments of case ``number``; what it needs is made in ``folder``."""
     rng = random.Random(f"bad input {number}")
-    kind = rng.choice(("file", "file", "file", "file", "number", "number", "word", "output", "output", "motion"))
+    kind = rng.choice(
+        ("file", "file", "file", "file", "number", "number", "word", "output", "output", "motion")
+    )
     kind = rng.choice(("door", "python")) if doors else kind
     name = rng.choice(sorted(_COMMANDS))
     return list(_MAKERS[kind](name, rng, folder, good))
@@ -114,9 +144,13 @@ def command(number: int, folder: Path, good: Material, doors: bool = False) -> l
 
 def _base(name: str, folder: Path, good: Material, swap: dict[str, Path] | None = None) -> list[str]:
     """A command that would work, with some of its files exchanged."""
-    files = {"portrait": good.portrait, "speech": good.speech, "motion": good.motion, "film": good.film} | (swap or {})
+    files = {"portrait": good.portrait, "speech": good.speech, "motion": good.motion, "film": good.film} | (
+        swap or {}
+    )
     files = {"out": folder / f"out{_ENDINGS.get(name, '.npz')}"} | files
-    return [str(files.get(word[1:], word)) if word.startswith("@") else word for word in _COMMANDS[name].split()]
+    return [
+        str(files.get(word[1:], word)) if word.startswith("@") else word for word in _COMMANDS[name].split()
+    ]
 
 
 _COMMANDS = {
@@ -137,7 +171,14 @@ _COMMANDS = {
     "evaluate": "evaluate @film --portrait @portrait --speech @speech -q",
     "v1": "animate @portrait @speech -o @out --model v1 --weights @motion -q",
 }
-_ENDINGS = {"animate": ".mp4", "driven": ".mp4", "filmed": ".mp4", "demo": ".mp4", "show": ".png", "v1": ".mp4"}
+_ENDINGS = {
+    "animate": ".mp4",
+    "driven": ".mp4",
+    "filmed": ".mp4",
+    "demo": ".mp4",
+    "show": ".png",
+    "v1": ".mp4",
+}
 
 
 def _file(name: str, rng: random.Random, folder: Path, good: Material) -> list[str]:
@@ -183,7 +224,21 @@ _ROWS: Sequence[str] = (
     '{"id": ["a"], "portrait": {}, "speech": 3}', '{"id": "../../x"}', '{"speech": "s.wav", "portrait": null}',
     '{"stepz": 1e999}'
 )  # fmt: skip
-_COLUMNS = ("seed", "fps", "length", "width", "size", "model", "driver", "face", "output", "id", "label", "cfg", "sign")
+_COLUMNS = (
+    "seed",
+    "fps",
+    "length",
+    "width",
+    "size",
+    "model",
+    "driver",
+    "face",
+    "output",
+    "id",
+    "label",
+    "cfg",
+    "sign",
+)
 _VALUES: Sequence[object] = (
     *("", "x", "nan", "../x", "/etc/passwd", "a\0b", "a\nb", "\ud800", "9" * 300, "auto"),
     *(-1, 1e308, float("nan"), float("inf"), 10**30, None, True, [], {}, [1], 0.5, 99),
@@ -191,16 +246,24 @@ _VALUES: Sequence[object] = (
 
 
 def _door(name: str, rng: random.Random, folder: Path, good: Material) -> list[str]:
-    """The doors beside the classic commands: lists of jobs, provenance, and what the servers are started with."""
+    """The doors beside the classic commands: lists of jobs, provenance, and what the servers are started
+    with."""
     name = rng.choice(("batch", "batch", "batch", "checked", "verify", "marks", "signed", "live", "studio"))
     if name in ("live", "studio"):
         flag = rng.choice(("--port", "--host", "--fps", "--size", "--workers", "--no-such"))
         # never a port that would do: a server that starts runs on
         ends = ["--port", rng.choice(("-1", "70000", "x", "")), flag, rng.choice(NUMBERS)]
         return [_DOOR_COMMANDS[name].split()[0], *([str(good.portrait)] if name == "live" else []), *ends]
-    words = [word.removeprefix("@") if word.startswith("@") else word for word in _DOOR_COMMANDS[name].split()]
+    words = [
+        word.removeprefix("@") if word.startswith("@") else word for word in _DOOR_COMMANDS[name].split()
+    ]
     spoil = SPOIL[rng.choice(list(SPOIL))]
-    made = {"rows": _rows(rng, folder, good), "out": folder / "out", "portrait": good.portrait, "film": good.film}
+    made = {
+        "rows": _rows(rng, folder, good),
+        "out": folder / "out",
+        "portrait": good.portrait,
+        "film": good.film,
+    }
     if name in ("verify", "marks", "signed"):
         made["film"] = spoil(folder, rng, rng.choice(good.every))
     return [str(made[word]) if f"@{word}" in _DOOR_COMMANDS[name].split() else word for word in words]
@@ -220,7 +283,7 @@ def _rows(rng: random.Random, folder: Path, good: Material) -> Path:
 
 def _python(name: str, rng: random.Random, folder: Path, good: Material) -> list[str]:
     """Options of :func:`echomimic.animate` itself, of any type: its name and the number of its value."""
-    from echomimic.request import Options
+    from echomimic.keywords import Options
 
     option = rng.choice(sorted(Options.__annotations__))
     return [
@@ -254,7 +317,9 @@ def _output(name: str, rng: random.Random, folder: Path, good: Material) -> list
     """The output is a place that must not, or cannot, be written."""
     name = rng.choice(("animate", "filmed", "extract", "edit", "show", "speak", "sync", "convert"))
     ending = _ENDINGS.get(name, ".npz")
-    own = [getattr(good, word[1:]) for word in _COMMANDS[name].split() if word.startswith("@") and word != "@out"]
+    own = [
+        getattr(good, word[1:]) for word in _COMMANDS[name].split() if word.startswith("@") and word != "@out"
+    ]
     link = folder / f"link{ending}"
     link.symlink_to(rng.choice([*own, Path("nowhere"), Path(link.name)]))
     hard = folder / f"hard{ending}"
@@ -291,7 +356,9 @@ def _motion(name: str, rng: random.Random, folder: Path, good: Material) -> list
     np.savez_compressed(folder / "odd.npz", **odd_motion(rng))  # type: ignore[arg-type]
     name = rng.choice(("driven", "sync", "edit", "lips", "show", "info"))
     base = _base(name, folder, good, {"motion": folder / "odd.npz"})
-    extra = rng.choice(([], ["--mirror"], ["--mouth", "0.5"], ["--head", "0"], ["--fps", "30"], ["--smooth", "0.1"]))
+    extra = rng.choice(
+        ([], ["--mirror"], ["--mouth", "0.5"], ["--head", "0"], ["--fps", "30"], ["--smooth", "0.1"])
+    )
     return [*base, *(extra if name == "edit" else [])]
 
 
@@ -307,7 +374,9 @@ _MAKERS: dict[str, Any] = {
 
 
 def _state(folder: Path) -> dict[str, str]:
-    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir()) if p.is_file()}
+    return {
+        p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir()) if p.is_file()
+    }
 
 
 def judge(code: int | str, said: str, before: set[str], folder: Path, kept: bool) -> list[str]:
@@ -319,7 +388,9 @@ def judge(code: int | str, said: str, before: set[str], folder: Path, kept: bool
         wrong.append("traceback")
     if "fault in this program" in said:
         wrong.append("fault")
-    hidden = [p.name for p in folder.iterdir() if p.name not in before and (p.name.startswith(".") or code != 0)]
+    hidden = [
+        p.name for p in folder.iterdir() if p.name not in before and (p.name.startswith(".") or code != 0)
+    ]
     if hidden and code not in (0, 1):
         wrong.append("leftover")
     if not kept:
@@ -361,7 +432,11 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=1e9, help="stop after so long; the next run goes on")
     options = parser.parse_args()
     os.environ["HF_HUB_OFFLINE"] = "1"
-    done = [json.loads(line) for line in options.results.read_text().splitlines()] if options.results.exists() else []
+    done = (
+        [json.loads(line) for line in options.results.read_text().splitlines()]
+        if options.results.exists()
+        else []
+    )
     left = sorted(set(range(options.count)) - {row["case"] for row in done})
     until = time.monotonic() + 60 * options.minutes
     with tempfile.TemporaryDirectory() as folder, options.results.open("a") as file:
@@ -375,7 +450,9 @@ def main() -> None:
             file.flush()
     ended = Counter(str(row["code"]) for row in done)
     wrong = Counter(kind for row in done for kind in row["wrong"])
-    print(f"{len(done)} of {options.count} cases; exit codes {dict(ended)}; wrong: {dict(wrong) or 'nothing'}")
+    print(
+        f"{len(done)} of {options.count} cases; exit codes {dict(ended)}; wrong: {dict(wrong) or 'nothing'}"
+    )
     for row in done:
         if row["wrong"]:
             print(row["case"], row["wrong"], row["code"], row["arguments"], row["said"].strip()[-300:])

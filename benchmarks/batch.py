@@ -57,7 +57,10 @@ def speech(folder: Path, seconds: float) -> str:
 def good(folder: Path, count: int, seconds: float = 0.6, size: int = 128) -> list[dict[str, object] | str]:
     """Rows that differ in their seed."""
     sound, portrait = speech(folder, seconds), str(EXAMPLE / "portrait.jpg")
-    return [{"id": f"r{i:03}", "portrait": portrait, "speech": sound, "seed": i, "size": size} for i in range(count)]
+    return [
+        {"id": f"r{i:03}", "portrait": portrait, "speech": sound, "seed": i, "size": size}
+        for i in range(count)
+    ]
 
 
 def states(out: Path) -> dict[str, int]:
@@ -118,7 +121,9 @@ def kills(folder: Path) -> None:
     echomimic("batch", path, "-o", folder / "whole", "-q")
     equal = sum(p.read_bytes() == (out / p.name).read_bytes() for p in (folder / "whole").glob("*.mp4"))
     rest = sorted(p.name for p in out.iterdir() if p.suffix not in (".mp4", ".json"))
-    print(f"kills: {made} of 8 rows done after ten kills; exit {code}, {states(out)}; {equal} equal; left: {rest}")
+    print(
+        f"kills: {made} of 8 rows done after ten kills; exit {code}, {states(out)}; {equal} equal; left: {rest}"
+    )
 
 
 def speed(folder: Path) -> None:
@@ -126,8 +131,12 @@ def speed(folder: Path) -> None:
     path = write(folder, good(folder, 16, 10.0, 512))
     _, alone = echomimic("batch", path, "-o", folder / "one", "-q")
     _, two = echomimic("batch", path, "-o", folder / "two", "-q", "--ray", "local", "--workers", 2)
-    equal = sum(p.read_bytes() == (folder / "two" / p.name).read_bytes() for p in (folder / "one").glob("*.mp4"))
-    print(f"speed: one process {alone:.1f} s, two actors {two:.1f} s, {alone / two:.2f} times; {equal} of 16 equal")
+    equal = sum(
+        p.read_bytes() == (folder / "two" / p.name).read_bytes() for p in (folder / "one").glob("*.mp4")
+    )
+    print(
+        f"speed: one process {alone:.1f} s, two actors {two:.1f} s, {alone / two:.2f} times; {equal} of 16 equal"
+    )
 
 
 def node(folder: Path) -> None:
@@ -171,8 +180,12 @@ def s3(folder: Path) -> None:
         for row in near
         if isinstance(row, dict)
     ]
-    code, _ = echomimic("batch", write(folder, [*far]), "-o", "s3://films/out", "--work", folder / "work", "-q")
-    equal = sum(store.cat_file(f"films/out/{p.name}") == p.read_bytes() for p in (folder / "near").glob("*.mp4"))
+    code, _ = echomimic(
+        "batch", write(folder, [*far]), "-o", "s3://films/out", "--work", folder / "work", "-q"
+    )
+    equal = sum(
+        store.cat_file(f"films/out/{p.name}") == p.read_bytes() for p in (folder / "near").glob("*.mp4")
+    )
     print(f"s3: exit {code}, {equal} of 2 equal, in the store: {sorted(store.ls('films/out'))}")
     server.stop()
 
@@ -184,7 +197,9 @@ PARTS: dict[str, Callable[[Path], None]] = {
 
 def main() -> None:
     """Runs the parts that were asked for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=list(PARTS))
     for part in parser.parse_args().parts:
         with tempfile.TemporaryDirectory() as folder:

@@ -2,10 +2,11 @@
 
     COMFY_DIR=…/ComfyUI COMFY_PYTHON=…/venv/bin/python python benchmarks/comfyui_e2e.py
 
-``COMFY_PYTHON`` is the interpreter that runs that server; this script goes on under it, for its aiohttp and PyAV. The
-server is private: a scratch base directory, this repository linked into its custom_nodes, a free local port. V1 and V2
-need weights: ``--models DIR`` links a folder as models/echo_mimic; ``--tiny`` makes untrained networks of a few
-megabytes and renders small and short, which shows that the path works and nothing else.
+``COMFY_PYTHON`` is the interpreter that runs that server; this script goes on under it, for its aiohttp and
+PyAV. The server is private: a scratch base directory, this repository linked into its custom_nodes, a free
+local port. V1 and V2 need weights: ``--models DIR`` links a folder as models/echo_mimic; ``--tiny`` makes
+untrained networks of a few megabytes and renders small and short, which shows that the path works and nothing
+else.
 """
 
 import argparse
@@ -47,13 +48,17 @@ class Run:
 
 
 def to_api(workflow: dict[str, Any], info: dict[str, Any]) -> dict[str, Any]:
-    """The editor's workflow as the prompt that the editor would post; ``info`` is the server's /object_info."""
+    """The editor's workflow as the prompt that the editor would post; ``info`` is the server's
+    /object_info."""
     links = {link[0]: [str(link[1]), link[2]] for link in workflow["links"]}
     graph: dict[str, Any] = {}
     for node in workflow["nodes"]:
         if node["type"] in info:
             inputs = {i["name"]: links[i["link"]] for i in node["inputs"] if i.get("link")}
-            graph[str(node["id"])] = {"class_type": node["type"], "inputs": {**_widgets(node, info), **inputs}}
+            graph[str(node["id"])] = {
+                "class_type": node["type"],
+                "inputs": {**_widgets(node, info), **inputs},
+            }
     return graph
 
 
@@ -118,7 +123,9 @@ class Server:
         try:
             while not await self._answers():
                 if process.returncode is not None or time.monotonic() - began > 180:
-                    raise SystemExit("the server did not start:\n" + (self.base / "server.log").read_text()[-3000:])
+                    raise SystemExit(
+                        "the server did not start:\n" + (self.base / "server.log").read_text()[-3000:]
+                    )
                 await asyncio.sleep(0.25)
             yield time.monotonic() - began
         finally:
@@ -139,7 +146,10 @@ class Server:
         import aiohttp
 
         verb = "GET" if body is None else "POST"
-        async with aiohttp.ClientSession() as session, session.request(verb, self.url + path, json=body) as answer:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.request(verb, self.url + path, json=body) as answer,
+        ):
             text = await answer.text()
             return json.loads(text) if text.strip() else {}
 
@@ -153,7 +163,9 @@ class Server:
             session.ws_connect(f"{self.url}/ws?clientId={self.client}") as ws,
         ):
             prompt = str(uuid.uuid4())
-            answer = await self.ask("/prompt", {"prompt": graph, "client_id": self.client, "prompt_id": prompt})
+            answer = await self.ask(
+                "/prompt", {"prompt": graph, "client_id": self.client, "prompt_id": prompt}
+            )
             if answer.get("node_errors") or "error" in answer:
                 return Run("rejected", message=json.dumps(answer)[:500])
             await self._watch(ws, run, prompt, began, interrupt_after)
@@ -170,7 +182,9 @@ class Server:
             await asyncio.sleep(0.1)
         return {}
 
-    async def _watch(self, ws: Any, run: Run, prompt: str, began: float, interrupt_after: float | None) -> None:
+    async def _watch(
+        self, ws: Any, run: Run, prompt: str, began: float, interrupt_after: float | None
+    ) -> None:
         sent, last = None, 0.0
         async for message in ws:
             now = time.monotonic()
@@ -184,7 +198,12 @@ class Server:
                 run.fell |= data["value"] / data["max"] < last
                 last = data["value"] / data["max"] if data["value"] < data["max"] else 0.0
             ended = _ending(kind, data, prompt, run)
-            if sent is None and interrupt_after is not None and now - began > interrupt_after and run.previews:
+            if (
+                sent is None
+                and interrupt_after is not None
+                and now - began > interrupt_after
+                and run.previews
+            ):
                 sent = time.monotonic()
                 await self.ask("/interrupt", {"prompt_id": prompt})
             if ended:
@@ -192,7 +211,9 @@ class Server:
                 return
 
     def _files(self, history: dict[str, Any]) -> list[Path]:
-        found = [item for node in history.get("outputs", {}).values() for items in node.values() for item in items]
+        found = [
+            item for node in history.get("outputs", {}).values() for items in node.values() for item in items
+        ]
         files = [item for item in found if isinstance(item, dict) and "filename" in item]
         return [self.base / item["type"] / item["subfolder"] / item["filename"] for item in files]
 
@@ -289,11 +310,17 @@ async def benchmark(options: argparse.Namespace) -> int:
 
 def parsed() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--comfy-dir", default=os.environ.get("COMFY_DIR"), help="ComfyUI checkout (COMFY_DIR)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--comfy-dir", default=os.environ.get("COMFY_DIR"), help="ComfyUI checkout (COMFY_DIR)"
+    )
     parser.add_argument("--python", default=os.environ.get("COMFY_PYTHON"), help="its Python (COMFY_PYTHON)")
     parser.add_argument("--models", help="a folder of weights, linked as models/echo_mimic")
-    parser.add_argument("--tiny", action="store_true", help="untrained networks of a few megabytes, small and short")
+    parser.add_argument(
+        "--tiny", action="store_true", help="untrained networks of a few megabytes, small and short"
+    )
     parser.add_argument("--only", help="only workflows whose names begin so")
     parser.add_argument("--interrupt", type=float, default=1.0, help="interrupt after this many seconds (1)")
     parser.add_argument("--keep", help="copy the written videos here")

@@ -1,12 +1,12 @@
 """How long the full-size nets take: one window through the denoiser, one frame through the VAE.
 
-    python benchmarks/denoise.py                              # both precisions, with and without guidance, VAE
-    python benchmarks/denoise.py --dtypes bfloat16 --compile  # also compiled
+    python benchmarks/denoise.py                              # both precisions, with and without guidance,
+    VAE python benchmarks/denoise.py --dtypes bfloat16 --compile  # also compiled
     python benchmarks/denoise.py --size 256 --frames 4        # quick
     python benchmarks/denoise.py --against path/sketch_unet.py
 
-Weights are random: speed does not depend on them. Every row runs in its own process, so peak memory (RSS) is its own.
-CPU seconds are over all threads; on a busy machine they say more than the clock.
+Weights are random: speed does not depend on them. Every row runs in its own process, so peak memory (RSS) is
+its own. CPU seconds are over all threads; on a busy machine they say more than the clock.
 """
 
 import argparse
@@ -59,7 +59,13 @@ def ours(row: dict[str, Any], dtype: torch.dtype) -> Callable[[], Tensor]:
     plain = int(row["guidance"])
     x, t = torch.cat([given["x"]] * (1 + plain)), torch.tensor(499)
     return lambda: call(
-        x, t, frames=row["frames"], audio=given["audio"], guide=given["guide"], reference=kv, unconditional=plain
+        x,
+        t,
+        frames=row["frames"],
+        audio=given["audio"],
+        guide=given["guide"],
+        reference=kv,
+        unconditional=plain,
     )
 
 
@@ -106,7 +112,11 @@ def measure(row: dict[str, Any]) -> dict[str, Any]:
             run()
         times = [timed(run) for _ in range(row["repeats"])]
     wall, cpu = min(times)
-    return row | {"seconds": wall, "cpu": cpu, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}
+    return row | {
+        "seconds": wall,
+        "cpu": cpu,
+        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+    }
 
 
 def timed(run: Callable[[], Tensor]) -> tuple[float, float]:
@@ -119,7 +129,9 @@ def timed(run: Callable[[], Tensor]) -> tuple[float, float]:
 def machine(dtype: torch.dtype) -> str:
     """What this machine gives now, in TFLOP/s: the yardstick for the table below."""
     x = torch.randn(2, 640, 32, 32).to(dtype).contiguous(memory_format=torch.channels_last)
-    kernel, rows, wide = (torch.randn(shape).to(dtype) for shape in ((640, 640, 3, 3), (2048, 640), (5120, 640)))
+    kernel, rows, wide = (
+        torch.randn(shape).to(dtype) for shape in ((640, 640, 3, 3), (2048, 640), (5120, 640))
+    )
     heads = torch.randn(1, 8, 2048, 40).to(dtype)
     rates: dict[str, tuple[Callable[[], Tensor], int]] = {
         "convolution": (lambda: F.conv2d(x, kernel, padding=1), 2 * 2048 * 640 * 640 * 9),
@@ -135,7 +147,12 @@ def machine(dtype: torch.dtype) -> str:
 
 def rows(options: argparse.Namespace) -> list[dict[str, Any]]:
     """What to measure, in the order of the table."""
-    common = {"size": options.size, "frames": options.frames, "repeats": options.repeats, "against": options.against}
+    common = {
+        "size": options.size,
+        "frames": options.frames,
+        "repeats": options.repeats,
+        "against": options.against,
+    }
     found = []
     for dtype in options.dtypes:
         base = common | {"dtype": dtype, "compile": False, "layout": "as loaded", "guidance": True}
@@ -162,7 +179,9 @@ def show(row: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--size", type=int, default=512, help="side of the picture in pixels")
     parser.add_argument("--frames", type=int, default=12, help="frames of the window")
     parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"])

@@ -1,7 +1,8 @@
-"""Does memory grow with the video? Peak memory of a 48-frame and a 480-frame run of the tiny model, in fresh processes.
+"""Does memory grow with the video? Peak memory of a 48-frame and a 480-frame run of the tiny model, in fresh
+processes.
 
-Run: python benchmarks/diffusion_memory.py [--steps N] [--pixels N]. Prints both peaks and what the latents account for;
-exits with 1 when the runs differ by more than the additional latents + 5 % of the peak.
+Run: python benchmarks/diffusion_memory.py [--steps N] [--pixels N]. Prints both peaks and what the latents
+account for; exits with 1 when the runs differ by more than the additional latents + 5 % of the peak.
 """
 
 import argparse

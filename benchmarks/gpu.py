@@ -1,11 +1,12 @@
-"""What a GPU gives and what the package makes of it: one command, tables and one JSON file, under six minutes.
+"""What a GPU gives and what the package makes of it: one command, tables and one JSON file, under six
+minutes.
 
     python benchmarks/gpu.py                       # full-size nets with random weights: nothing to download
     python benchmarks/gpu.py --only windows decode # some parts
     python benchmarks/gpu.py --rehearse            # all of it with tiny nets on the CPU, under a minute
 
-Speed does not depend on the weights. Times are medians; on a GPU they are taken by events. A part that runs out of
-memory says so in its table and the next one goes on.
+Speed does not depend on the weights. Times are medians; on a GPU they are taken by events. A part that runs
+out of memory says so in its table and the next one goes on.
 """
 
 import argparse
@@ -163,7 +164,16 @@ def _attention(scale: Scale, dtype: torch.dtype) -> float:
     """Operations per millisecond at head width 40, keys twice the queries: own and reference tokens."""
     n, tokens = (12, 4096) if scale.square > 1024 else (1, 256)
     q, k = (torch.randn(n, 8, length, 40, device=scale.device).to(dtype) for length in (tokens, 2 * tokens))
-    return 4 * n * 8 * tokens * 2 * tokens * 40 / milliseconds(lambda: F.scaled_dot_product_attention(q, k, k), scale)
+    return (
+        4
+        * n
+        * 8
+        * tokens
+        * 2
+        * tokens
+        * 40
+        / milliseconds(lambda: F.scaled_dot_product_attention(q, k, k), scale)
+    )
 
 
 def built(network: networks.Network, model: str, scale: Scale) -> Any:
@@ -208,7 +218,13 @@ def windows(scale: Scale) -> Iterator[Row]:
                 forget_peak(scale.device)
                 run = window(net, size, scale.frames, guidance, 1 if model == "v1" else scale.frames)
                 spent = milliseconds(run, scale)
-                row = {"model": model, "size": size, "guidance": guidance, "ms": spent, "peak GiB": peak(scale.device)}
+                row = {
+                    "model": model,
+                    "size": size,
+                    "guidance": guidance,
+                    "ms": spent,
+                    "peak GiB": peak(scale.device),
+                }
                 yield row | {"busy": kernel_milliseconds(run, scale) / spent}
 
 
@@ -220,7 +236,9 @@ def kernel_milliseconds(run: Callable[[], object], scale: Scale) -> float:
         run()
         synchronize(scale.device)
     rows = profile.key_averages()
-    return float(sum(row.self_device_time_total if on_gpu else row.self_cpu_time_total for row in rows)) / 1000
+    return (
+        float(sum(row.self_device_time_total if on_gpu else row.self_cpu_time_total for row in rows)) / 1000
+    )
 
 
 def decode(scale: Scale) -> Iterator[Row]:
@@ -231,11 +249,17 @@ def decode(scale: Scale) -> Iterator[Row]:
             forget_peak(scale.device)
             latents = torch.randn(count, 4, size // 8, size // 8).to(scale.device, scale.format)
             spent = milliseconds(functools.partial(vae.decode, net, latents, count), scale)
-            yield {"size": size, "at once": count, "ms a frame": spent / count, "peak GiB": peak(scale.device)}
+            yield {
+                "size": size,
+                "at once": count,
+                "ms a frame": spent / count,
+                "peak GiB": peak(scale.device),
+            }
 
 
 class Stages:
-    """A report that adds up the seconds between one report and the next, by stage; waits for a GPU between stages."""
+    """A report that adds up the seconds between one report and the next, by stage; waits for a GPU between
+    stages."""
 
     def __init__(self, device: torch.device) -> None:
         self.device, self.seconds, self.since = device, dict[str, float](), time.perf_counter()
@@ -252,7 +276,8 @@ class Stages:
 
 
 def jobs(scale: Scale) -> Iterator[Row]:
-    """Whole videos from files to file, by stage ("rendering" decodes and encodes): the second of two, so warm."""
+    """Whole videos from files to file, by stage ("rendering" decodes and encodes): the second of two, so
+    warm."""
     for model, size, steps in scale.jobs:
         forget_peak(scale.device)
         nets = Networks(**{name: built(name, model, scale) for name in networks.NETWORKS})
@@ -285,7 +310,8 @@ def one_job(engine: DiffusionEngine, size: int, steps: int, frames: int) -> Row:
 
 
 def precision(scale: Scale) -> Iterator[Row]:
-    """Small nets in every number format on the device against float64 on the CPU: greatest error by greatest value."""
+    """Small nets in every number format on the device against float64 on the CPU: greatest error by greatest
+    value."""
     torch.manual_seed(0)
     exact = fill(networks.build("denoiser", VARIANTS["v1"], networks.Sizes(SMALL)), torch.float64)
     assert isinstance(exact, UNet)
@@ -338,11 +364,15 @@ def _text(value: object) -> str:
 
 def main() -> int:
     """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--dtype", default="fp16", choices=[*DTYPES], help="number format of the nets")
     parser.add_argument("--only", nargs="+", default=[*PARTS], choices=[*PARTS], help="parts to measure")
     parser.add_argument("--json", type=Path, default=Path("gpu.json"), help="where the numbers go")
-    parser.add_argument("--rehearse", action="store_true", help="tiny nets on the CPU: shows that it runs, no more")
+    parser.add_argument(
+        "--rehearse", action="store_true", help="tiny nets on the CPU: shows that it runs, no more"
+    )
     given = parser.parse_args()
     if not given.rehearse and not torch.cuda.is_available():
         parser.error("no CUDA device was found; --rehearse runs on the CPU")

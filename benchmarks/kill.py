@@ -1,7 +1,7 @@
 """Stopping at any moment: signals from the first millisecond on, and ``kill -9`` of a V1 job with tiny nets.
 
-``python -m benchmarks.kill --signals 30 --kills 20``. Counts tracebacks and leftovers; compares the bytes of a job that
-was killed and run again with those of one that was left alone.
+``python -m benchmarks.kill --signals 30 --kills 20``. Counts tracebacks and leftovers; compares the bytes of
+a job that was killed and run again with those of one that was left alone.
 """
 
 import argparse
@@ -42,7 +42,9 @@ def stop_by_signals(count: int, rng: random.Random, folder: Path) -> list[str]:
             run.send_signal(which)
             said = run.communicate(timeout=60)[1].decode(errors="replace")
             left = [p.name for p in folder.iterdir() if p.name != "d.mp4"]
-            ours = "echomimic" in said or "Traceback" not in said  # Python's own start, before a line of ours ran
+            ours = (
+                "echomimic" in said or "Traceback" not in said
+            )  # Python's own start, before a line of ours ran
             if left or ("Traceback" in said and ours) or "fault" in said:
                 wrong.append(f"{number} {which.name} after {moment:.3f} s: {left} {said[-300:]}")
     return wrong
@@ -57,7 +59,21 @@ def tiny_weights(folder: Path) -> Path:
 
 def job(output: Path, weights: Path) -> list[str]:
     """The arguments of a small V1 job: two windows, three steps."""
-    sizes = ("--width", 128, "--height", 128, "--length", 14, "--steps", 3, "--cfg", 1, "--device", "cpu", "-q")
+    sizes = (
+        "--width",
+        128,
+        "--height",
+        128,
+        "--length",
+        14,
+        "--steps",
+        3,
+        "--cfg",
+        1,
+        "--device",
+        "cpu",
+        "-q",
+    )
     return [*map(str, ("animate", EXAMPLE / "portrait.jpg", EXAMPLE / "speech.flac", "-o", output, "--model", "v1",
             "--weights", weights, *sizes))]  # fmt: skip
 
@@ -111,7 +127,9 @@ def kill_nine(count: int, rng: random.Random, folder: Path) -> list[str]:
         code = os.waitpid(fork(job(output, weights), said), 0)[1]
         stays = [p.name for p in out.iterdir() if p != output]
         if code or stays or digest(output) != wanted:
-            wrong.append(f"{number} after {moment:.2f} of {lasts:.2f} s: {code} {stays} {said.read_text()[-300:]}")
+            wrong.append(
+                f"{number} after {moment:.2f} of {lasts:.2f} s: {code} {stays} {said.read_text()[-300:]}"
+            )
         print(f"kill {number} after {moment:.2f} of {lasts:.2f} s left {left}", flush=True)
     return wrong
 
@@ -127,7 +145,9 @@ def main() -> None:
         (one := Path(name) / "signals").mkdir()
         (two := Path(name) / "kills").mkdir()
         stopped = stop_by_signals(options.signals, rng, one)
-        print(f"{options.signals} moments of each signal: {len(stopped)} wrong", *stopped, sep="\n", flush=True)
+        print(
+            f"{options.signals} moments of each signal: {len(stopped)} wrong", *stopped, sep="\n", flush=True
+        )
         killed = kill_nine(options.kills, rng, two)
         print(f"{options.kills} kills: {len(killed)} wrong", *killed, sep="\n")
 

@@ -1,10 +1,13 @@
-"""How well lips and sound agree in a finished video: ``python -m benchmarks.lipsync [--portrait P] [--speech S]``.
+"""How well lips and sound agree in a finished video: ``python -m benchmarks.lipsync [--portrait P] [--speech
+S]``.
 
-Renders the portrait, follows the face through the video again and compares what is seen with what was heard and meant:
-lag of the mouth behind the sound (goal: within 40 ms), correlation of the seen opening with the intended one (goal:
-0.95), opening of m, b, p as a share of open vowels', and the mouth's speed. Opening is the distance of the inner lip
-points 13 and 14 over the distance of the outer eye corners. Phone times come from flite (apt-get install flite), which
-then also speaks; with ``--speech`` there are none, and only the measures that need none are printed.
+Renders the portrait, follows the face through the video again and compares what is seen with what was heard
+and meant: lag of the mouth behind the sound (goal: within 40 ms), correlation of the seen opening with the
+intended one (goal:
+0.95), opening of m, b, p as a share of open vowels', and the mouth's speed. Opening is the distance of the
+inner lip points 13 and 14 over the distance of the outer eye corners. Phone times come from flite (apt-get
+install flite), which then also speaks; with ``--speech`` there are none, and only the measures that need none
+are printed.
 """
 
 import argparse
@@ -33,7 +36,9 @@ EXAMPLE = Path(__file__).resolve().parents[1] / "echomimic" / "example" / "portr
 SENTENCE = "My name is Peppa. Bob may buy a big map of Alabama, but papa and mama warm my apple pie. Move over, please!"
 BILABIAL = frozenset({"m", "b", "p"})
 OPEN = frozenset({"aa", "ae", "ah", "ay", "aw", "eh", "ao"})
-HALF_OPEN = frozenset({"ax", "er", "ey", "ih", "iy", "ow", "oy", "uh", "hh", "l", "r", "y", "dh", "k", "g", "n"})
+HALF_OPEN = frozenset(
+    {"ax", "er", "ey", "ih", "iy", "ow", "oy", "uh", "hh", "l", "r", "y", "dh", "k", "g", "n"}
+)
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,8 @@ def speak(voice: str, path: Path) -> list[Phone]:
 
 
 def openings(reader: VideoReader) -> Values:
-    """(F,) opening of the mouth in each frame of a video, in eye distances, as `echomimic evaluate` reads it."""
+    """(F,) opening of the mouth in each frame of a video, in eye distances, as `echomimic evaluate` reads
+    it."""
     seen = whole(watch(reader, [FaceMeter()], reader.frames, silent).series["opening"])
     assert seen is not None, "the rendered video shows no face"
     return seen
@@ -94,7 +100,8 @@ def intended(speech: Speech, frames: int, fps: float, seed: int) -> Values:
 
 
 def measures(seen: Values, fps: float, wanted: Values, said: list[Phone]) -> Iterator[tuple[str, str, str]]:
-    """Name, value and goal of each measure. Until the first sound the photo keeps its own mouth, which may be open."""
+    """Name, value and goal of each measure. Until the first sound the photo keeps its own mouth, which may be
+    open."""
     begin = int(np.argmax(wanted > 0.02))
     meant, shown = wanted[begin:], seen[begin:]
     yield "seen opening follows the intended one, r", f"{agreement(meant, shown) or 0:.3f}", "goal >= 0.95"

@@ -1,8 +1,9 @@
 """How quick and how steady a live session is: ``python -m benchmarks.live [--minutes M] [--steal SECONDS]``.
 
-Prints each number beside its goal: the delay from sound in to frame out and its parts, the first frame, interruptions,
-a soak of speech and silence against the real clock (drift, late frames, memory), a core stolen, two sessions at once,
-and how far the mouth is from the sound in what came out. Goals are for two idle cores; the load is printed.
+Prints each number beside its goal: the delay from sound in to frame out and its parts, the first frame,
+interruptions, a soak of speech and silence against the real clock (drift, late frames, memory), a core
+stolen, two sessions at once, and how far the mouth is from the sound in what came out. Goals are for two idle
+cores; the load is printed.
 """
 
 import argparse
@@ -149,7 +150,8 @@ def interruption(face: LivePortrait, spoken: Floats) -> Iterator[Row]:
 
 
 def soak(face: LivePortrait, spoken: Floats, seconds: float, steal: float) -> Iterator[Row]:
-    """Utterances and silences in turn for so long; one core is busy elsewhere for the first ``steal`` seconds."""
+    """Utterances and silences in turn for so long; one core is busy elsewhere for the first ``steal``
+    seconds."""
     name = "a core stolen" if steal else "soak"
     thief = multiprocessing.Process(target=_burn, args=(steal,), daemon=True)
     if steal:

@@ -1,8 +1,9 @@
 """How portraits stand what speech asks of them: ``python -m benchmarks.looks FOLDER_OR_PICTURES… sheet.jpg``.
 
-One row for each portrait, one column for each look: as the photo is, lips closed, open, rounded, wide, half a blink, a
-blink, the head turned to either side with the mouth open. ``--close`` shows the face only, ``--stray`` prints how many
-pixels beside the head stand out of their surroundings, which is what a torn edge looks like.
+One row for each portrait, one column for each look: as the photo is, lips closed, open, rounded, wide, half a
+blink, a blink, the head turned to either side with the mouth open. ``--close`` shows the face only,
+``--stray`` prints how many pixels beside the head stand out of their surroundings, which is what a torn edge
+looks like.
 """
 
 import argparse
@@ -42,7 +43,8 @@ TURNS = {"turned left": -15.0, "turned right": 15.0}
 
 
 def mouth(opening: float, widening: float, protrusion: float) -> npt.NDArray[np.float32]:
-    """(K,) the likeliest coefficients of the speech model's basis with these measures, outer eye distances."""
+    """(K,) the likeliest coefficients of the speech model's basis with these measures, outer eye
+    distances."""
     basis = mouth_model().basis
     measures = np.stack(
         [
@@ -53,7 +55,9 @@ def mouth(opening: float, widening: float, protrusion: float) -> npt.NDArray[np.
     )
     # Directions are as likely as they are large in the recordings that the basis was fitted to.
     spread = np.linalg.norm(basis.reshape(len(basis), -1), axis=1)
-    return np.asarray(spread * (np.linalg.pinv(measures * spread) @ [opening, widening, protrusion]), np.float32)
+    return np.asarray(
+        spread * (np.linalg.pinv(measures * spread) @ [opening, widening, protrusion]), np.float32
+    )
 
 
 def looks() -> dict[str, Performance]:
@@ -77,7 +81,9 @@ def looks() -> dict[str, Performance]:
 def portrait_conditions(path: Path, size: int) -> conditions.Conditions:
     """The portrait framed as ``animate`` would, with a second of silence."""
     speech = Speech.from_array(np.zeros(RATE, np.float32), RATE)
-    return conditions.gather(read_picture(path), speech, Settings(size=size), allow_silence=True, name=path.name)
+    return conditions.gather(
+        read_picture(path), speech, Settings(size=size), allow_silence=True, name=path.name
+    )
 
 
 def rows(paths: list[Path], size: int, close: bool) -> Iterator[tuple[Path, list[Picture]]]:
@@ -125,7 +131,11 @@ def main() -> None:
             print(path.name, *(stray_pixels(frame) for frame in frames), flush=True)
         height, width = frames[0].shape[:2]
         side = max(height, width)
-        pad = ((side - height) // 2, -(-(side - height) // 2)), ((side - width) // 2, -(-(side - width) // 2)), (0, 0)
+        pad = (
+            ((side - height) // 2, -(-(side - height) // 2)),
+            ((side - width) // 2, -(-(side - width) // 2)),
+            (0, 0),
+        )
         cells += [np.pad(frame, pad, constant_values=255) for frame in frames]
     Image.fromarray(sheet(cells, len(looks()), options.width)).save(options.picture, quality=88)
 

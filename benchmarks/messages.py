@@ -1,4 +1,5 @@
-"""Every error a user can meet, read from the source: ``python -m benchmarks.messages`` rewrites their page."""
+"""Every error a user can meet, read from the source: ``python -m benchmarks.messages`` rewrites their
+page."""
 
 import ast
 import re
@@ -36,7 +37,12 @@ def messages() -> Iterator[tuple[Path, int, str]]:
     """File (in the package), line and text of every message."""
     for path in sorted(PACKAGE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in KINDS and node.args:
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and node.func.id in KINDS
+                and node.args
+            ):
                 yield path.relative_to(PACKAGE), node.lineno, words(node.args[0])
 
 

@@ -1,11 +1,12 @@
 """Do the tests notice? Plants one small fault after the other in a module and runs the tests named beside it.
 
-    python -m benchmarks.mutants --module echomimic/diffusion/windows.py --tests tests/diffusion/test_windows.py
+    python -m benchmarks.mutants --module echomimic/diffusion/windows.py --tests
+    tests/diffusion/test_windows.py
 
-A mutant is the module with one comparison, arithmetic operator, number, condition or statement changed. No file is
-touched: every mutant is tried in a child process whose import of the module gives the changed code. It is killed when a
-test fails (or hangs), and survives when all pass: a survivor is a missing test, or a change that makes no difference.
-Tests that start the program in a process of its own do not see the mutant.
+A mutant is the module with one comparison, arithmetic operator, number, condition or statement changed. No
+file is touched: every mutant is tried in a child process whose import of the module gives the changed code.
+It is killed when a test fails (or hangs), and survives when all pass: a survivor is a missing test, or a
+change that makes no difference. Tests that start the program in a process of its own do not see the mutant.
 """
 
 from __future__ import annotations
@@ -50,7 +51,18 @@ _SWAPS: dict[type, type] = {
     ast.USub: ast.UAdd,
 }
 _NAMES = {"min": "max", "max": "min", "minimum": "maximum", "maximum": "minimum", "any": "all", "all": "any"}
-_COSTLY = ("numpy", "cv2", "av", "PIL", "hypothesis", "pytest", "onnxruntime", "safetensors", "torch", "transformers")
+_COSTLY = (
+    "numpy",
+    "cv2",
+    "av",
+    "PIL",
+    "hypothesis",
+    "pytest",
+    "onnxruntime",
+    "safetensors",
+    "torch",
+    "transformers",
+)
 """What children would else import again and again."""
 _PRELOADED = "ignore:Module already imported:pytest.PytestAssertRewriteWarning"
 """Some of it brings pytest plugins along; that their asserts are plain ones does not matter here."""
@@ -210,10 +222,14 @@ class _Finder:
     def __init__(self, name: str, path: Path, tree: ast.Module) -> None:
         self.name, self.path, self.tree = name, path, tree
 
-    def find_spec(self, name: str, path: object = None, target: ModuleType | None = None) -> ModuleSpec | None:
+    def find_spec(
+        self, name: str, path: object = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
         if name != self.name:
             return None
-        return importlib.util.spec_from_file_location(name, self.path, loader=_Loader(name, self.path, self.tree))
+        return importlib.util.spec_from_file_location(
+            name, self.path, loader=_Loader(name, self.path, self.tree)
+        )
 
 
 def is_noticed(module: Path, tree: ast.Module, tests: Sequence[str], seconds: float) -> bool:
@@ -257,16 +273,21 @@ def _preload() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--module", type=Path, required=True, help="file to plant faults in, below the working folder")
+    parser.add_argument(
+        "--module", type=Path, required=True, help="file to plant faults in, below the working folder"
+    )
     parser.add_argument("--tests", nargs="+", required=True, help="what pytest runs: files, or file::test")
     parser.add_argument("--sample", type=int, default=20, help="mutants to try, drawn by --seed; 0 for all")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--seconds", type=float, default=60, help="a mutant that takes longer counts as noticed")
+    parser.add_argument(
+        "--seconds", type=float, default=60, help="a mutant that takes longer counts as noticed"
+    )
     return parser.parse_args()
 
 
 def main() -> int:
-    """Print the survivors and a count; the exit status is 1 when there are any, 2 when the tests fail as they are."""
+    """Print the survivors and a count; the exit status is 1 when there are any, 2 when the tests fail as they
+    are."""
     given = _arguments()
     source = given.module.read_text(encoding="utf-8")
     _preload()

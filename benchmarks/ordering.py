@@ -1,13 +1,15 @@
 """Whether `echomimic evaluate` tells a good clip from a spoiled one: ``python -m benchmarks.ordering``.
 
-Every clip is set beside itself with late or early sound, shuffled sound, a frozen mouth, 2 pixels of jitter, another
-person's portrait, darkened, and encoded coarsely. Printed: for each fault and figure the share of clips in which the
-spoiled one is told to be worse (goal: 95 %), how far found shifts are off (goal: within 20 ms), what a clip scores
-against itself, whether a rerun gives the same bytes, and CPU seconds for 10 s of video (goal: 15 on two cores).
+Every clip is set beside itself with late or early sound, shuffled sound, a frozen mouth, 2 pixels of jitter,
+another person's portrait, darkened, and encoded coarsely. Printed: for each fault and figure the share of
+clips in which the spoiled one is told to be worse (goal: 95 %), how far found shifts are off (goal: within 20
+ms), what a clip scores against itself, whether a rerun gives the same bytes, and CPU seconds for 10 s of
+video (goal: 15 on two cores).
 
-The clips: every portrait says a part of every speech by the preview, and every video is cut into pieces of 2.4 s, whose
-first frames are their portraits; a piece without sound is judged against itself as the reference. ``--only 0:5 --into
-a.jsonl`` does a part of the work, ``--tell a.jsonl b.jsonl`` prints the table of all parts.
+The clips: every portrait says a part of every speech by the preview, and every video is cut into pieces of
+2.4 s, whose first frames are their portraits; a piece without sound is judged against itself as the
+reference. ``--only 0:5 --into a.jsonl`` does a part of the work, ``--tell a.jsonl b.jsonl`` prints the table
+of all parts.
 """
 
 import argparse
@@ -47,7 +49,14 @@ SEEN_BY = {
     "shift >= 80": ("width_r", "reference_width_r"),
     "shift >= 160": ("closure",),
     "shuffled": ("opening_r", "width_r", "closure"),
-    "frozen mouth": ("mouth_motion", "opening_r", "width_r", "closure", "reference_opening_r", "reference_width_r"),
+    "frozen mouth": (
+        "mouth_motion",
+        "opening_r",
+        "width_r",
+        "closure",
+        "reference_opening_r",
+        "reference_width_r",
+    ),
     "jitter": ("jitter", "flicker", "psnr", "ssim"),
     "other person": ("identity",),
     "darkened": ("colour", "psnr"),
@@ -69,7 +78,9 @@ class Clip:
 
 def main() -> None:
     """Measures, or tells what was measured."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--portraits", type=Path, nargs="*", default=[EXAMPLE / "portrait.jpg"])
     parser.add_argument("--speeches", type=Path, nargs="*", default=[EXAMPLE / "speech.flac"])
     parser.add_argument("--videos", type=Path, nargs="*", default=[])
@@ -87,12 +98,16 @@ def main() -> None:
     tell([json.loads(line) for path in options.tell or [options.into] for line in path.open()])
 
 
-def plans(portraits: list[Path], speeches: list[Path], videos: list[Path], folder: Path) -> list[Callable[[], Clip]]:
+def plans(
+    portraits: list[Path], speeches: list[Path], videos: list[Path], folder: Path
+) -> list[Callable[[], Clip]]:
     """How each clip is made; the portraits take turns as each other's stranger."""
     made: list[Callable[[], Clip]] = []
     for i, portrait in enumerate(portraits):
         stranger = portraits[(i + 1) % len(portraits)]
-        made += [_speaking(portrait, stranger, speech, 7 * i + k, folder) for k, speech in enumerate(speeches)]
+        made += [
+            _speaking(portrait, stranger, speech, 7 * i + k, folder) for k, speech in enumerate(speeches)
+        ]
     for video in videos:
         pieces = int(VideoReader(video).frames / VideoReader(video).fps / SECONDS)
         made += [_piece(video, k, portraits[k % len(portraits)], folder) for k in range(pieces)]
@@ -133,7 +148,9 @@ def _wav(path: Path, samples: npt.NDArray[np.float32]) -> Path:
     return path
 
 
-def write(path: Path, frames: list[Picture], fps: float, sound: npt.NDArray[np.float32] | None = None) -> Path:
+def write(
+    path: Path, frames: list[Picture], fps: float, sound: npt.NDArray[np.float32] | None = None
+) -> Path:
     """A video of these frames and this sound."""
     speech = None if sound is None else Speech.from_array(sound, RATE)
     shape = Shape(frames[0].shape[1], frames[0].shape[0], fps, len(frames))
@@ -194,7 +211,8 @@ def _seen(clip: Clip, video: Path, beside: bool = True) -> dict[str, float]:
 
 
 def _heard(clip: Clip, good: Evaluation, sound: npt.NDArray[np.float32]) -> dict[str, float]:
-    """The figures of lips and sound, when the same pictures have another sound: the pictures need no second look."""
+    """The figures of lips and sound, when the same pictures have another sound: the pictures need no second
+    look."""
     speech = Speech.from_array(sound, RATE)
     heard = hear(speech, good.frames, good.fps)
     observed = Observed(good.fps, good.frames, good.series, {}, probe(clip.video), speech.seconds, heard)
@@ -203,7 +221,8 @@ def _heard(clip: Clip, good: Evaluation, sound: npt.NDArray[np.float32]) -> dict
 
 
 def spoiled_sounds(speech: npt.NDArray[np.float32]) -> Iterator[tuple[str, float, npt.NDArray[np.float32]]]:
-    """The sound early and late (late sound: an early mouth), and with its fifths of a second in another order."""
+    """The sound early and late (late sound: an early mouth), and with its fifths of a second in another
+    order."""
     for shift in SHIFTS:
         moved = np.roll(speech, -round(shift * RATE))
         count = abs(round(shift * RATE))
@@ -286,7 +305,9 @@ def tell(lines: list[dict[str, Any]]) -> None:
           f"most {error.max():.1f} ms")  # fmt: skip
     itself = [line for line in lines if line["fault"] == "itself"]
     same = [line["same"] for line in itself if line["same"] is not None]
-    perfect = [all(abs(line["good"][n] - 1) < 1e-6 for n in ("reference_opening_r", "ssim")) for line in itself]
+    perfect = [
+        all(abs(line["good"][n] - 1) < 1e-6 for n in ("reference_opening_r", "ssim")) for line in itself
+    ]
     print(f"{len(itself)} clips; against itself perfect: {np.mean(perfect):.0%}; same bytes on rerun: "
           f"{np.mean(same):.0%} of {len(same)}; CPU for 10 s with portrait and reference: "
           f"{10 * np.mean([line['cpu'] for line in itself]):.1f} s")  # fmt: skip

@@ -1,8 +1,8 @@
 """How fast the preview is: ``python -m benchmarks.preview [--long SECONDS]``.
 
-Prints one table: time of ``--help``, time from start to the first frame, the whole job for a 6 s clip (as a new
-process, and after start-up), frames per second of rendering alone and of rendering and encoding, and peak memory for a
-10 s and a long clip. Times are of this machine and moment; compare within one run.
+Prints one table: time of ``--help``, time from start to the first frame, the whole job for a 6 s clip (as a
+new process, and after start-up), frames per second of rendering alone and of rendering and encoding, and peak
+memory for a 10 s and a long clip. Times are of this machine and moment; compare within one run.
 """
 
 import argparse
@@ -25,7 +25,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--portrait", type=Path, default=EXAMPLE / "portrait.jpg")
     parser.add_argument("--size", type=int, default=512)
-    parser.add_argument("--long", type=float, default=60.0, help="seconds of the long clip (600 is the stated goal)")
+    parser.add_argument(
+        "--long", type=float, default=60.0, help="seconds of the long clip (600 is the stated goal)"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         for name, value, goal in measures(options.portrait, options.size, options.long, Path(folder)):
@@ -45,13 +47,17 @@ def measures(portrait: Path, size: int, long: float, folder: Path) -> Iterator[t
     yield "rendering alone", f"{drawing:.1f} fps", ""
     for seconds in (10.0, long):
         clip = stretched(folder / f"{seconds:g}.wav", seconds)
-        peak = peak_memory("animate", portrait, clip, "-o", folder / f"{seconds:g}.mp4", "--size", str(size), "-q")
+        peak = peak_memory(
+            "animate", portrait, clip, "-o", folder / f"{seconds:g}.mp4", "--size", str(size), "-q"
+        )
         yield f"peak memory, {seconds:g} s of speech", f"{peak:.0f} MiB", "< 1500 MiB, flat"
 
 
 def command(*arguments: object) -> None:
     """Runs ``echomimic`` as a new process."""
-    subprocess.run([sys.executable, "-m", "echomimic", *map(str, arguments)], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, "-m", "echomimic", *map(str, arguments)], check=True, stdout=subprocess.DEVNULL
+    )
 
 
 def best(action: object, times: int = 5) -> float:
@@ -65,7 +71,9 @@ def best(action: object, times: int = 5) -> float:
     return min(taken)
 
 
-def in_process(portrait: Path, speech: Path, out: Path, size: int) -> tuple[tuple[float, float], float, float]:
+def in_process(
+    portrait: Path, speech: Path, out: Path, size: int
+) -> tuple[tuple[float, float], float, float]:
     """((seconds to the first frame, fps with encoding), seconds of a second job, fps without encoding)."""
     began = time.perf_counter()
     from echomimic import conditions, engine, flow

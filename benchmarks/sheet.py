@@ -29,7 +29,9 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=24)
     parser.add_argument("--columns", type=int, default=6)
     parser.add_argument("--width", type=int, default=256)
-    parser.add_argument("--box", type=float, nargs=4, help="left top right bottom of the part to show, in 0…1")
+    parser.add_argument(
+        "--box", type=float, nargs=4, help="left top right bottom of the part to show, in 0…1"
+    )
     options = parser.parse_args()
     frames = list(VideoReader(options.video))[options.first :: options.every][: options.most]
     if options.box:

@@ -1,4 +1,5 @@
-"""Spoilt files of every kind: what people, disks, networks and mischief make of pictures, sounds, films and motions."""
+"""Spoilt files of every kind: what people, disks, networks and mischief make of pictures, sounds, films and
+motions."""
 
 import io
 import os
@@ -42,7 +43,12 @@ def _put(folder: Path, good: Path, data: bytes) -> Path:
 
 
 def _text(folder: Path, rng: random.Random, good: Path) -> Path:
-    words = ("<html><body>404</body></html>", "version https://git-lfs.github.com/spec/v1\noid x\n", "{}", "\0" * 50)
+    words = (
+        "<html><body>404</body></html>",
+        "version https://git-lfs.github.com/spec/v1\noid x\n",
+        "{}",
+        "\0" * 50,
+    )
     return _put(folder, good, (rng.choice(words) * rng.choice((1, 40))).encode())
 
 
@@ -83,7 +89,9 @@ def _pipe(folder: Path, rng: random.Random, good: Path) -> Path:
 
 
 def _device(folder: Path, rng: random.Random, good: Path) -> Path:
-    return Path(rng.choice(("/dev/null", "/dev/zero", "/dev/full", "/proc/self/mem", "/proc/self/status", "/")))
+    return Path(
+        rng.choice(("/dev/null", "/dev/zero", "/dev/full", "/proc/self/mem", "/proc/self/status", "/"))
+    )
 
 
 def _loop(folder: Path, rng: random.Random, good: Path) -> Path:
@@ -145,7 +153,13 @@ def odd_motion(rng: random.Random) -> dict[str, np.ndarray]:
     points = rng.choice(spoilt)
     size = rng.choice(((512, 512), (1, 1), (65536, 1), (0, 0), (-5, 9), (512, 10**9), (1, 65536)))
     fps = rng.choice((25.0, 1e-300, 0.0, -1.0, np.inf, np.nan, 1e9, 0.1, 1000.0))
-    made = {"version": 1, "points": points, "fps": fps, "size": np.array(size), "found": np.ones(len(points), bool)}
+    made = {
+        "version": 1,
+        "points": points,
+        "fps": fps,
+        "size": np.array(size),
+        "found": np.ones(len(points), bool),
+    }
     if rng.random() < 0.2:
         made["found"] = np.zeros(len(points), bool)
     if rng.random() < 0.2:

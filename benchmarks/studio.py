@@ -1,7 +1,7 @@
 """The studio's own figures: ``python -m benchmarks.studio [--kills 20]``.
 
-How soon the server answers, how soon a dropped picture moves, how long a still takes, what an edit draws, and whether
-a V1 job (nets small enough for a test) survives so many kills of the server at random moments.
+How soon the server answers, how soon a dropped picture moves, how long a still takes, what an edit draws, and
+whether a V1 job (nets small enough for a test) survives so many kills of the server at random moments.
 """
 
 import argparse
@@ -20,7 +20,14 @@ from tests import tiny
 from tests.studio.door import EXAMPLE, sound
 from tests.studio.server import Server
 
-SETTINGS: dict[str, Any] = {"model": "v1", "width": 128, "height": 128, "length": 3, "dtype": "fp32", "cfg": 1.0}
+SETTINGS: dict[str, Any] = {
+    "model": "v1",
+    "width": 128,
+    "height": 128,
+    "length": 3,
+    "dtype": "fp32",
+    "cfg": 1.0,
+}
 
 
 def main() -> None:
@@ -51,7 +58,10 @@ def interactive(home: Path) -> dict[str, Any]:
         figures["drop_to_first_picture_s"] = time.perf_counter() - began
         server.until(job["id"], lambda job: job["state"] == "done")
         figures["drop_to_whole_6_s_clip_s"] = time.perf_counter() - began
-        return {k: round(v, 3) for k, v in {**figures, **stills(server, body), **edit(server, job["take"])}.items()}
+        return {
+            k: round(v, 3)
+            for k, v in {**figures, **stills(server, body), **edit(server, job["take"])}.items()
+        }
 
 
 def stills(server: Server, body: dict[str, str]) -> dict[str, float]:
@@ -103,9 +113,17 @@ def killed(folder: Path, kills: int) -> dict[str, Any]:
     with server:
         done = server.until(first, lambda job: job["state"] not in ("queued", "running"))
         made = frames_of((home / "takes" / done["take"] / "video.mp4").read_bytes())
-    run(Request(EXAMPLE / "portrait.jpg", speech, folder / "whole.mp4"), Settings(**settings, weights=weights))
+    run(
+        Request(EXAMPLE / "portrait.jpg", speech, folder / "whole.mp4"), Settings(**settings, weights=weights)
+    )
     same = made == frames_of((folder / "whole.mp4").read_bytes())
-    return {"kills": kills, "order_kept": kept, "state": done["state"], "attempts": done["attempts"], "same_bits": same}
+    return {
+        "kills": kills,
+        "order_kept": kept,
+        "state": done["state"],
+        "attempts": done["attempts"],
+        "same_bits": same,
+    }
 
 
 def frames_of(video: bytes) -> list[bytes]:

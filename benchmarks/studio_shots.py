@@ -1,4 +1,5 @@
-"""Makes the pictures of the page for the documentation: a studio of its own, three takes, an installed Chromium.
+"""Makes the pictures of the page for the documentation: a studio of its own, three takes, an installed
+Chromium.
 
 Run: ``python -m benchmarks.studio_shots`` (writes ``docs/images/studio-*.jpg``).
 """
@@ -20,7 +21,11 @@ EXAMPLE = ROOT / "echomimic" / "example"
 PICTURES = ROOT / "docs" / "images"
 # small enough for a page of documentation: 100 kB at most
 QUALITY = 72
-TAKES: list[dict[str, object]] = [{}, {"expressiveness": 1.6, "head_motion": 0.4}, {"seed": 3, "crop": "head"}]
+TAKES: list[dict[str, object]] = [
+    {},
+    {"expressiveness": 1.6, "head_motion": 0.4},
+    {"seed": 3, "crop": "head"},
+]
 EDITS = [
     {"op": "gain", "track": "head", "start": 1.0, "stop": 2.5, "amount": 1.5},
     {"op": "mute", "track": "mouth", "start": 5.2, "stop": 6.0},
@@ -79,7 +84,9 @@ def main() -> None:
         page.evaluate("kept => localStorage.setItem('echomimic-bench', kept)", json.dumps(bench))
         page.reload()
         page.locator("#marks").click()
-        page.evaluate("document.querySelector('video').pause(); document.querySelector('video').currentTime = 2.3")
+        page.evaluate(
+            "document.querySelector('video').pause(); document.querySelector('video').currentTime = 2.3"
+        )
         canvas = page.get_by_role("img", name="Head").bounding_box()
         assert canvas is not None
         y = canvas["y"] + 20

@@ -1,7 +1,8 @@
 """EchoMimic: a portrait and a speech become a talking video.
 
-``echomimic.animate("face.jpg", "speech.mp3", "talk.mp4")`` is all it takes. ``load`` keeps a model between videos;
-``gather`` and ``render`` give the frames of any part of a video as arrays. Names are imported when they are used.
+``echomimic.animate("face.jpg", "speech.mp3", "talk.mp4")`` is all it takes. ``load`` keeps a model between
+videos; ``gather`` and ``render`` give the frames of any part of a video as arrays. Names are imported when
+they are used.
 """
 
 from echomimic.version import VERSION as __version__

@@ -1,4 +1,5 @@
-"""Request and settings become conditions: everything an engine needs, read and checked, before any rendering."""
+"""Request and settings become conditions: everything an engine needs, read and checked, before any
+rendering."""
 
 import logging
 from dataclasses import dataclass, field
@@ -28,10 +29,10 @@ CHANCE = 10
 class Conditions:
     """What an engine renders from.
 
-    ``picture`` (H, W, 3) uint8 is the whole portrait; ``face`` the chosen face in it, None only where the model can do
-    without; ``view`` the part and size that is shown. ``frames`` pictures at ``fps`` are to be made. ``settings`` are
-    resolved. ``driver`` is the source of motion, read once when it is needed. ``output`` is where the video goes, if
-    to a file. ``notes`` are remarks for the user, one line each.
+    ``picture`` (H, W, 3) uint8 is the whole portrait; ``face`` the chosen face in it, None only where the
+    model can do without; ``view`` the part and size that is shown. ``frames`` pictures at ``fps`` are to be
+    made. ``settings`` are resolved. ``driver`` is the source of motion, read once when it is needed.
+    ``output`` is where the video goes, if to a file. ``notes`` are remarks for the user, one line each.
     """
 
     picture: Picture
@@ -73,10 +74,10 @@ def gather(
 ) -> Conditions:
     """Reads the portrait and the speech, finds the face, lays out the view and fixes the length.
 
-    ``portrait`` and ``speech`` are files, or an (H, W, 3) uint8 array and a :class:`Speech`. ``driver`` is the source
-    of motion: ``auto``, ``none``, a file or folder, or a motion itself. ``face`` says which when there are several, 0
-    is the largest. ``name`` is what errors call the portrait. Raises :class:`NoFaceError`, :class:`SpeechError`
-    (silence) or another :class:`InputError`.
+    ``portrait`` and ``speech`` are files, or an (H, W, 3) uint8 array and a :class:`Speech`. ``driver`` is
+    the source of motion: ``auto``, ``none``, a file or folder, or a motion itself. ``face`` says which when
+    there are several, 0 is the largest. ``name`` is what errors call the portrait. Raises
+    :class:`NoFaceError`, :class:`SpeechError` (silence) or another :class:`InputError`.
     """
     picture, speech, name = _read(portrait, speech, name, report)
     given = settings or Settings()
@@ -134,7 +135,8 @@ def _read(
 
 
 def driver_for(source: str | Path | Motion, settings: Settings, fps: float) -> Driver:
-    """The driver that ``source`` names; ``faithful`` takes one pose file per frame of the video, as official."""
+    """The driver that ``source`` names; ``faithful`` takes one pose file per frame of the video, as
+    official."""
     rate = fps if settings.faithful else OFFICIAL_FPS
     return Driver(source, fps=rate, hands=settings.variant.subject == "body")
 
@@ -142,12 +144,18 @@ def driver_for(source: str | Path | Motion, settings: Settings, fps: float) -> D
 def _choose_face(picture: Picture, index: int, name: str, settings: Settings) -> Face | None:
     faces = [face for face in find_faces(picture) if _width(face) >= CHANCE]
     if not faces:
-        if settings.variant.subject == "body" or (settings.variant.guide == "mask" and settings.no_face == "whole"):
+        if settings.variant.subject == "body" or (
+            settings.variant.guide == "mask" and settings.no_face == "whole"
+        ):
             return None
-        raise NoFaceError(f"no face was found in {name}; use a picture that shows one face clearly, from the front")
+        raise NoFaceError(
+            f"no face was found in {name}; use a picture that shows one face clearly, from the front"
+        )
     if index >= len(faces):
         count = "1 face was" if len(faces) == 1 else f"{len(faces)} faces were"
-        raise NoFaceError(f"face {index} was asked for, but {count} found in {name}; choose 0 to {len(faces) - 1}")
+        raise NoFaceError(
+            f"face {index} was asked for, but {count} found in {name}; choose 0 to {len(faces) - 1}"
+        )
     face = faces[index]
     _LOG.info("face %d of %d, %.0f pixels wide", index, len(faces), _width(face))
     if _width(face) < SMALLEST_FACE:

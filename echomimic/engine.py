@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from echomimic.conditions import Conditions
 from echomimic.errors import ResourceError
+from echomimic.keywords import LoadOptions
 from echomimic.media.image import Picture
 from echomimic.progress import Report, silent
-from echomimic.request import LoadOptions, Settings
+from echomimic.request import Settings
 from echomimic.variants import ModelName
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ class Engine(Protocol):
     ) -> Generator[Picture, None, None]:
         """The pictures numbered ``frames``, all of ``conditions.frames`` when None, in order.
 
-        Each is (height, width, 3) uint8 of ``conditions.view``. A range equals that part of the whole. Closing the
-        iterator, or raising from ``report``, stops the work and frees what it held.
+        Each is (height, width, 3) uint8 of ``conditions.view``. A range equals that part of the whole.
+        Closing the iterator, or raising from ``report``, stops the work and frees what it held.
         """
         ...
 
@@ -43,11 +44,14 @@ class Engine(Protocol):
         ...
 
 
-def load(model: ModelName | Settings = "preview", report: Report = silent, **options: Unpack[LoadOptions]) -> Engine:
+def load(
+    model: ModelName | Settings = "preview", report: Report = silent, **options: Unpack[LoadOptions]
+) -> Engine:
     """The engine for a model, its weights loaded; render as many videos with it as you like.
 
-    ``model`` names a row of :data:`echomimic.VARIANTS`, or is complete settings; ``options`` say where its networks run
-    and where its files are. Raises :class:`WeightsError` or :class:`ResourceError` when it is not here.
+    ``model`` names a row of :data:`echomimic.VARIANTS`, or is complete settings; ``options`` say where its
+    networks run and where its files are. Raises :class:`WeightsError` or :class:`ResourceError` when it is
+    not here.
     """
     given = model if isinstance(model, Settings) else Settings(model=model)
     named: dict[str, Any] = {**options}
@@ -61,5 +65,7 @@ def load(model: ModelName | Settings = "preview", report: Report = silent, **opt
         from echomimic.diffusion.engine import load_engine
     except ImportError as error:
         remedy = 'run: pip install "echomimic-studio[diffusion]"'
-        raise ResourceError(f"{settings.model} needs packages that are missing ({error.name}); {remedy}") from None
+        raise ResourceError(
+            f"{settings.model} needs packages that are missing ({error.name}); {remedy}"
+        ) from None
     return load_engine(settings, report)

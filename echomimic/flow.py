@@ -1,4 +1,5 @@
-"""The whole flow on one screen: a portrait and a speech become conditions, an engine makes frames, frames a video."""
+"""The whole flow on one screen: a portrait and a speech become conditions, an engine makes frames, frames a
+video."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ from echomimic import engine as engines
 from echomimic.conditions import Conditions
 from echomimic.engine import Engine
 from echomimic.errors import SettingsError
+from echomimic.keywords import LoadOptions, Options
 from echomimic.media.image import Picture
 from echomimic.media.output import claimed
 from echomimic.media.video import Shape, Writer, check_output, open_writer
@@ -24,7 +26,7 @@ from echomimic.progress import NoteTaker, Progress, Report, say, silent
 from echomimic.provenance.label import Label, make_label
 from echomimic.provenance.marks import marks_for
 from echomimic.provenance.seal import seal_for, tags_for
-from echomimic.request import LoadOptions, Options, Request, Settings
+from echomimic.request import Request, Settings
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -57,9 +59,10 @@ def animate(
 ) -> Result:
     """Makes a talking video of the person in ``portrait`` saying ``speech``, and writes it to ``output``.
 
-    ``engine`` is one from :func:`echomimic.load`, to be used again; without it the model is loaded for this video.
-    ``report`` is called with an :class:`echomimic.Progress` often and cheaply; what it raises stops the work, and
-    nothing is left half-written. ``options`` are the fields of :class:`~echomimic.request.Request` and
+    ``engine`` is one from :func:`echomimic.load`, to be used again; without it the model is loaded for this
+    video. ``report`` is called with an :class:`echomimic.Progress` often and cheaply; what it raises stops
+    the work, and nothing is left half-written. ``options`` are the fields of
+    :class:`~echomimic.request.Request` and
     :class:`~echomimic.request.Settings` (``seed=1``, ``model="v2"``, ``overwrite=True``, …).
     Raises the errors of :mod:`echomimic.errors`.
     """
@@ -68,7 +71,9 @@ def animate(
     unknown = sorted(set(given) - ours - {option.name for option in options_of(Settings)})
     if unknown:
         raise SettingsError(f"unknown option {unknown[0]!r}; see echomimic.Settings for the names there are")
-    request = Request(Path(portrait), Path(speech), Path(output), **{k: v for k, v in given.items() if k in ours})
+    request = Request(
+        Path(portrait), Path(speech), Path(output), **{k: v for k, v in given.items() if k in ours}
+    )
     settings = _settings({k: v for k, v in given.items() if k not in ours}, engine)
     return run(request, settings, report or silent, engine)
 
@@ -82,11 +87,15 @@ def _settings(given: dict[str, Any], engine: Engine | None) -> Settings:
         wanted, loaded = getattr(settings, name), getattr(engine.settings, name)
         if wanted != loaded:
             remedy = f"leave {name} out, or load another engine"
-            raise SettingsError(f"{name} is {wanted}, but the engine was loaded with {loaded}; {remedy}", name)
+            raise SettingsError(
+                f"{name} is {wanted}, but the engine was loaded with {loaded}; {remedy}", name
+            )
     return settings
 
 
-def run(request: Request, settings: Settings, report: Report = silent, loaded: Engine | None = None) -> Result:
+def run(
+    request: Request, settings: Settings, report: Report = silent, loaded: Engine | None = None
+) -> Result:
     """One job from files to file; ``loaded`` is an engine to use again."""
     driver = None if request.driver in GENERATED else request.driver
     inputs = (request.portrait, request.speech, driver, settings.weights, settings.vae)
@@ -121,17 +130,26 @@ def _run(request: Request, settings: Settings, report: Report, loaded: Engine | 
     seed, model = job.settings.seed, job.settings.model
     size = (shape.width, shape.height)
     return Result(
-        str(request.output), job.frames, job.seconds, job.fps, *size, seed, model, round(took, 2), tuple(report.notes)
+        str(request.output),
+        job.frames,
+        job.seconds,
+        job.fps,
+        *size,
+        seed,
+        model,
+        round(took, 2),
+        tuple(report.notes),
     )
 
 
 def render(
     conditions: Conditions, engine: Engine, report: Report = silent, *, frames: range | None = None
 ) -> Generator[Picture, None, None]:
-    """The finished frames of a video, in order; a head crop is put back into the picture where that was asked for,
-    and the label drawn that was asked for.
+    """The finished frames of a video, in order; a head crop is put back into the picture where that was asked
+    for, and the label drawn that was asked for.
 
-    ``frames`` are the numbers of those that are wanted, all when None; they equal the same frames of the whole video.
+    ``frames`` are the numbers of those that are wanted, all when None; they equal the same frames of the
+    whole video.
     Raises :class:`SettingsError` when they are not in it.
     """
     wanted, label = checked_range(frames, conditions.frames), label_for(conditions)
@@ -150,7 +168,9 @@ def checked_range(frames: range | None, count: int) -> range:
     if frames is None:
         return range(count)
     if frames.step != 1 or not 0 <= frames.start < frames.stop <= count:
-        raise SettingsError(f"{frames} is not a part of the video; choose a range within range(0, {count}), step 1")
+        raise SettingsError(
+            f"{frames} is not a part of the video; choose a range within range(0, {count}), step 1"
+        )
     return frames
 
 

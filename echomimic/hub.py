@@ -1,8 +1,10 @@
-"""Names → local weight files: what each model needs, what is there, and getting the rest from the Hugging Face hub.
+"""Names → local weight files: what each model needs, what is there, and getting the rest from the Hugging
+Face hub.
 
-The only room that touches the network. huggingface_hub knows addresses, tokens, mirrors (``HF_ENDPOINT``), offline
-mode and the cache; the transfer itself goes into a partial file under our own name, so a download that was killed goes
-on where it stopped. What arrives is compared with the size and, where the hub tells one, the SHA-256 it should have.
+The only room that touches the network. huggingface_hub knows addresses, tokens, mirrors (``HF_ENDPOINT``),
+offline mode and the cache; the transfer itself goes into a partial file under our own name, so a download
+that was killed goes on where it stopped. What arrives is compared with the size and, where the hub tells one,
+the SHA-256 it should have.
 """
 
 import errno
@@ -31,7 +33,8 @@ _LOG = logging.getLogger(__package__)
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One file a model needs. ``path`` is where it is, None if it is not there; ``bytes`` is exact if it is there.
+    """One file a model needs. ``path`` is where it is, None if it is not there; ``bytes`` is exact if it is
+    there.
 
     ``repo`` and ``name`` are its address on the hub, ``local`` its place in an official folder.
     """
@@ -70,8 +73,9 @@ def items(variant: str, weights: Path | None = None) -> list[Item]:
 def get(variant: str, into: Path | None = None, report: Report = silent) -> layouts.WeightFiles:
     """Make the weights of ``variant`` local and return their files.
 
-    What is there and whole, in whatever layout, is not fetched again. The rest goes into the Hugging Face cache or into
-    ``into`` as an official folder (V2's own files in its subfolder ``v2``, because V1's have the same names).
+    What is there and whole, in whatever layout, is not fetched again. The rest goes into the Hugging Face
+    cache or into ``into`` as an official folder (V2's own files in its subfolder ``v2``, because V1's have
+    the same names).
 
     Raises:
         WeightsError: offline, refused, not found, interrupted, or not what was announced; says what to do.
@@ -111,7 +115,8 @@ def _manifest(row: Variant, component: str) -> str:
 
 
 def _cut_short(path: Path) -> bool:
-    """Whether a file is visibly not whole: a zip without its end, safetensors shorter than their header says."""
+    """Whether a file is visibly not whole: a zip without its end, safetensors shorter than their header
+    says."""
     with path.open("rb") as file:
         head = file.read(8)
         if path.suffix != ".safetensors":
@@ -128,7 +133,9 @@ def _cut_short(path: Path) -> bool:
 def _require_online(absent: list[Item]) -> None:
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
         names = ", ".join(item.name for item in absent)
-        raise WeightsError(f"{names} not found and HF_HUB_OFFLINE forbids downloading; unset it or copy the files here")
+        raise WeightsError(
+            f"{names} not found and HF_HUB_OFFLINE forbids downloading; unset it or copy the files here"
+        )
     try:
         import huggingface_hub  # noqa: F401
     except ImportError as error:
@@ -194,7 +201,8 @@ def _fetch_all(remotes: list[_Remote], row: Variant, place: Path | None, report:
 def _fetch_into_cache(remote: _Remote, tell: Callable[[int], None]) -> None:
     """Put the content and its entry where huggingface_hub's cache keeps them.
 
-    The entry is made here, not by huggingface_hub, which would ask the server once more and believe what it says.
+    The entry is made here, not by huggingface_hub, which would ask the server once more and believe what it
+    says.
     """
     repo = layouts.cache() / f"models--{remote.item.repo.replace('/', '--')}"
     blob, entry = repo / "blobs" / remote.etag, repo / "snapshots" / remote.commit / remote.item.name
@@ -222,7 +230,11 @@ def _fetch(remote: _Remote, target: Path, tell: Callable[[int], None]) -> None:
             break
         except Exception as error:  # a broken connection has another type in every version of huggingface_hub
             before, have = have, partial.stat().st_size
-            if have <= before or getattr(error, "errno", None) or getattr(error, "response", None) is not None:
+            if (
+                have <= before
+                or getattr(error, "errno", None)
+                or getattr(error, "response", None) is not None
+            ):
                 raise
     if wrong := _wrong(partial, remote):
         partial.unlink()
@@ -315,13 +327,19 @@ def _explanation(what: str, error: Exception) -> WeightsError | ResourceError:
 
     status = getattr(getattr(error, "response", None), "status_code", None)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return ResourceError(f"the disk is full while getting {what}; free some space and run the command again")
+        return ResourceError(
+            f"the disk is full while getting {what}; free some space and run the command again"
+        )
     if isinstance(error, PermissionError):
-        return WeightsError(f"cannot write {error.filename}; choose a folder you may write to with ECHOMIMIC_HOME")
+        return WeightsError(
+            f"cannot write {error.filename}; choose a folder you may write to with ECHOMIMIC_HOME"
+        )
     if isinstance(error, errors.GatedRepoError) or status in (401, 403):
         return WeightsError(f"the hub refuses {what} ({status}); set HF_TOKEN to a token that may read it")
     if isinstance(error, errors.EntryNotFoundError | errors.RepositoryNotFoundError) or status == 404:
-        return WeightsError(f"the hub has no {what}; check HF_ENDPOINT, or get it by hand (docs/weights.md says where)")
+        return WeightsError(
+            f"the hub has no {what}; check HF_ENDPOINT, or get it by hand (docs/weights.md says where)"
+        )
     if status is not None:
         return WeightsError(f"the hub cannot serve {what} now (HTTP {status}); run the command again later")
     if "Consistency check failed" in str(error):

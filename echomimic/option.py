@@ -1,4 +1,5 @@
-"""What an option of the program is: a dataclass field that knows its range, unit and help, and checks its value."""
+"""What an option of the program is: a dataclass field that knows its range, unit and help, and checks its
+value."""
 
 import dataclasses
 import functools
@@ -23,8 +24,8 @@ class Option:
     """What a door has to know to offer one field.
 
     ``low``/``high`` bound what the library takes; ``widget`` is (low, high, step) of the classic node where
-    that is narrower; ``shown`` is the default to display when the field's own default is None ("the model's").
-    ``choices`` are those of the field's ``Literal``.
+    that is narrower; ``shown`` is the default to display when the field's own default is None ("the
+    model's"). ``choices`` are those of the field's ``Literal``.
     """
 
     name: str
@@ -74,11 +75,14 @@ def _option(of: "dataclasses.Field[Any]", hint: Any) -> Option:
     if isinstance(hint, types.UnionType):
         hint = next(a for a in typing.get_args(hint) if a is not type(None))
     choices = typing.get_args(hint) if typing.get_origin(hint) is Literal else ()
-    return Option(name=of.name, type=str if choices else hint, default=of.default, choices=choices, **of.metadata)
+    return Option(
+        name=of.name, type=str if choices else hint, default=of.default, choices=choices, **of.metadata
+    )
 
 
 def check_fields(value: Any) -> None:
-    """Brings every option of ``value`` to its own type; raises :class:`SettingsError` for what cannot be used."""
+    """Brings every option of ``value`` to its own type; raises :class:`SettingsError` for what cannot be
+    used."""
     for entry in options(value.__class__):
         object.__setattr__(value, entry.name, _checked(getattr(value, entry.name), entry))
 
@@ -91,7 +95,9 @@ def _checked(value: Any, entry: Option) -> Any:
     if entry.type is Path:
         return _path(value, entry.name)
     if not isinstance(value, entry.type):
-        raise SettingsError(f"{entry.name} takes {_kind(entry.type)}, not {value!r}; give such a value", entry.name)
+        raise SettingsError(
+            f"{entry.name} takes {_kind(entry.type)}, not {value!r}; give such a value", entry.name
+        )
     if entry.choices and value not in entry.choices:
         choices = ", ".join(entry.choices)
         raise SettingsError(f"{entry.name} {value!r} is unknown; choose one of {choices}", entry.name)
@@ -117,13 +123,18 @@ def _number(value: Any, entry: Option) -> Any:
     return entry.type(value)
 
 
-def check_number(name: str, value: Any, low: float, high: float | None, *, whole: bool = False, unit: str = "") -> Any:
-    """``value`` as a float (or int) in low…high; raises :class:`SettingsError` that names ``name`` and the range."""
+def check_number(
+    name: str, value: Any, low: float, high: float | None, *, whole: bool = False, unit: str = ""
+) -> Any:
+    """``value`` as a float (or int) in low…high; raises :class:`SettingsError` that names ``name`` and the
+    range."""
     return _number(value, Option(name, int if whole else float, None, "", unit, low, high))
 
 
 def _kind(kind: type) -> str:
-    return {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}.get(kind, kind.__name__)
+    return {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}.get(
+        kind, kind.__name__
+    )
 
 
 def _range(low: float | None, high: float | None) -> str:

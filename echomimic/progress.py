@@ -54,8 +54,8 @@ IN_BYTES: frozenset[Stage] = frozenset({"download"})
 class Progress:
     """One report: ``done`` of ``total`` units of ``stage``.
 
-    ``total`` is 0 when the amount is not known. ``detail`` is one short line beside the bar (a window number, a file
-    name). ``preview`` may carry the newest frame, (H, W, 3) uint8.
+    ``total`` is 0 when the amount is not known. ``detail`` is one short line beside the bar (a window number,
+    a file name). ``preview`` may carry the newest frame, (H, W, 3) uint8.
     """
 
     stage: Stage
@@ -77,7 +77,8 @@ def silent(_: Progress) -> None:
 
 
 def say(report: Report, text: str) -> None:
-    """Tells the user ``text``, one line, by the report's own ``note`` method; the log gets it where there is none."""
+    """Tells the user ``text``, one line, by the report's own ``note`` method; the log gets it where there is
+    none."""
     note = getattr(report, "note", None)
     if callable(note):
         note(text)

@@ -7,7 +7,7 @@ checked when they are built. The command line, the nodes and the page are genera
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeAlias, TypedDict
+from typing import Literal, TypeAlias
 
 from echomimic.errors import SettingsError
 from echomimic.option import about, check_fields, option, options
@@ -61,7 +61,10 @@ class Settings:
         group="Model",
     )
     vae: Path | None = option(
-        None, "autoencoder to use instead of the model's own: a file or folder", used_by=_DIFFUSION, group="Model"
+        None,
+        "autoencoder to use instead of the model's own: a file or folder",
+        used_by=_DIFFUSION,
+        group="Model",
     )
     offload: Offload = option(
         "none",
@@ -70,10 +73,15 @@ class Settings:
         group="Model",
     )
     compile: bool = option(
-        False, "compile the denoising network first: slower start, faster steps", used_by=_DIFFUSION, group="Model"
+        False,
+        "compile the denoising network first: slower start, faster steps",
+        used_by=_DIFFUSION,
+        group="Model",
     )
 
-    seed: int = option(0, "the same seed and inputs give the same video", low=0, high=MAX_SEED, group="Motion")
+    seed: int = option(
+        0, "the same seed and inputs give the same video", low=0, high=MAX_SEED, group="Motion"
+    )
     style: StyleName = option(
         "natural",
         "what kind of speaker it is: how far mouth, head and brows go, before the sliders",
@@ -81,16 +89,31 @@ class Settings:
         group="Motion",
     )
     expressiveness: float = option(
-        1.0, "how far mouth and brows move; 0 keeps the face still", low=0, high=2, used_by=_PREVIEW, group="Motion"
+        1.0,
+        "how far mouth and brows move; 0 keeps the face still",
+        low=0,
+        high=2,
+        used_by=_PREVIEW,
+        group="Motion",
     )
     head_motion: float = option(
         1.0, "how far the head moves; 0 keeps it still", low=0, high=2, used_by=_PREVIEW, group="Motion"
     )
     blink_rate: float = option(
-        1.0, "how often the eyes blink, against the usual; 0 never", low=0, high=4, used_by=_PREVIEW, group="Motion"
+        1.0,
+        "how often the eyes blink, against the usual; 0 never",
+        low=0,
+        high=4,
+        used_by=_PREVIEW,
+        group="Motion",
     )
     gaze: float = option(
-        1.0, "how far the eyes wander; 0 keeps the gaze fixed", low=0, high=2, used_by=_PREVIEW, group="Motion"
+        1.0,
+        "how far the eyes wander; 0 keeps the gaze fixed",
+        low=0,
+        high=2,
+        used_by=_PREVIEW,
+        group="Motion",
     )
     lips: LipSource = option(
         "driver",
@@ -107,7 +130,12 @@ class Settings:
 
     fps: float | None = option(None, "frame rate", unit="frames per second", low=5, high=100, shown=25.0)
     length: int = option(
-        0, "number of frames; 0 is as long as the speech", unit="frames", low=0, high=MOST_FRAMES, widget=(0, 5000, 1)
+        0,
+        "number of frames; 0 is as long as the speech",
+        unit="frames",
+        low=0,
+        high=MOST_FRAMES,
+        widget=(0, 5000, 1),
     )
     width: int | None = option(
         None, "width of the video", unit="pixels", low=64, high=2160, widget=(128, 1024, 64), shown=512
@@ -116,7 +144,11 @@ class Settings:
         None, "height of the video", unit="pixels", low=64, high=2160, widget=(128, 1024, 64), shown=512
     )
     size: int | None = option(
-        None, "length of the video's shorter side; the picture's proportions are kept", unit="pixels", low=64, high=2160
+        None,
+        "length of the video's shorter side; the picture's proportions are kept",
+        unit="pixels",
+        low=64,
+        high=2160,
     )
     crop: Crop = option(
         "none",
@@ -131,18 +163,33 @@ class Settings:
         group="Provenance",
     )
     label_seconds: float = option(
-        0.0, "for how long the label shows; 0 is the whole video", unit="seconds", low=0, high=3600, group="Provenance"
+        0.0,
+        "for how long the label shows; 0 is the whole video",
+        unit="seconds",
+        low=0,
+        high=3600,
+        group="Provenance",
     )
     label_place: LabelPlace = option("bottom-right", "corner of the label", group="Provenance")
     label_size: float = option(
-        0.05, "height of the label's letters, of the frame's shorter side", low=0.05, high=0.25, group="Provenance"
+        0.05,
+        "height of the label's letters, of the frame's shorter side",
+        low=0.05,
+        high=0.25,
+        group="Provenance",
     )
-    sign: bool = option(False, "sign the video (C2PA); `echomimic provenance init` makes the keys", group="Provenance")
+    sign: bool = option(
+        False, "sign the video (C2PA); `echomimic provenance init` makes the keys", group="Provenance"
+    )
     sign_key: Path | None = option(
-        None, "folder with key.pem and chain.pem to sign with (else your own of provenance init)", group="Provenance"
+        None,
+        "folder with key.pem and chain.pem to sign with (else your own of provenance init)",
+        group="Provenance",
     )
     timestamp_url: str = option(
-        "", "time-stamp server that confirms when it was signed (the only use of the network)", group="Provenance"
+        "",
+        "time-stamp server that confirms when it was signed (the only use of the network)",
+        group="Provenance",
     )
 
     cfg: float | None = option(
@@ -213,7 +260,10 @@ class Settings:
         group="Diffusion",
     )
     faithful: bool = option(
-        False, "repeat every quirk of the official code that changes numbers", used_by=_DIFFUSION, group="Diffusion"
+        False,
+        "repeat every quirk of the official code that changes numbers",
+        used_by=_DIFFUSION,
+        group="Diffusion",
     )
     resume: bool = option(
         True, "go on where an interrupted run of the same job stopped", used_by=_DIFFUSION, group="Diffusion"
@@ -274,7 +324,8 @@ class Settings:
         return variant(self.model)
 
     def resolved(self) -> "Settings":
-        """The same settings with every None that the model has a default for filled in, the unread ones unset."""
+        """The same settings with every None that the model has a default for filled in, the unread ones
+        unset."""
         row, defaults = self.variant, {o.name: o.default for o in options(Settings)}
         used = dataclasses.replace(self, **{name: defaults[name] for name in self.unused()})
         return dataclasses.replace(
@@ -298,17 +349,23 @@ class Settings:
 class Request:
     """What goes in, and where the result goes.
 
-    ``driver`` is ``auto`` (motion generated from the speech), ``none`` (V2's bundled pose; otherwise as auto),
-    a motion file, a video, or a folder of official pose files.
+    ``driver`` is ``auto`` (motion generated from the speech), ``none`` (V2's bundled pose; otherwise as
+    auto), a motion file, a video, or a folder of official pose files.
     """
 
     portrait: Path = field(metadata=about("the photo or drawing", group="In and out"))
-    speech: Path = field(metadata=about("the speech: a sound file, or a video whose sound is used", group="In and out"))
+    speech: Path = field(
+        metadata=about("the speech: a sound file, or a video whose sound is used", group="In and out")
+    )
     output: Path = field(
-        metadata=about("the video to write: .mp4, .webm, or a folder for an image sequence", group="In and out")
+        metadata=about(
+            "the video to write: .mp4, .webm, or a folder for an image sequence", group="In and out"
+        )
     )
     driver: str | Path = option(
-        "auto", "source of motion: auto, none, a .npz file, a video, or a folder of pose files", group="Motion"
+        "auto",
+        "source of motion: auto, none, a .npz file, a video, or a folder of pose files",
+        group="Motion",
     )
     face: int = option(
         0, "which face when there are several: 0 is the largest, 1 the next", low=0, high=99, group="Motion"
@@ -319,59 +376,3 @@ class Request:
     def __post_init__(self) -> None:
         object.__setattr__(self, "driver", str(self.driver))
         check_fields(self)
-
-
-class LoadOptions(TypedDict, total=False):
-    """What :func:`echomimic.load` takes besides the model: fields of :class:`Settings`, of the same types."""
-
-    device: Device
-    devices: str
-    dtype: Dtype
-    weights: Path | str | None
-    vae: Path | str | None
-    offload: Offload
-    compile: bool
-
-
-class Options(LoadOptions, total=False):
-    """What :func:`echomimic.animate` takes: every field of :class:`Settings` and :class:`Request`."""
-
-    model: ModelName
-    seed: int
-    style: StyleName
-    expressiveness: float
-    head_motion: float
-    blink_rate: float
-    gaze: float
-    lips: LipSource
-    draw_mouth: bool
-    fps: float | None
-    length: int
-    width: int | None
-    height: int | None
-    size: int | None
-    crop: Crop
-    paste_back: bool
-    label: str
-    label_seconds: float
-    label_place: LabelPlace
-    label_size: float
-    sign: bool
-    sign_key: Path | str | None
-    timestamp_url: str
-    cfg: float | None
-    steps: int | None
-    sample_rate: int
-    facemask_ratio: float
-    facecrop_ratio: float
-    context_frames: int
-    context_overlap: int
-    windows: WindowKind
-    scheduler: str
-    no_face: NoFace
-    faithful: bool
-    resume: bool
-    driver: str | Path
-    face: int
-    overwrite: bool
-    allow_silence: bool

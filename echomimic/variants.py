@@ -71,7 +71,14 @@ def _v2_files(suffix: str) -> dict[str, str]:
 _V1, _V2 = "BadToBest/EchoMimic", "BadToBest/EchoMimicV2"
 _ROWS = (
     Variant(
-        "preview", "Preview (no download, any CPU)", "preview", "preview", "head", "none", fps=25.0, sizes=(64, 2160, 2)
+        "preview",
+        "Preview (no download, any CPU)",
+        "preview",
+        "preview",
+        "head",
+        "none",
+        fps=25.0,
+        sizes=(64, 2160, 2),
     ),
     Variant(
         "v1",

@@ -1,4 +1,5 @@
-"""From Python: a talking video with progress of your own, then the same portrait frame by frame without a file.
+"""From Python: a talking video with progress of your own, then the same portrait frame by frame without a
+file.
 
 python examples/from_python.py [portrait speech]
 """
@@ -23,7 +24,9 @@ def main() -> None:
     engine = echomimic.load("preview")
     for seed in (3, 4):
         output = f"talk{seed}.mp4"
-        result = echomimic.animate(portrait, speech, output, engine=engine, seed=seed, overwrite=True, report=show)
+        result = echomimic.animate(
+            portrait, speech, output, engine=engine, seed=seed, overwrite=True, report=show
+        )
         sys.stdout.write(f"{result.output}: {result.frames} frames in {result.took} s\n")
 
     conditions = echomimic.gather(portrait, speech, echomimic.Settings(seed=5, size=256))

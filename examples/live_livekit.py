@@ -1,8 +1,9 @@
-"""A face for a LiveKit agent, in one process and without a server: ``python examples/live_livekit.py PORTRAIT SPEECH``.
+"""A face for a LiveKit agent, in one process and without a server: ``python examples/live_livekit.py PORTRAIT
+SPEECH``.
 
-Plays the agent (speech in chunks of 20 ms, then the end of the segment) and the room (counts what comes out). In an
-agent of yours, write ``await LiveAvatarSession("me.png").start(session, ctx.room)`` before ``session.start``.
-Needs: pip install "echomimic-studio[livekit]".
+Plays the agent (speech in chunks of 20 ms, then the end of the segment) and the room (counts what comes out).
+In an agent of yours, write ``await LiveAvatarSession("me.png").start(session, ctx.room)`` before
+``session.start``. Needs: pip install "echomimic-studio[livekit]".
 """
 
 import asyncio
@@ -40,6 +41,9 @@ async def run(portrait: Path, speech: Path) -> tuple[int, float]:
 
 
 if __name__ == "__main__":
-    given = [Path(argument) for argument in sys.argv[1:3]] or [EXAMPLE / "portrait.jpg", EXAMPLE / "speech.flac"]
+    given = [Path(argument) for argument in sys.argv[1:3]] or [
+        EXAMPLE / "portrait.jpg",
+        EXAMPLE / "speech.flac",
+    ]
     pictures, seconds = asyncio.run(run(*given))
     sys.stdout.write(f"{pictures} pictures with {seconds:.2f} s of sound, then the end of the segment\n")

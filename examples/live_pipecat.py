@@ -1,7 +1,7 @@
 """A face for a Pipecat bot, without a transport: ``python examples/live_pipecat.py PORTRAIT SPEECH``.
 
-Speech goes in as a text to speech would send it; what comes out is counted. In a bot of yours the processor stands
-between the text to speech and ``transport.output()``. Needs: pip install "echomimic-studio[pipecat]".
+Speech goes in as a text to speech would send it; what comes out is counted. In a bot of yours the processor
+stands between the text to speech and ``transport.output()``. Needs: pip install "echomimic-studio[pipecat]".
 """
 
 import asyncio
@@ -54,6 +54,9 @@ async def run(portrait: Path, speech: Path) -> Counter:
 
 
 if __name__ == "__main__":
-    given = [Path(argument) for argument in sys.argv[1:3]] or [EXAMPLE / "portrait.jpg", EXAMPLE / "speech.flac"]
+    given = [Path(argument) for argument in sys.argv[1:3]] or [
+        EXAMPLE / "portrait.jpg",
+        EXAMPLE / "speech.flac",
+    ]
     counted = asyncio.run(run(*given))
     sys.stdout.write(f"{counted.pictures} pictures with {counted.seconds:.2f} s of sound\n")

@@ -20,8 +20,12 @@ def picture(portrait: Path) -> np.ndarray:
     return read_picture(portrait)
 
 
-@pytest.mark.parametrize(("fps", "length", "frames"), [(None, 0, 25), (24.0, 0, 24), (29.97, 0, 30), (25.0, 7, 7)])
-def test_length_is_the_speechs_unless_given(picture: np.ndarray, fps: float | None, length: int, frames: int) -> None:
+@pytest.mark.parametrize(
+    ("fps", "length", "frames"), [(None, 0, 25), (24.0, 0, 24), (29.97, 0, 30), (25.0, 7, 7)]
+)
+def test_length_is_the_speechs_unless_given(
+    picture: np.ndarray, fps: float | None, length: int, frames: int
+) -> None:
     assert gather(picture, TONE, Settings(fps=fps, length=length)).frames == frames
 
 
@@ -71,7 +75,9 @@ def test_frame_size(picture: np.ndarray, settings: Settings, size: tuple[int, in
     view = gather(picture, TONE, settings).view
     assert (view.width, view.height) == size
     if settings.model == "preview":
-        assert (view.right - view.left) / (view.bottom - view.top) == pytest.approx(size[0] / size[1], rel=0.01)
+        assert (view.right - view.left) / (view.bottom - view.top) == pytest.approx(
+            size[0] / size[1], rel=0.01
+        )
 
 
 def test_a_wide_picture_keeps_its_proportions(picture: np.ndarray) -> None:
@@ -81,8 +87,12 @@ def test_a_wide_picture_keeps_its_proportions(picture: np.ndarray) -> None:
     assert view.width / view.height == pytest.approx(wide.shape[1] / wide.shape[0], rel=0.01)
 
 
-@pytest.mark.parametrize(("settings", "size"), [(Settings(size=512), "10240x512"), (Settings(width=128), "128x6")])
-def test_a_panorama_makes_no_video_that_nothing_plays(picture: np.ndarray, settings: Settings, size: str) -> None:
+@pytest.mark.parametrize(
+    ("settings", "size"), [(Settings(size=512), "10240x512"), (Settings(width=128), "128x6")]
+)
+def test_a_panorama_makes_no_video_that_nothing_plays(
+    picture: np.ndarray, settings: Settings, size: str
+) -> None:
     wide = np.full((100, 2000, 3), 128, np.uint8)
     wide[:, :100] = resize(picture, 100, 100)
     with pytest.raises(SettingsError, match=f"would be {size} pixels; 16 to 8192"):
@@ -133,7 +143,9 @@ def test_silence_after_the_speech_is_said(picture: np.ndarray, length: int, says
         ({}, ()),
     ],
 )
-def test_numbers_that_act_as_others_are_said(picture: np.ndarray, given: dict[str, Any], notes: tuple[str]) -> None:
+def test_numbers_that_act_as_others_are_said(
+    picture: np.ndarray, given: dict[str, Any], notes: tuple[str]
+) -> None:
     assert gather(picture, TONE, Settings(model="v1", **given)).notes == notes
 
 

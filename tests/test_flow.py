@@ -40,7 +40,9 @@ def test_a_portrait_speaks(portrait: Path, speech: Path, tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == [out]
 
 
-def test_the_same_seed_gives_the_same_bits_and_another_seed_another_take(portrait: Path, speech: Path) -> None:
+def test_the_same_seed_gives_the_same_bits_and_another_seed_another_take(
+    portrait: Path, speech: Path
+) -> None:
     heard = Speech.open(speech)
     part = Speech.from_array(heard.read(RATE, 2 * RATE), RATE)
 
@@ -106,7 +108,9 @@ def seen_in(job: echomimic.Conditions, preview: echomimic.Engine, frames: range)
     return seen
 
 
-def test_a_loaded_engine_is_used_again(portrait: Path, short_speech: Path, tmp_path: Path, fake_engine: Any) -> None:
+def test_a_loaded_engine_is_used_again(
+    portrait: Path, short_speech: Path, tmp_path: Path, fake_engine: Any
+) -> None:
     for name in ("a.mp4", "b.mp4"):
         echomimic.animate(portrait, short_speech, tmp_path / name, engine=fake_engine, length=2, seed=5)
     first, _, second, _ = fake_engine.seen

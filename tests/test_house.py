@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "echomimic"
 ROOMS = (
-    {"arrays", "errors", "progress", "version", "variants", "option", "request"},
+    {"arrays", "errors", "progress", "version", "variants", "option", "request", "keywords"},
     {"media"},
     {"faces"},
     {"motion"},
@@ -99,7 +99,8 @@ def test_a_public_name_means_one_thing_in_the_whole_package() -> None:
 
 
 def test_a_file_name_stands_once_in_a_room() -> None:
-    """The same name in two rooms is told apart by the room's; within a room, the folder below has to say it."""
+    """The same name in two rooms is told apart by the room's; within a room, the folder below has to say
+    it."""
     seen: dict[tuple[str, str], list[str]] = {}
     for path in FILES:
         if path.name not in ("__init__.py", "__main__.py"):
@@ -112,7 +113,10 @@ def test_a_file_name_stands_once_in_a_room() -> None:
     ("statement", "heavy"),
     [
         ("import echomimic", ("torch", "cv2", "onnxruntime", "av", "diffusers", "transformers", "numpy")),
-        ("import echomimic.cli", ("torch", "cv2", "onnxruntime", "av", "diffusers", "transformers", "rich", "numpy")),
+        (
+            "import echomimic.cli",
+            ("torch", "cv2", "onnxruntime", "av", "diffusers", "transformers", "rich", "numpy"),
+        ),
         ("import echomimic.flow, echomimic.preview.engine", ("diffusers", "transformers", "torch")),
     ],
 )

@@ -65,14 +65,19 @@ class Door(BaseHTTPRequestHandler):
         span = self.headers.get("Range", "")
         if "/resolve/" in self.path:
             self.hub.requests.append((self.command, name, span))
-        refused = self.hub.token is not None and self.headers.get("authorization") != f"Bearer {self.hub.token}"
+        refused = (
+            self.hub.token is not None and self.headers.get("authorization") != f"Bearer {self.hub.token}"
+        )
         status = 401 if refused else self.hub.status.get(name, 200 if name in self.hub.files else 404)
         if status != 200:
             code = {401: "GatedRepo", 404: "EntryNotFound"}.get(status, "")
             return self.headers_only(status, {"X-Error-Code": code, "Content-Length": "0"})
         content = self.hub.files[name]
         if self.hub.moved and "/resolve/" in self.path:
-            linked = {"X-Linked-Size": str(len(content)), "X-Linked-ETag": f'"{hashlib.sha256(content).hexdigest()}"'}
+            linked = {
+                "X-Linked-Size": str(len(content)),
+                "X-Linked-ETag": f'"{hashlib.sha256(content).hexdigest()}"',
+            }
             port = self.server.server_address[1]
             elsewhere = f"http://localhost:{port}/{name}?signed=1"
             return self.headers_only(302, {"Location": elsewhere, "Content-Length": "0"} | linked)
@@ -154,14 +159,19 @@ def test_what_is_there_is_not_fetched_again(server: Hub) -> None:
     hub.get("v1")
     assert server.requests == []
     hub.get("v1-acc")
-    assert [name.rpartition("/")[2] for name, _ in server.gets()] == ["denoising_unet_acc.pth", "motion_module_acc.pth"]
+    assert [name.rpartition("/")[2] for name, _ in server.gets()] == [
+        "denoising_unet_acc.pth",
+        "motion_module_acc.pth",
+    ]
     hub.get("v2")
     assert sum("whisper" in name or "vae" in name for name, _ in server.gets()) == 0
 
 
 @pytest.mark.parametrize("into", ["folder", None])
 @pytest.mark.parametrize("component", ["guider", "vae"])
-def test_what_is_cut_short_is_fetched_again(server: Hub, tmp_path: Path, component: str, into: str | None) -> None:
+def test_what_is_cut_short_is_fetched_again(
+    server: Hub, tmp_path: Path, component: str, into: str | None
+) -> None:
     folder = tmp_path / into if into else None
     path = hub.get("v1", folder).paths[component]
     whole = path.read_bytes()
@@ -187,7 +197,9 @@ def test_into_the_home(server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("into", ["folder", None])
-def test_an_interrupted_transfer_goes_on_where_it_stopped(server: Hub, tmp_path: Path, into: str | None) -> None:
+def test_an_interrupted_transfer_goes_on_where_it_stopped(
+    server: Hub, tmp_path: Path, into: str | None
+) -> None:
     folder = tmp_path / into if into else None
     server.stops[GUIDER] = 70_000
     with pytest.raises(WeightsError, match=r"face_locator\.pth .* interrupted .*goes on where it stopped"):
@@ -224,7 +236,9 @@ def test_files_that_lie_elsewhere(server: Hub, tmp_path: Path, monkeypatch: pyte
 
 def test_wrong_size(server: Hub, tmp_path: Path) -> None:
     server.announced[GUIDER] = len(server.files[GUIDER]) + 5
-    with pytest.raises(WeightsError, match=r"face_locator\.pth of BadToBest/EchoMimic arrived with the wrong size"):
+    with pytest.raises(
+        WeightsError, match=r"face_locator\.pth of BadToBest/EchoMimic arrived with the wrong size"
+    ):
         hub.get("v1", tmp_path / "w")
     assert not (tmp_path / "w" / "face_locator.pth").exists()
 
@@ -328,4 +342,6 @@ def test_names_from_a_hostile_server_never_become_paths(
     before = set(tmp_path.rglob("*"))
     with pytest.raises(WeightsError, match="in a way no hub does; check HF_ENDPOINT"):
         hub.get("v1", tmp_path / into if into else None)
-    assert {path for path in set(tmp_path.rglob("*")) - before if path.is_file() or path.is_symlink()} == set()
+    assert {
+        path for path in set(tmp_path.rglob("*")) - before if path.is_file() or path.is_symlink()
+    } == set()

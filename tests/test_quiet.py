@@ -48,7 +48,9 @@ def test_onnxruntime_is_told_to_keep_quiet_before_it_is_imported() -> None:
         "assert 'onnxruntime' in sys.modules\n"
     )
     environment = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -1,4 +1,5 @@
-"""Every number a user can give, at both ends of its range and one step beyond; and what depends on another option."""
+"""Every number a user can give, at both ends of its range and one step beyond; and what depends on another
+option."""
 
 from typing import Any
 
@@ -98,7 +99,9 @@ def test_faces_are_counted_from_0_to_99(face: int) -> None:
 
 def test_windows() -> None:
     assert Settings(context_frames=4, context_overlap=3).context_overlap == 3
-    assert "context_overlap 4 must be smaller than context_frames 4" in refusal(context_frames=4, context_overlap=4)
+    assert "context_overlap 4 must be smaller than context_frames 4" in refusal(
+        context_frames=4, context_overlap=4
+    )
     assert "too long" in refusal(context_frames=33)
     assert Settings(model="v1", context_frames=0, context_overlap=9).resolved().context_frames == 12
     assert Settings(model="v1", context_frames=7).resolved().context_frames == 7
@@ -130,7 +133,8 @@ def test_an_empty_label_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "nearest"), [(128, None), (1024, None), (136, None), (129, 128), (500, 496), (1023, 1024), (501, 504)]
+    ("value", "nearest"),
+    [(128, None), (1024, None), (136, None), (129, 128), (500, 496), (1023, 1024), (501, 504)],
 )
 @pytest.mark.parametrize("side", ["width", "height", "size"])
 def test_sizes_of_v1(side: str, value: int, nearest: int | None) -> None:
@@ -146,7 +150,9 @@ def test_sizes_of_v1(side: str, value: int, nearest: int | None) -> None:
 
 @pytest.mark.parametrize("value", [120, 1032])
 def test_sizes_that_v1_cannot_make(value: int) -> None:
-    assert f"width {value} is out of range for v1; choose 128 to 1024 pixels" in refusal(model="v1", width=value)
+    assert f"width {value} is out of range for v1; choose 128 to 1024 pixels" in refusal(
+        model="v1", width=value
+    )
 
 
 @pytest.mark.parametrize("name", ["fps", "cfg", "steps"])

@@ -17,7 +17,9 @@ def test_every_message_names_a_remedy() -> None:
     assert [m for m in without if not any(part in m[1] for part in REMEDIES)] == []
 
 
-@pytest.mark.parametrize("text", ["the file is bad", "motion has no face", "x is out of range", "error: it failed"])
+@pytest.mark.parametrize(
+    "text", ["the file is bad", "motion has no face", "x is out of range", "error: it failed"]
+)
 def test_the_rule_sees_a_message_without_one(text: str) -> None:
     assert not REMEDY.search(text)
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from echomimic.errors import SettingsError
+from echomimic.keywords import Options
 from echomimic.option import options
-from echomimic.request import MAX_SEED, Options, Request, Settings
+from echomimic.request import MAX_SEED, Request, Settings
 from echomimic.variants import VARIANTS, ModelName
 
 CLASSIC = {  # name: default shown, range of the node
@@ -68,7 +69,12 @@ def test_numbers_of_numpy_are_numbers() -> None:
 
 @pytest.mark.parametrize(
     ("model", "steps", "cfg", "fps", "size"),
-    [("v1", 30, 2.5, 24, 512), ("v1-acc", 6, 1.0, 24, 512), ("v2", 30, 2.5, 24, 768), ("v2-acc", 6, 1.0, 24, 768)],
+    [
+        ("v1", 30, 2.5, 24, 512),
+        ("v1-acc", 6, 1.0, 24, 512),
+        ("v2", 30, 2.5, 24, 768),
+        ("v2-acc", 6, 1.0, 24, 768),
+    ],
 )
 def test_official_defaults(model: str, steps: int, cfg: float, fps: float, size: int) -> None:
     settings = Settings(model=model).resolved()

@@ -1,7 +1,8 @@
 """Complete model folders small enough for tests: the recorded cases' nets in the official layout.
 
-The nets are those the loops in ``tests/parity`` were recorded with (channels 32/64/128/128), so an engine that loads
-such a folder has to reproduce the recorded numbers. Whisper tiny is tiny already and comes in its full size.
+The nets are those the loops in ``tests/parity`` were recorded with (channels 32/64/128/128), so an engine
+that loads such a folder has to reproduce the recorded numbers. Whisper tiny is tiny already and comes in its
+full size.
 """
 
 import json
@@ -33,7 +34,8 @@ def sizes() -> Sizes:
 def write(folder: Path, family: Literal["v1", "v2"] = "v1", *, acc: bool = True, pose: bool = True) -> Path:
     """Write ``folder`` as the official ``pretrained_weights`` of ``family`` and return it.
 
-    ``acc`` and ``pose`` add the files of those variants; ``acc`` has the base's weights, as in the recorded cases.
+    ``acc`` and ``pose`` add the files of those variants; ``acc`` has the base's weights, as in the recorded
+    cases.
     """
     for name in ("sd-vae-ft-mse", "audio_processor"):
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -56,7 +58,9 @@ def _write_own(folder: Path, kind: str, suffix: str, acc: bool) -> None:
         if acc:
             _link(folder / f"{name}{suffix}.pth", folder / f"{name}{suffix}_acc.pth")
     torch.save(fixtures.state(CASES[kind], "reference_unet"), folder / f"reference_unet{suffix}.pth")
-    guider, name = ("pose_encoder", "pose_encoder") if kind == "v2" else ("face_locator", f"face_locator{suffix}")
+    guider, name = (
+        ("pose_encoder", "pose_encoder") if kind == "v2" else ("face_locator", f"face_locator{suffix}")
+    )
     torch.save(fixtures.state(CASES[kind], guider), folder / f"{name}.pth")
 
 
@@ -81,4 +85,8 @@ def _vae(family: str) -> dict[str, Tensor]:
 @cache
 def _whisper() -> dict[str, Tensor]:
     state = dict(fixtures.state("whisper_short", "whisper"))
-    return {**state, "encoder.positional_embedding": whisper_positions(), "decoder.ln.weight": torch.ones(384)}
+    return {
+        **state,
+        "encoder.positional_embedding": whisper_positions(),
+        "decoder.ln.weight": torch.ones(384),
+    }

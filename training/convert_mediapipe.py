@@ -3,10 +3,10 @@
     pip download --no-deps mediapipe==0.10.21
     python -m training.convert_mediapipe --wheel mediapipe-0.10.21-*.whl -o echomimic/faces/models
 
-Needs the packages `onnx`, `tflite` and `flatbuffers` (no dependencies of echomimic); gives the same bytes each time.
-What MediaPipe does around its networks without a choice is written into the graphs: anchors are added to boxes, scores
-pass the sigmoid, lips, eyes and irises replace the mesh's own points. So each file takes `pixels` and gives results in
-fractions of its input's side.
+Needs the packages `onnx`, `tflite` and `flatbuffers` (no dependencies of echomimic); gives the same bytes
+each time. What MediaPipe does around its networks without a choice is written into the graphs: anchors are
+added to boxes, scores pass the sigmoid, lips, eyes and irises replace the mesh's own points. So each file
+takes `pixels` and gives results in fractions of its input's side.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ Outputs = tuple[dict[str, str], dict[str, tuple[int, ...]]]
 
 
 def anchors(side: int, strides: tuple[int, ...], per_layer: int) -> np.ndarray:
-    """(n, 2) centres x, y in 0…1 of a single-shot detector's anchors; layers of equal stride share their cells."""
+    """(n, 2) centres x, y in 0…1 of a single-shot detector's anchors; layers of equal stride share their
+    cells."""
     centres = []
     for stride in dict.fromkeys(strides):
         cells = side // stride
@@ -58,7 +59,11 @@ def detector(side: int, strides: tuple[int, ...], per_layer: int) -> Callable[[G
 def face_mesh(graph: Graph) -> Outputs:
     """`points` (478, 3) and `score` (1,): as MediaPipe's LandmarksRefinementCalculator joins them."""
     mesh, *parts, flag = graph.outputs()
-    regions = [options["subset_idxs"] for options in map(custom_options, _operators(graph)) if "subset_idxs" in options]
+    regions = [
+        options["subset_idxs"]
+        for options in map(custom_options, _operators(graph))
+        if "subset_idxs" in options
+    ]
     source = np.arange(478)
     offset = 468
     for region in [*regions, range(468, 473), range(473, 478)]:
@@ -68,7 +73,9 @@ def face_mesh(graph: Graph) -> Outputs:
     mesh = graph.add("Mul", graph.add("Reshape", mesh, graph.integers(468, 3)), side)
     plane = graph.add("Gather", mesh, graph.integers(0, 1), axis=1)
     fine = [graph.add("Mul", graph.add("Reshape", part, graph.integers(-1, 2)), side) for part in parts]
-    plane = graph.add("Gather", graph.add("Concat", plane, *fine, axis=0), graph.integers(*source.tolist()), axis=0)
+    plane = graph.add(
+        "Gather", graph.add("Concat", plane, *fine, axis=0), graph.integers(*source.tolist()), axis=0
+    )
     depth = graph.add("Gather", mesh, graph.integers(2), axis=1)
     irises = []
     for region in regions[1:]:
@@ -88,7 +95,8 @@ def segmentation(graph: Graph) -> Outputs:
 
 
 def pose(graph: Graph) -> Outputs:
-    """`points` (39, 5): x, y, z, visibility and presence (logits); `score` (1,); `heatmap` (64, 64, 39), logits."""
+    """`points` (39, 5): x, y, z, visibility and presence (logits); `score` (1,); `heatmap` (64, 64, 39),
+    logits."""
     points, score, _, heatmap, _ = graph.outputs()
     scale = np.array([1 / 256] * 3 + [1] * 2, np.float32)
     points = graph.add("Mul", graph.add("Reshape", points, graph.integers(39, 5)), graph.store(scale))
@@ -103,7 +111,11 @@ def hand(graph: Graph) -> Outputs:
     points, score, right, _ = graph.outputs()
     points = graph.add("Mul", graph.add("Reshape", points, graph.integers(21, 3)), graph.floats(1 / 224))
     one = graph.integers(1)
-    values = {"points": points, "score": graph.add("Reshape", score, one), "right": graph.add("Reshape", right, one)}
+    values = {
+        "points": points,
+        "score": graph.add("Reshape", score, one),
+        "right": graph.add("Reshape", right, one),
+    }
     return values, {"points": (21, 3), "score": (1,), "right": (1,)}
 
 
@@ -148,7 +160,9 @@ def triangles(source: str) -> np.ndarray:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--wheel", type=Path, required=True, help="mediapipe-0.10.21-….whl")
     parser.add_argument("--motion", type=Path, help="talking_motion.npz: also write canonical_face.npz")
     parser.add_argument("-o", "--output", type=Path, default=Path("echomimic/faces/models"))
@@ -166,7 +180,9 @@ def main() -> None:
             mesh = triangles(wheel.read("mediapipe/python/solutions/face_mesh_connections.py").decode())
             with np.load(arguments.motion) as motion:
                 mean, mirror = motion["mean"].astype(np.float32), motion["mirror"].astype(np.int16)
-            np.savez_compressed(arguments.output / "canonical_face.npz", mean=mean, mirror=mirror, triangles=mesh)
+            np.savez_compressed(
+                arguments.output / "canonical_face.npz", mean=mean, mirror=mirror, triangles=mesh
+            )
 
 
 if __name__ == "__main__":

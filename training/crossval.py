@@ -1,8 +1,9 @@
 """How well mouths of unseen people are predicted: every fifth of the people is held out once.
 
-Opening is the height of inner-lip point 13 over 14, width the distance of the corners 61 and 291, both in the canonical
-head frame. Per clip: Pearson correlation of opening and of width; lip error, the mean distance of the 40 lip points
-from the recorded (not symmetrised) ones in outer eye distances. Summed up as means weighted by frames.
+Opening is the height of inner-lip point 13 over 14, width the distance of the corners 61 and 291, both in the
+canonical head frame. Per clip: Pearson correlation of opening and of width; lip error, the mean distance of
+the 40 lip points from the recorded (not symmetrised) ones in outer eye distances. Summed up as means weighted
+by frames.
 """
 
 from __future__ import annotations
@@ -85,7 +86,8 @@ def crossval(
 ) -> list[Score]:
     """Scores of all clips, each predicted by nets and a basis that never saw its person.
 
-    kept: takes what was predicted, in the basis of all recordings: "clip|shape" (F, K) and "clip|cues" (F, 3).
+    kept: takes what was predicted, in the basis of all recordings: "clip|shape" (F, K) and "clip|cues" (F,
+    3).
     """
     common = fit_basis(recordings.clips, recordings, recipe.coefficients)
     scores: list[Score] = []
@@ -125,7 +127,9 @@ def summary(scores: list[Score]) -> dict[str, float]:
 def table(scores: list[Score]) -> str:
     """The scores as text, a line per clip and the means."""
     lines = [f"{'clip':60} frames  opening r  width r  lip error"]
-    lines += [f"{s.name[-60:]:60} {s.frames:6d}  {s.opening:9.2f}  {s.width:7.2f}  {s.error:9.4f}" for s in scores]
+    lines += [
+        f"{s.name[-60:]:60} {s.frames:6d}  {s.opening:9.2f}  {s.width:7.2f}  {s.error:9.4f}" for s in scores
+    ]
     means = summary(scores)
     lines.append("weighted mean: " + "  ".join(f"{name} {value:.4f}" for name, value in means.items()))
     return "\n".join(lines)

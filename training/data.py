@@ -1,7 +1,7 @@
 """The motion recordings the package's small nets are trained on, and how they are split by person.
 
-`talking_motion.npz` and `talking_motion.json` beside it: clips of talking heads at 25 fps as displacement of the face
-mesh, head pose and log-mel. Neither pictures nor sound.
+`talking_motion.npz` and `talking_motion.json` beside it: clips of talking heads at 25 fps as displacement of
+the face mesh, head pose and log-mel. Neither pictures nor sound.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ LIPS = np.array(
 """The 40 mesh points of both lips, outer and inner contour."""
 
 RESEARCH_ONLY = frozenset({"smeetrs/deep_avsr", "jixinya/EAMM"})
-"""Repositories whose clips come from corpora that are for research only (LRS, MEAD): nothing here learns from them."""
+"""Repositories whose clips come from corpora that are for research only (LRS, MEAD): nothing here learns from
+them."""
 
 INNER_TOP, INNER_BOTTOM, LEFT_CORNER, RIGHT_CORNER = 13, 14, 61, 291
 
@@ -40,8 +41,9 @@ class Clip:
     """One recording of F frames.
 
     shape: (F, 468, 3) displacement from the clip's own closed-mouth neutral. mel: (4F, 80) raw log-mel.
-    rotation: (F, 3, 3) canonical to image, y up. centre: (F, 2) head position, image x right, y down, eye distances.
-    iris: (F, 2) mean shift of both irises in eye widths. lid: (F,) openness of the eyes, 1 when open.
+    rotation: (F, 3, 3) canonical to image, y up. centre: (F, 2) head position, image x right, y down, eye
+    distances. iris: (F, 2) mean shift of both irises in eye widths. lid: (F,) openness of the eyes, 1 when
+    open.
     """
 
     name: str
@@ -74,11 +76,14 @@ class Recordings:
 
 
 def load(path: Path) -> Recordings:
-    """Read the recordings that may be learned from; the json with names and people must lie beside the npz."""
+    """Read the recordings that may be learned from; the json with names and people must lie beside the
+    npz."""
     data = np.load(path)
     rows = json.loads(path.with_suffix(".json").read_text())
     shape = (data["coef"].astype(np.float32) @ data["pca"].astype(np.float32)).reshape(-1, 468, 3)
-    mel = data["mel_u8"].astype(np.float32) * np.float32(data["mel_scale"][0]) + np.float32(data["mel_scale"][1])
+    mel = data["mel_u8"].astype(np.float32) * np.float32(data["mel_scale"][0]) + np.float32(
+        data["mel_scale"][1]
+    )
     tracks = {"shape": shape, "pose": data["pose"].astype(np.float32)}
     tracks |= {name: data[name].astype(np.float32) for name in ("iris", "eye")}
     clips = []
@@ -86,7 +91,9 @@ def load(path: Path) -> Recordings:
         part = slice(int(stop - count), int(stop))
         if row["repo"] in RESEARCH_ONLY:
             continue
-        sound = realign(mel[part.start * MEL_PER_FRAME : part.stop * MEL_PER_FRAME], -row["audio_shift_frames"])
+        sound = realign(
+            mel[part.start * MEL_PER_FRAME : part.stop * MEL_PER_FRAME], -row["audio_shift_frames"]
+        )
         clips.append(_clip(row, sound, {name: track[part] for name, track in tracks.items()}))
     return Recordings(clips, data["mean"], data["mirror"])
 
@@ -110,9 +117,10 @@ def _clip(row: dict[str, str], mel: Array, tracks: dict[str, Array]) -> Clip:
 def realign(mel: Array, frames: int) -> Array:
     """The sound `frames` frames later; the end it moves away from is held.
 
-    `audio_shift_frames` says how far a clip's sound was moved to undo its own offset, but the stored sound was moved
-    twice: nets trained only on clips that needed no shift find the others' mouths late by exactly minus that number
-    (r of the opening 0.28 as stored, 0.55 moved back once). So one of the two moves is undone.
+    `audio_shift_frames` says how far a clip's sound was moved to undo its own offset, but the stored sound
+    was moved twice: nets trained only on clips that needed no shift find the others' mouths late by exactly
+    minus that number (r of the opening 0.28 as stored, 0.55 moved back once). So one of the two moves is
+    undone.
     """
     index = np.arange(len(mel)) - frames * MEL_PER_FRAME
     return np.asarray(mel[np.clip(index, 0, len(mel) - 1)], dtype=np.float32)

@@ -1,4 +1,5 @@
-"""What blinks, glances and the unrest of heads are like in recordings: numbers for the life process (training.life)."""
+"""What blinks, glances and the unrest of heads are like in recordings: numbers for the life process
+(training.life)."""
 
 from __future__ import annotations
 
@@ -55,12 +56,19 @@ def fit_blinks(tracks: list[Double]) -> Double:
     closing_frames = 2 * peak - closing
     interval = seconds / max(blinks * (1 - double), 1)
     return np.array(
-        [single.mean() ** 2 / single.var(), interval, double, closing_frames / FRAME_RATE, 3.7 * opening / FRAME_RATE]
+        [
+            single.mean() ** 2 / single.var(),
+            interval,
+            double,
+            closing_frames / FRAME_RATE,
+            3.7 * opening / FRAME_RATE,
+        ]
     )
 
 
 def fit_glances(clips: list[Clip]) -> Double:
-    """(4,) gamma shape, mean fixation seconds, and the spread of glances without what makes up for the head."""
+    """(4,) gamma shape, mean fixation seconds, and the spread of glances without what makes up for the
+    head."""
     spreads, stays = [], []
     for clip in clips:
         track = clip.iris.astype(np.float64) * EYE_WIDTH
@@ -70,7 +78,9 @@ def fit_glances(clips: list[Clip]) -> Double:
         rest = smooth_wide(track - head @ np.linalg.lstsq(head, track, rcond=None)[0], 0.7)
         spreads.append(rest.std(0))
         speed = np.linalg.norm(np.diff(rest, axis=0), axis=1)
-        jumps = np.flatnonzero((speed[1:-1] > 0.006) & (speed[1:-1] >= speed[:-2]) & (speed[1:-1] > speed[2:]))
+        jumps = np.flatnonzero(
+            (speed[1:-1] > 0.006) & (speed[1:-1] >= speed[:-2]) & (speed[1:-1] > speed[2:])
+        )
         stays += list(np.diff(jumps) / FRAME_RATE)
     stay = np.array([gap for gap in stays if gap > 0.15])
     return np.array([stay.mean() ** 2 / stay.var(), stay.mean(), *np.median(spreads, 0)])

@@ -1,8 +1,9 @@
-"""Fit what gives life to head, brows, eyes and mouth: `python -m training.life --data talking_motion.npz -o FOLDER`.
+"""Fit what gives life to head, brows, eyes and mouth: `python -m training.life --data talking_motion.npz -o
+FOLDER`.
 
-Needs `heldout.npz` (from `training.mouth --crossval --keep heldout.npz`): what nets that never saw a person say of that
-person's mouth. What they miss, and what recorded heads do, is described by a linear random process; only its fitted
-numbers are written (life.safetensors), no trajectories. A minute or two on one core.
+Needs `heldout.npz` (from `training.mouth --crossval --keep heldout.npz`): what nets that never saw a person
+say of that person's mouth. What they miss, and what recorded heads do, is described by a linear random
+process; only its fitted numbers are written (life.safetensors), no trajectories. A minute or two on one core.
 """
 
 from __future__ import annotations
@@ -24,7 +25,16 @@ from training.basis import Basis, symmetric
 from training.data import LIPS, Clip, Recordings, load
 from training.head import fit_blinks, fit_glances, fit_unrest
 from training.mouth import Recipe
-from training.simulate import MEASURES, Guess, clip_energy, common_basis, head_channels, measured, recorded, simulated
+from training.simulate import (
+    MEASURES,
+    Guess,
+    clip_energy,
+    common_basis,
+    head_channels,
+    measured,
+    recorded,
+    simulated,
+)
 
 Double = npt.NDArray[np.float64]
 
@@ -36,9 +46,11 @@ MOUTH = 5
 SLOW = 1.5
 """Frames over which that will is smoothed: faster than that the lips belong to the sound."""
 BY_CHANCE = (0.0, 0.35, 0.35)
-"""Share of the variance lacking in opening, width and protrusion that chance gives; stretching gives the rest."""
+"""Share of the variance lacking in opening, width and protrusion that chance gives; stretching gives the
+rest."""
 WAVES = (0.35, 2.5)
-"""Spread of the log size of the noise and seconds over which it changes: bursts and rests of recorded heads."""
+"""Spread of the log size of the noise and seconds over which it changes: bursts and rests of recorded
+heads."""
 ROUNDS, TAKES = 6, 3
 
 
@@ -65,7 +77,8 @@ def examples(recordings: Recordings, basis: Basis, kept: Path) -> list[Example]:
 
 
 def fit_stretch(parts: list[Example], basis: Basis) -> Stretch:
-    """Measures, what they do to coefficients, and the gain that makes the median guess vary as its recording."""
+    """Measures, what they do to coefficients, and the gain that makes the median guess vary as its
+    recording."""
     v = basis.vectors.astype(np.float64)
     gap, width = v[:, 13, 1] - v[:, 14, 1], v[:, 291, 0] - v[:, 61, 0]
     measures = np.stack([gap, width, v[:, LIPS, 2].mean(1)], 1)
@@ -80,7 +93,8 @@ def fit_stretch(parts: list[Example], basis: Basis) -> Stretch:
 
 
 def own_will(parts: list[Example], stretch: Stretch, basis: Basis) -> tuple[Double, list[Double]]:
-    """(M, K) the main ways in which mouths differ from the guess other than by opening, and each clip's track."""
+    """(M, K) the main ways in which mouths differ from the guess other than by opening, and each clip's
+    track."""
     left = []
     for part in parts:
         off = part.real - part.guess.shape
@@ -101,7 +115,8 @@ def channels(part: Example, own: Double) -> Double:
 
 
 def drives(energy: Double) -> Double:
-    """(N, len(LIFE_LEADS) + 1) the process's inputs from the energy at CONTROL_RATE, as LifeProcess makes them."""
+    """(N, len(LIFE_LEADS) + 1) the process's inputs from the energy at CONTROL_RATE, as LifeProcess makes
+    them."""
     slow, accents = 0.0, np.zeros(len(energy) - min(LIFE_LEADS))
     for i, loud in enumerate(energy):
         slow += (loud - slow) / (0.5 * CONTROL_RATE)
@@ -188,11 +203,15 @@ def fit(recordings: Recordings, kept: Path, shipped: MouthModel, only: set[str] 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="talking_motion.npz, its json beside it")
-    parser.add_argument("--heldout", type=Path, required=True, help="what training.mouth --crossval --keep wrote")
+    parser.add_argument(
+        "--heldout", type=Path, required=True, help="what training.mouth --crossval --keep wrote"
+    )
     parser.add_argument("-o", "--output", type=Path, default=Path("echomimic/motion/models"))
     options = parser.parse_args()
     life = fit(load(options.data), options.heldout, load_mouth(options.output / "mouth.safetensors"))
-    tensors = {name: np.ascontiguousarray(getattr(life, name), np.float32) for name in LifeModel.__dataclass_fields__}
+    tensors = {
+        name: np.ascontiguousarray(getattr(life, name), np.float32) for name in LifeModel.__dataclass_fields__
+    }
     save_file(tensors, options.output / "life.safetensors", {"model": "echomimic life", "format": "1"})
 
 

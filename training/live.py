@@ -1,8 +1,9 @@
-"""Train the nets of live speech: `python -m training.live --data talking_motion.npz -o echomimic/motion/models`.
+"""Train the nets of live speech: `python -m training.live --data talking_motion.npz -o
+echomimic/motion/models`.
 
-They hear only a few frames ahead. Their teacher is the offline ensemble (mouth.safetensors in the output folder): they
-learn what it says of the recordings and of synthetic speech, where there is as much of it as one likes, beside the
-recorded mouths and the phones.
+They hear only a few frames ahead. Their teacher is the offline ensemble (mouth.safetensors in the output
+folder): they learn what it says of the recordings and of synthetic speech, where there is as much of it as
+one likes, beside the recorded mouths and the phones.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ def new_live_net(recipe: Recipe, live: LiveRecipe) -> MouthNet:
 
 @dataclass(frozen=True)
 class Lessons:
-    """What pupils learn from: mel and target, the teacher's guess (F, K) put after what is known of each frame.
+    """What pupils learn from: mel and target, the teacher's guess (F, K) put after what is known of each
+    frame.
 
     recorded: the recorded coefficients (F, K) are known; synthetic: the phones (F, P) are.
     """
@@ -65,12 +67,17 @@ Teach = Callable[[Floats, int], Floats]
 """Mel (4F, 80) and F to the teacher's guess (F, K)."""
 
 
-def prepare(teach: Teach, clips: list[Clip], recordings: Recordings, basis: Basis, sentences: list[Spoken]) -> Lessons:
+def prepare(
+    teach: Teach, clips: list[Clip], recordings: Recordings, basis: Basis, sentences: list[Spoken]
+) -> Lessons:
     """Let the teacher listen to everything."""
     heard = [(clip_input(clip), basis.read(symmetric(clip.shape, recordings))) for clip in clips]
-    heard_said = [(sentence.mel, sentence.phones) for sentence in sentences if len(sentence.phones) >= Recipe.frames]
+    heard_said = [
+        (sentence.mel, sentence.phones) for sentence in sentences if len(sentence.phones) >= Recipe.frames
+    ]
     both = [
-        [(mel, np.concatenate([own, teach(mel, len(own))], 1)) for mel, own in pairs] for pairs in (heard, heard_said)
+        [(mel, np.concatenate([own, teach(mel, len(own))], 1)) for mel, own in pairs]
+        for pairs in (heard, heard_said)
     ]
     return Lessons(*both)
 
@@ -125,8 +132,15 @@ def whole(nets: tuple[Net, ...]) -> Teach:
 def weights_of(path: Path) -> dict[str, Tensor]:
     """The first net of a file, to begin with."""
     stored = load_file(path)
-    scaled = {n: v.float() * stored[f"{n}.scale"].float() if f"{n}.scale" in stored else v for n, v in stored.items()}
-    first = {name.removeprefix("net.0."): value.float() for name, value in scaled.items() if name.startswith("net.0.")}
+    scaled = {
+        n: v.float() * stored[f"{n}.scale"].float() if f"{n}.scale" in stored else v
+        for n, v in stored.items()
+    }
+    first = {
+        name.removeprefix("net.0."): value.float()
+        for name, value in scaled.items()
+        if name.startswith("net.0.")
+    }
     return {name: value for name, value in first.items() if not name.endswith(".scale")}
 
 

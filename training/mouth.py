@@ -1,9 +1,9 @@
 """Train the mouth nets: `python -m training.mouth --data talking_motion.npz -o echomimic/motion/models`.
 
-Most nets first learn the phones of synthetic speech (needs the flite command), then the motion of recorded mouths
-while they keep naming phones; the others learn motion only, for longer, and err elsewhere, so that the mean is better.
-`--crossval` trains without each fifth of the people in turn and prints how well the nets do on them. Set
-OMP_NUM_THREADS=1: two threads are slower than one on nets this small.
+Most nets first learn the phones of synthetic speech (needs the flite command), then the motion of recorded
+mouths while they keep naming phones; the others learn motion only, for longer, and err elsewhere, so that the
+mean is better. `--crossval` trains without each fifth of the people in turn and prints how well the nets do
+on them. Set OMP_NUM_THREADS=1: two threads are slower than one on nets this small.
 """
 
 from __future__ import annotations
@@ -19,7 +19,17 @@ from torch import Tensor, nn
 
 from training.augment import Augment
 from training.basis import Basis, fit_basis, symmetric
-from training.data import INNER_BOTTOM, INNER_TOP, LEFT_CORNER, LIPS, RIGHT_CORNER, Clip, Recordings, clip_input, load
+from training.data import (
+    INNER_BOTTOM,
+    INNER_TOP,
+    LEFT_CORNER,
+    LIPS,
+    RIGHT_CORNER,
+    Clip,
+    Recordings,
+    clip_input,
+    load,
+)
 from training.mouth_net import Habit, MouthNet, window
 from training.phones import PHONES, Spoken, spoken
 
@@ -78,7 +88,9 @@ class Source:
         self, pairs: list[tuple[np.ndarray, np.ndarray]], recipe: Recipe, share: list[float], seed: int
     ) -> None:
         self.pairs, self.recipe, self.random = pairs, recipe, np.random.default_rng(seed)
-        often = np.array([min(len(target), recipe.longest) * s for (_, target), s in zip(pairs, share, strict=True)])
+        often = np.array(
+            [min(len(target), recipe.longest) * s for (_, target), s in zip(pairs, share, strict=True)]
+        )
         self.often = often / often.sum()
 
     def draw(self, count: int) -> Lesson:
@@ -98,7 +110,9 @@ class Source:
         padded[:known] = target[start : start + known]
         return window(mel, start, frames), padded, (np.arange(frames) < known).astype(np.float32)
 
-    def _stretched(self, mel: np.ndarray, target: np.ndarray, pace: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _stretched(
+        self, mel: np.ndarray, target: np.ndarray, pace: float
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The same words spoken faster or slower."""
         frames = self.recipe.frames
         start = int(self.random.integers(0, len(target) - int(frames * pace) - 2))
@@ -134,9 +148,13 @@ class Criterion:
         moves = (lips[:, 1:] - lips[:, :-1]) * weight[:, 1:, None]
         loss = recipe.lips * _length(lips, 1e-4).sum() / total
         loss = loss + recipe.speed * _length(moves, 1e-5).sum() / total
-        loss = loss + recipe.coefficient * nn.functional.smooth_l1_loss(shape * weight, lesson.target * weight)
+        loss = loss + recipe.coefficient * nn.functional.smooth_l1_loss(
+            shape * weight, lesson.target * weight
+        )
         loss = loss + recipe.measures * ((off @ self.measures).abs() * self.share).sum() / total
-        return loss + recipe.together * self._apart(shape @ self.measures, lesson.target @ self.measures, weight)
+        return loss + recipe.together * self._apart(
+            shape @ self.measures, lesson.target @ self.measures, weight
+        )
 
     def _apart(self, guess: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
         """1 - Pearson correlation of opening and width over each window."""
@@ -156,7 +174,9 @@ class Apprentice:
     def __init__(self, modules: list[nn.Module], steps: int, rate: float, recipe: Recipe) -> None:
         self.modules = nn.ModuleList(modules)
         self.optimiser = torch.optim.AdamW(self.modules.parameters(), rate, weight_decay=recipe.decay)
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimiser, rate, total_steps=steps, pct_start=0.1)
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimiser, rate, total_steps=steps, pct_start=0.1
+        )
         self.average: list[Tensor] | None = None
 
     def step(self, loss: Tensor) -> None:
@@ -212,10 +232,15 @@ def learn_motion(
     habit, augment = Habit(len(clips), recipe.coefficients), Augment(seed + 1)
     if start:
         net.load_state_dict(start.weights)
-        voices = Source([(s.mel, s.phones) for s in start.sentences], recipe, [1.0] * len(start.sentences), seed + 2)
+        voices = Source(
+            [(s.mel, s.phones) for s in start.sentences], recipe, [1.0] * len(start.sentences), seed + 2
+        )
     pairs = [(clip_input(clip), basis.read(symmetric(clip.shape, recordings))) for clip in clips]
     source = Source(pairs, recipe, [recipe.generated if clip.generated else 1.0 for clip in clips], seed)
-    criterion, apprentice = Criterion(basis, recipe), Apprentice([net, habit], recipe.steps, recipe.rate, recipe)
+    criterion, apprentice = (
+        Criterion(basis, recipe),
+        Apprentice([net, habit], recipe.steps, recipe.rate, recipe),
+    )
     for step in range(recipe.steps):
         lesson = source.draw(recipe.batch)
         known = (torch.rand(recipe.batch, 1, generator=augment.random) > recipe.unknown).float()
@@ -245,11 +270,17 @@ def begin(recipe: Recipe) -> Start:
     return Start(sentences, learn_phones(recipe, sentences, recipe.seed))
 
 
-def ensemble(recipe: Recipe, clips: list[Clip], recordings: Recordings, basis: Basis, start: Start) -> list[MouthNet]:
+def ensemble(
+    recipe: Recipe, clips: list[Clip], recordings: Recordings, basis: Basis, start: Start
+) -> list[MouthNet]:
     """The nets that are averaged at use."""
-    taught = [(recipe, start)] * recipe.nets + [(replace(recipe, steps=recipe.fresh_steps), None)] * recipe.fresh
+    taught = [(recipe, start)] * recipe.nets + [
+        (replace(recipe, steps=recipe.fresh_steps), None)
+    ] * recipe.fresh
     seeds = [recipe.seed + 100 * i + 1 for i in range(len(taught))]
-    return [learn_motion(r, clips, recordings, basis, s, seed) for (r, s), seed in zip(taught, seeds, strict=True)]
+    return [
+        learn_motion(r, clips, recordings, basis, s, seed) for (r, s), seed in zip(taught, seeds, strict=True)
+    ]
 
 
 def opening_direction(basis: Basis, clips: list[Clip], recordings: Recordings) -> np.ndarray:
@@ -260,7 +291,8 @@ def opening_direction(basis: Basis, clips: list[Clip], recordings: Recordings) -
 
 
 def export(nets: list[MouthNet], basis: Basis, opening: np.ndarray, recipe: Recipe, path: Path) -> None:
-    """Write what `echomimic.motion.speech.mouth_model` reads: the first net and what all share, then one file a net."""
+    """Write what `echomimic.motion.speech.mouth_model` reads: the first net and what all share, then one file
+    a net."""
     shared = {"basis": torch.from_numpy(basis.vectors).half(), "opening": torch.from_numpy(opening)}
     export_nets(nets, path, "echomimic mouth", shared | listening(recipe.dilations))
 
@@ -281,7 +313,9 @@ def export_nets(nets: list[MouthNet], path: Path, model: str, shared: dict[str, 
     for i, net in enumerate(nets):
         tensors = {} if i else dict(shared)
         for name, value in net.state_dict().items():
-            tensors |= eighth(f"net.{i}.{name}", value) if value.ndim == 3 else {f"net.{i}.{name}": value.half()}
+            tensors |= (
+                eighth(f"net.{i}.{name}", value) if value.ndim == 3 else {f"net.{i}.{name}": value.half()}
+            )
         file = path if i == 0 else path.with_suffix(f".{i}.safetensors")
         save_file({key: value.contiguous() for key, value in tensors.items()}, file, {"model": model})
 
@@ -296,9 +330,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="talking_motion.npz, its json beside it")
     parser.add_argument("-o", "--output", type=Path, default=Path("echomimic/motion/models"))
-    parser.add_argument("--crossval", action="store_true", help="print the held-out table instead of writing weights")
+    parser.add_argument(
+        "--crossval", action="store_true", help="print the held-out table instead of writing weights"
+    )
     parser.add_argument("--keep", type=Path, help="with --crossval: write the held-out guesses to this npz")
-    parser.add_argument("--hold-out", metavar="PREFIX", help="with --crossval: hold out the people so named, at once")
+    parser.add_argument(
+        "--hold-out", metavar="PREFIX", help="with --crossval: hold out the people so named, at once"
+    )
     parser.add_argument("--nets", type=int, default=Recipe.nets)
     parser.add_argument("--steps", type=int, default=Recipe.steps)
     parser.add_argument("--seed", type=int, default=Recipe.seed)

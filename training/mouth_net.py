@@ -1,4 +1,5 @@
-"""The mouth net in torch, as it is trained; `echomimic.motion.speech.mouth_model` runs the same numbers in numpy.
+"""The mouth net in torch, as it is trained; `echomimic.motion.speech.mouth_model` runs the same numbers in
+numpy.
 
 Shapes: B clips, T frames, K coefficients, H hidden channels.
 """
@@ -36,12 +37,13 @@ class Block(nn.Module):
 
 
 class MouthNet(nn.Module):
-    """Mel (B, 4T, 80) to coefficients (B, T, K); a second head names phones and is trained on synthetic speech.
+    """Mel (B, 4T, 80) to coefficients (B, T, K); a second head names phones and is trained on synthetic
+    speech.
 
     With `phones` 0 it has no second head.
 
-    Each training clip has its own gain and offset per coefficient. They soak up how much a person moves and how their
-    mouth rests, and are dropped at use.
+    Each training clip has its own gain and offset per coefficient. They soak up how much a person moves and
+    how their mouth rests, and are dropped at use.
     """
 
     def __init__(
@@ -109,7 +111,8 @@ def predict(nets: list[MouthNet], mel: npt.NDArray[np.float32], frames: int) -> 
 def predict_cues(
     nets: list[MouthNet], mel: npt.NDArray[np.float32], frames: int, classes: Tensor
 ) -> npt.NDArray[np.float32]:
-    """(frames, cues) mean of the nets that know phones; classes (phones, cues) says which count for each cue."""
+    """(frames, cues) mean of the nets that know phones; classes (phones, cues) says which count for each
+    cue."""
     with torch.no_grad():
         heard = torch.from_numpy(window(mel, 0, frames))[None]
         named = [torch.softmax(net.phones(heard)[0], 1) @ classes for net in nets if net.phone is not None]

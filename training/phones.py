@@ -1,7 +1,8 @@
 """Labelled speech for pre-training: sentences spoken by flite's free voices, with the time of every phone.
 
-Ten minutes of recordings are too few to learn what an m looks like in a mel picture, and speech synthesisers give that
-away: flite (apt-get install flite) prints the end of each phone. Sentences are random words, so no corpus is needed.
+Ten minutes of recordings are too few to learn what an m looks like in a mel picture, and speech synthesisers
+give that away: flite (apt-get install flite) prints the end of each phone. Sentences are random words, so no
+corpus is needed.
 """
 
 from __future__ import annotations
@@ -23,8 +24,49 @@ Array = npt.NDArray[np.float32]
 
 VOICES = ("slt", "rms", "awb", "kal16")
 PHONES = (
-    *("pau", "aa", "ae", "ah", "ao", "aw", "ax", "ay", "b", "ch", "d", "dh", "eh", "er", "ey", "f", "g", "hh", "ih"),
-    *("iy", "jh", "k", "l", "m", "n", "ng", "ow", "oy", "p", "r", "s", "sh", "t", "th", "uh", "uw", "v", "w", "y"),
+    *(
+        "pau",
+        "aa",
+        "ae",
+        "ah",
+        "ao",
+        "aw",
+        "ax",
+        "ay",
+        "b",
+        "ch",
+        "d",
+        "dh",
+        "eh",
+        "er",
+        "ey",
+        "f",
+        "g",
+        "hh",
+        "ih",
+    ),
+    *(
+        "iy",
+        "jh",
+        "k",
+        "l",
+        "m",
+        "n",
+        "ng",
+        "ow",
+        "oy",
+        "p",
+        "r",
+        "s",
+        "sh",
+        "t",
+        "th",
+        "uh",
+        "uw",
+        "v",
+        "w",
+        "y",
+    ),
     *("z", "zh"),
 )
 WORDS = (Path(__file__).parent / "words.txt").read_text().split()
@@ -55,7 +97,9 @@ class _Wave:
 def sentence(rng: np.random.Generator) -> str:
     """Random words with commas: no sense, but every phone in every neighbourhood."""
     words = [str(word) for word in rng.choice(WORDS, rng.integers(6, 14))]
-    return " ".join(word + ("," if rng.random() < 0.12 else "") for word in words) + str(rng.choice([".", "?"]))
+    return " ".join(word + ("," if rng.random() < 0.12 else "") for word in words) + str(
+        rng.choice([".", "?"])
+    )
 
 
 def spoken(count: int, seed: int = 0) -> list[Spoken]:
@@ -72,7 +116,9 @@ def _speak(rng: np.random.Generator, voice: str, path: Path) -> Spoken:
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     with wave.open(str(path)) as file:
         assert file.getframerate() == RATE
-        samples = np.frombuffer(file.readframes(file.getnframes()), np.int16).astype(np.float32) / np.float32(32768)
+        samples = np.frombuffer(file.readframes(file.getnframes()), np.int16).astype(np.float32) / np.float32(
+            32768
+        )
     mel = log_mel(_Wave(samples), 0, columns(_Wave(samples)) // MEL_PER_FRAME * MEL_PER_FRAME)
     return Spoken(normalise(mel, clip_level(mel)), labels(printed, len(mel)))
 

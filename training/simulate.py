@@ -1,7 +1,9 @@
-"""What the package's generator makes of a recording's sound, and what was recorded: the same measures of both.
+"""What the package's generator makes of a recording's sound, and what was recorded: the same measures of
+both.
 
-MEASURES: opening (inner-lip point 13 over 14), width (corners 61 to 291) and protrusion (mean depth of the lips) in
-outer eye distances; brow (its height over the nose's bridge), pitch, yaw and roll in radians, about the clip's mean.
+MEASURES: opening (inner-lip point 13 over 14), width (corners 61 to 291) and protrusion (mean depth of the
+lips) in outer eye distances; brow (its height over the nose's bridge), pitch, yaw and roll in radians, about
+the clip's mean.
 """
 
 from __future__ import annotations
@@ -65,7 +67,9 @@ def clip_energy(clip: Clip) -> Double:
 
 def recorded(clip: Clip) -> Double:
     """(F, 7) MEASURES of the person."""
-    lips = np.column_stack([opening(clip.shape), width(clip.shape), protrusion(clip.shape)]).astype(np.float64)
+    lips = np.column_stack([opening(clip.shape), width(clip.shape), protrusion(clip.shape)]).astype(
+        np.float64
+    )
     head = head_channels(clip)
     return np.concatenate([gaussian(lips, LIP_NOISE), head[:, [5, 0, 1, 2]]], 1)
 
@@ -81,7 +85,9 @@ def simulated(
     states = process.frames(0, len(clip))
     articulator = Articulator(mouth, life.stretch, temperature, 1.0)
     articulator.hear(np.pad(energy, (0, ENERGY_AHEAD), mode="edge"))
-    shape, cues = (np.pad(x, ((0, DELAY), (0, 0)), mode="edge").astype(np.float32) for x in (guess.shape, guess.cues))
+    shape, cues = (
+        np.pad(x, ((0, DELAY), (0, 0)), mode="edge").astype(np.float32) for x in (guess.shape, guess.cues)
+    )
     track, _ = articulator.push(shape, cues, temperature * states[:, HEAD:] @ life.mouth)
     return track, LIMITS * np.tanh(states[:, :HEAD] * amplitude / LIMITS)
 

@@ -1,7 +1,7 @@
 """A .tflite file on its way to ONNX: tensors, weights and the graph; its operators are in `tflite_operators`.
 
-A TFLite tensor of four dimensions is NHWC; here it becomes NCHW, others keep their layout. float16 weights stay
-float16 in the file and are cast when a session is made.
+A TFLite tensor of four dimensions is NHWC; here it becomes NCHW, others keep their layout. float16 weights
+stay float16 in the file and are cast when a session is made.
 """
 
 from __future__ import annotations
@@ -28,11 +28,13 @@ TO_NCHW = (0, 3, 1, 2)
 TO_NHWC = (0, 2, 3, 1)
 
 Writer: TypeAlias = Callable[["Graph", Any, list[int], int], "str | None"]
-"""Writes one operator, given its inputs and output; returns the ONNX name of the result, or None for a constant."""
+"""Writes one operator, given its inputs and output; returns the ONNX name of the result, or None for a
+constant."""
 
 
 class Graph:
-    """One TFLite model on its way to ONNX: the operators not yet written are read, the written ones are in `nodes`."""
+    """One TFLite model on its way to ONNX: the operators not yet written are read, the written ones are in
+    `nodes`."""
 
     def __init__(self, data: bytes) -> None:
         self.model = tflite.Model.GetRootAsModel(data, 0)
@@ -63,7 +65,9 @@ class Graph:
             if not buffer.DataLength() or entry.Type() not in _DTYPES:
                 return None
             values = np.frombuffer(buffer.DataAsNumpy().tobytes(), _DTYPES[entry.Type()])
-            self.constants[tensor] = densify(values, entry) if entry.Sparsity() else values.reshape(self.shape(tensor))
+            self.constants[tensor] = (
+                densify(values, entry) if entry.Sparsity() else values.reshape(self.shape(tensor))
+            )
         return self.constants[tensor]
 
     def known(self, tensor: int) -> Array:
@@ -95,7 +99,8 @@ class Graph:
         return self.store(np.array(values, np.int64))
 
     def translate(self, writers: dict[str, Writer]) -> None:
-        """Writes all operators, each by the writer of its name; the model's input are NHWC values named `pixels`."""
+        """Writes all operators, each by the writer of its name; the model's input are NHWC values named
+        `pixels`."""
         self.names[self.graph.Inputs(0)] = self.add("Transpose", "pixels", perm=TO_NCHW)
         for index in range(self.graph.OperatorsLength()):
             operator = self.graph.Operators(index)
@@ -117,15 +122,21 @@ class Graph:
         name = self.name(tensor)
         return self.add("Transpose", name, perm=TO_NHWC) if len(self.shape(tensor)) == 4 else name
 
-    def finish(self, name: str, outputs: dict[str, str], shapes: dict[str, tuple[int, ...]]) -> onnx.ModelProto:
+    def finish(
+        self, name: str, outputs: dict[str, str], shapes: dict[str, tuple[int, ...]]
+    ) -> onnx.ModelProto:
         """The checked model; `outputs` maps public names to values of the graph."""
         for public, value in outputs.items():
             self.nodes.append(helper.make_node("Identity", [value], [public]))
         self._prune(set(outputs))
         pixels = helper.make_tensor_value_info("pixels", TensorProto.FLOAT, self.shape(self.graph.Inputs(0)))
-        results = [helper.make_tensor_value_info(public, TensorProto.FLOAT, shapes[public]) for public in outputs]
+        results = [
+            helper.make_tensor_value_info(public, TensorProto.FLOAT, shapes[public]) for public in outputs
+        ]
         graph = helper.make_graph(self.nodes, name, [pixels], results, self.weights)
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="echomimic")
+        model = helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="echomimic"
+        )
         model.ir_version = 8
         onnx.checker.check_model(model, full_check=True)
         return model

@@ -1,7 +1,7 @@
 """TFLite's operators in terms of ONNX: only those that MediaPipe's models use.
 
-The three operators of the face mesh with attention that exist only in MediaPipe (mediapipe/util/tflite/operations,
-version 2 of each) are written out in standard ONNX operators.
+The three operators of the face mesh with attention that exist only in MediaPipe
+(mediapipe/util/tflite/operations, version 2 of each) are written out in standard ONNX operators.
 """
 
 from __future__ import annotations
@@ -74,8 +74,11 @@ def _depthwise(graph: Graph, operator: Any, inputs: list[int], output: int) -> s
 
 
 def _transposed_conv(graph: Graph, operator: Any, inputs: list[int], output: int) -> str:
-    """MediaPipe's Convolution2DTransposeBias; its options are the C struct (padding, stride_width, stride_height)."""
-    padding, stride_w, stride_h = np.frombuffer(operator.CustomOptionsAsNumpy().tobytes()[:12], np.int32).tolist()
+    """MediaPipe's Convolution2DTransposeBias; its options are the C struct (padding, stride_width,
+    stride_height)."""
+    padding, stride_w, stride_h = np.frombuffer(
+        operator.CustomOptionsAsNumpy().tobytes()[:12], np.int32
+    ).tolist()
     weight = graph.known(inputs[1])
     assert padding == 1
     assert weight.shape[1:3] == (stride_h, stride_w)
@@ -87,7 +90,9 @@ def _pool(kind: str) -> Writer:
     def write(graph: Graph, operator: Any, inputs: list[int], output: int) -> str:
         options = _options(operator, tflite.Pool2DOptions)
         window = _window(graph, inputs[0], (options.FilterHeight(), options.FilterWidth()), options)
-        return _activated(graph, graph.add(kind, graph.name(inputs[0]), **window), options.FusedActivationFunction())
+        return _activated(
+            graph, graph.add(kind, graph.name(inputs[0]), **window), options.FusedActivationFunction()
+        )
 
     return write
 
@@ -141,10 +146,18 @@ def _concat(graph: Graph, operator: Any, inputs: list[int], output: int) -> str:
 
 def _resize(graph: Graph, operator: Any, inputs: list[int], output: int) -> str:
     options = _options(operator, tflite.ResizeBilinearOptions)
-    mode = "half_pixel" if options.HalfPixelCenters() else "align_corners" if options.AlignCorners() else "asymmetric"
+    mode = (
+        "half_pixel"
+        if options.HalfPixelCenters()
+        else "align_corners"
+        if options.AlignCorners()
+        else "asymmetric"
+    )
     batch, height, width, channels = graph.shape(output)
     sizes = graph.integers(batch, channels, height, width)
-    return graph.add("Resize", graph.name(inputs[0]), "", "", sizes, mode="linear", coordinate_transformation_mode=mode)
+    return graph.add(
+        "Resize", graph.name(inputs[0]), "", "", sizes, mode="linear", coordinate_transformation_mode=mode
+    )
 
 
 def _depth_to_space(graph: Graph, operator: Any, inputs: list[int], output: int) -> str:
@@ -156,7 +169,9 @@ def _dense(graph: Graph, operator: Any, inputs: list[int], output: int) -> str:
     flat = graph.add("Reshape", graph.nhwc(inputs[0]), graph.integers(1, -1))
     stored = [graph.store(graph.known(inputs[1])), graph.store(graph.known(inputs[2]))]
     value = graph.add("Gemm", flat, *stored, transB=1)
-    return _activated(graph, value, _options(operator, tflite.FullyConnectedOptions).FusedActivationFunction())
+    return _activated(
+        graph, value, _options(operator, tflite.FullyConnectedOptions).FusedActivationFunction()
+    )
 
 
 def _slice(graph: Graph, operator: Any, inputs: list[int], output: int) -> str:
@@ -211,12 +226,16 @@ def _crop(graph: Graph, operator: Any, inputs: list[int], output: int) -> str:
     """TransformTensorBilinear: samples (1, H, W, C) at matrix · (x + 0.5, y + 0.5) − 0.5; 0 outside."""
     _, height, width, _ = graph.shape(output)
     _, rows, columns, _ = graph.shape(inputs[0])
-    grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).reshape(-1, 2).astype(np.float32) + 0.5
+    grid = (
+        np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).reshape(-1, 2).astype(np.float32) + 0.5
+    )
     turn, shift = _affine(graph, inputs[1])
     place = graph.add("Add", graph.add("MatMul", graph.store(grid), turn), shift)
     # 0 … size − 1 becomes −1 … 1, GridSample's range
     last = np.array([columns - 1, rows - 1], np.float32)
-    place = graph.add("Mul", graph.add("Sub", place, graph.floats(0.5, 0.5)), graph.floats(*(2 / last).tolist()))
+    place = graph.add(
+        "Mul", graph.add("Sub", place, graph.floats(0.5, 0.5)), graph.floats(*(2 / last).tolist())
+    )
     place = graph.add("Sub", place, graph.floats(1, 1))
     inside = graph.add(
         "Cast", graph.add("LessOrEqual", graph.add("Abs", place), graph.floats(1, 1)), to=TensorProto.FLOAT

@@ -1,6 +1,7 @@
 """The list of videos to make: JSON lines, CSV or Parquet, every row checked before anything starts.
 
-The columns are the fields of ``Request`` and ``Settings``, besides ``id``. Relative paths are relative to the manifest.
+The columns are the fields of ``Request`` and ``Settings``, besides ``id``. Relative paths are relative to the
+manifest.
 """
 
 import csv
@@ -68,7 +69,8 @@ def read_manifest(
 ) -> tuple[list[ManifestRow], list[Refusal]]:
     """All rows of the manifest at ``source`` (a path, or ``-`` for standard input), and those that are wrong.
 
-    ``overrides`` are set in every row; ``name`` is the output's pattern with ``{id}`` and ``{stem}`` (of the portrait).
+    ``overrides`` are set in every row; ``name`` is the output's pattern with ``{id}`` and ``{stem}`` (of the
+    portrait).
     Raises :class:`ManifestError` when the manifest itself cannot be read.
     """
     folder = Path.cwd() if source == "-" else Path(source).absolute().parent
@@ -133,7 +135,9 @@ def _output(pattern: str, row_id: str, portrait: str) -> str:
     if not parts or Path(name).is_absolute() or ".." in parts or any(p.startswith(".") for p in parts):
         raise ManifestError(f"output {name!r} leaves the output folder; give a name below it")
     if Path(name).suffix.lower() not in (".mp4", ".webm", ""):
-        raise ManifestError(f"output {name!r} is not written; name it .mp4, .webm, or without suffix for a folder")
+        raise ManifestError(
+            f"output {name!r} is not written; name it .mp4, .webm, or without suffix for a folder"
+        )
     return Path(name).as_posix()
 
 
@@ -191,7 +195,9 @@ def _parsed(option: Option, text: str) -> Any:
     if option.type is bool:
         known = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
         if text.lower() not in known:
-            raise SettingsError(f"{option.name} takes true or false, not {text!r}; write true or false", option.name)
+            raise SettingsError(
+                f"{option.name} takes true or false, not {text!r}; write true or false", option.name
+            )
         return known[text.lower()]
     if option.type in (int, float):
         try:
@@ -206,7 +212,9 @@ def _lines(source: str) -> Iterator[tuple[int, Any]]:
     """(line, values or the error) of every row, in order."""
     suffix = Path(source).suffix.lower()
     if _is_pipe(source):
-        raise ManifestError(f"{source} is a pipe, which may never end; save it to a file, or give - and pipe it in")
+        raise ManifestError(
+            f"{source} is a pipe, which may never end; save it to a file, or give - and pipe it in"
+        )
     if suffix == ".parquet":
         yield from enumerate(_parquet(Path(source)), 1)
         return
@@ -230,7 +238,9 @@ def _json(content: str) -> Any:
     try:
         return json.loads(content)
     except (ValueError, RecursionError) as error:
-        return ManifestError(f"the line is not JSON ({getattr(error, 'msg', error)}); write one JSON object per line")
+        return ManifestError(
+            f"the line is not JSON ({getattr(error, 'msg', error)}); write one JSON object per line"
+        )
 
 
 def _csv(text: str, delimiter: str, source: str) -> Iterator[tuple[int, Any]]:
@@ -240,10 +250,14 @@ def _csv(text: str, delimiter: str, source: str) -> Iterator[tuple[int, Any]]:
             raise ManifestError(f"{source} has no heading; name the columns in the first line")
         for values in reader:
             extra = values.pop(None, None)
-            wrong = ManifestError("the row has more cells than the heading; quote cells that hold the separator")
+            wrong = ManifestError(
+                "the row has more cells than the heading; quote cells that hold the separator"
+            )
             yield reader.line_num, wrong if extra else values
     except csv.Error as error:
-        raise ManifestError(f'{source}, line {reader.line_num} is not CSV ({error}); quote cells with "') from None
+        raise ManifestError(
+            f'{source}, line {reader.line_num} is not CSV ({error}); quote cells with "'
+        ) from None
 
 
 def _text(source: str) -> str:
@@ -254,7 +268,9 @@ def _text(source: str) -> str:
         raise ManifestError(f"{source} is not text in UTF-8; save it as JSON lines or CSV in UTF-8") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise ManifestError(f"{source} cannot be read ({reason}); give a .jsonl, .csv or .parquet file") from None
+        raise ManifestError(
+            f"{source} cannot be read ({reason}); give a .jsonl, .csv or .parquet file"
+        ) from None
 
 
 def _parquet(path: Path) -> Iterable[dict[str, Any]]:
@@ -281,7 +297,8 @@ def shard(rows: list[ManifestRow], which: str) -> list[ManifestRow]:
 
 
 def in_loading_order(rows: list[ManifestRow]) -> list[ManifestRow]:
-    """Rows that share an engine one after another, so that weights are loaded once; else as in the manifest."""
+    """Rows that share an engine one after another, so that weights are loaded once; else as in the
+    manifest."""
     first: dict[tuple[Any, ...], int] = {}
     return sorted(rows, key=lambda row: first.setdefault(engine_key(row.settings), len(first)))
 

@@ -1,4 +1,5 @@
-"""Where inputs and outputs lie: in folders, or behind URLs that fsspec opens (``s3://``, ``gs://``, ``memory://``)."""
+"""Where inputs and outputs lie: in folders, or behind URLs that fsspec opens (``s3://``, ``gs://``,
+``memory://``)."""
 
 import contextlib
 import hashlib
@@ -19,11 +20,14 @@ def is_remote(place: str) -> bool:
 
 
 def file_system(place: str) -> tuple[Any, str]:
-    """(fsspec file system, path in it) of a URL; raises :class:`ResourceError` when its package is missing."""
+    """(fsspec file system, path in it) of a URL; raises :class:`ResourceError` when its package is
+    missing."""
     try:
         import fsspec
     except ImportError:
-        raise ResourceError(f"{place} needs the package fsspec; pip install 'echomimic-studio[batch]'") from None
+        raise ResourceError(
+            f"{place} needs the package fsspec; pip install 'echomimic-studio[batch]'"
+        ) from None
     try:
         return fsspec.core.url_to_fs(place)  # type: ignore[no-any-return]
     except ImportError as error:
@@ -35,13 +39,16 @@ def file_system(place: str) -> tuple[Any, str]:
 
 
 def fetch(place: str, cache: Path) -> Path:
-    """A local file with the contents of ``place``: itself, or a copy in ``cache`` named by URL and version."""
+    """A local file with the contents of ``place``: itself, or a copy in ``cache`` named by URL and
+    version."""
     if not is_remote(place):
         return Path(place)
     system, path = file_system(place)
     try:
         facts = system.info(path)
-        stamp = next((str(facts[k]) for k in ("ETag", "etag", "LastModified", "mtime", "created") if k in facts), "")
+        stamp = next(
+            (str(facts[k]) for k in ("ETag", "etag", "LastModified", "mtime", "created") if k in facts), ""
+        )
         digest = hashlib.sha256(f"{place} {stamp} {facts.get('size')}".encode()).hexdigest()[:24]
         target = cache / f"{digest}{PurePosixPath(path).suffix}"
         if not target.exists():
@@ -52,7 +59,9 @@ def fetch(place: str, cache: Path) -> Path:
     except FileNotFoundError:
         raise SpeechError(f"{place} does not exist; check the address") from None
     except Exception as error:  # every file system has errors of its own
-        raise ResourceError(f"{place} cannot be fetched ({type(error).__name__}: {error}); try again") from None
+        raise ResourceError(
+            f"{place} cannot be fetched ({type(error).__name__}: {error}); try again"
+        ) from None
     return target
 
 
@@ -70,7 +79,8 @@ def digest_of(path: Path) -> str:
 
 
 class Folder:
-    """The folder of results: local, or behind a URL. Rows are rendered to a local file and put in place whole."""
+    """The folder of results: local, or behind a URL. Rows are rendered to a local file and put in place
+    whole."""
 
     def __init__(self, place: str, work: Path) -> None:
         self.place, self.remote = place, is_remote(place)
@@ -85,7 +95,9 @@ class Folder:
         try:
             Path(self._root).mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise OutputError(f"{self.place} cannot be made ({error.strerror}); choose another folder") from None
+            raise OutputError(
+                f"{self.place} cannot be made ({error.strerror}); choose another folder"
+            ) from None
 
     def local(self, name: str) -> Path:
         """Where a result is rendered: in place, or in the work folder until it is put in place."""
@@ -145,4 +157,6 @@ class Folder:
             yield
         except Exception as error:  # every file system has errors of its own
             reason = f"{type(error).__name__}: {error}"
-            raise ResourceError(f"{self.place}/{name} cannot be written ({reason}); run the same again") from None
+            raise ResourceError(
+                f"{self.place}/{name} cannot be written ({reason}); run the same again"
+            ) from None

@@ -1,7 +1,8 @@
-"""Rows on Ray: each actor holds one engine. Preview rows run on CPU actors, V1 and V2 on actors with a share of a GPU.
+"""Rows on Ray: each actor holds one engine. Preview rows run on CPU actors, V1 and V2 on actors with a share
+of a GPU.
 
-An actor that dies is made anew and its row comes back as lost; whether the row is tried again, ``run`` decides. Nothing
-large goes through Ray: actors read inputs and write results themselves.
+An actor that dies is made anew and its row comes back as lost; whether the row is tried again, ``run``
+decides. Nothing large goes through Ray: actors read inputs and write results themselves.
 """
 
 import contextlib
@@ -65,7 +66,8 @@ class _Actor:
 
 
 class RayPool:
-    """Actors on a Ray cluster; ``address`` is ``local`` (a cluster of its own), ``auto``, or a cluster's address."""
+    """Actors on a Ray cluster; ``address`` is ``local`` (a cluster of its own), ``auto``, or a cluster's
+    address."""
 
     def __init__(
         self, address: str, make: tuple[str, str, str, bool], workers: tuple[int, int], gpus_per_job: float
@@ -77,7 +79,8 @@ class RayPool:
         self._actors: list[_Actor] = []
 
     def has_room(self, row: ManifestRow) -> bool:
-        """A free actor of the row's kind; asks for another one while there are fewer than the most allowed."""
+        """A free actor of the row's kind; asks for another one while there are fewer than the most
+        allowed."""
         kind = _kind(row)
         if self._free(kind):
             return True
@@ -95,7 +98,9 @@ class RayPool:
 
     def _add(self, kind: str) -> _Actor:
         gpus = self._gpus if kind == GPU else 0
-        remote = self._ray.remote(RayWorker).options(num_cpus=1, num_gpus=gpus, max_concurrency=2, max_restarts=-1)
+        remote = self._ray.remote(RayWorker).options(
+            num_cpus=1, num_gpus=gpus, max_concurrency=2, max_restarts=-1
+        )
         handle = remote.remote(*self._make)
         actor = _Actor(handle, kind, handle.stage.remote())
         self._actors.append(actor)
@@ -175,10 +180,18 @@ def _connect(address: str, workers: int) -> Any:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "ignore_reinit_error": True}
     try:
         if address == "local":
-            ray.init(address="local", num_cpus=workers, include_dashboard=False, object_store_memory=_STORE, **quiet)
+            ray.init(
+                address="local",
+                num_cpus=workers,
+                include_dashboard=False,
+                object_store_memory=_STORE,
+                **quiet,
+            )
         else:
             ray.init(address=address, **quiet)
     except (ConnectionError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise ResourceError(f"no Ray cluster at {address} ({reason}); start one, or use --ray local") from None
+        raise ResourceError(
+            f"no Ray cluster at {address} ({reason}); start one, or use --ray local"
+        ) from None
     return ray

@@ -55,7 +55,8 @@ def run_batch(
 ) -> State:
     """Renders ``rows`` in ``pool``; the outcomes of all rows, also the refused ones.
 
-    ``KeyboardInterrupt`` is taken as "finish what is running" (or stop it, with ``now`` or at the second one).
+    ``KeyboardInterrupt`` is taken as "finish what is running" (or stop it, with ``now`` or at the second
+    one).
     """
     state = State(len(rows) + len(refused))
     state.outcomes += [Outcome(r.line, r.id, REFUSED, r.reason, "ManifestError") for r in refused]
@@ -83,7 +84,9 @@ def run_batch(
     return state
 
 
-def _take(ended: Outcome | Lost, state: State, todo: deque[ManifestRow], attempts: Counter[str], retries: int) -> None:
+def _take(
+    ended: Outcome | Lost, state: State, todo: deque[ManifestRow], attempts: Counter[str], retries: int
+) -> None:
     """An outcome is kept; a lost row is tried again, or set aside when it took too many workers with it."""
     if isinstance(ended, Outcome):
         state.outcomes.append(replace(ended, attempts=attempts[ended.id]))
@@ -104,7 +107,12 @@ def report_of(state: State) -> dict[str, object]:
     """The batch as JSON: counts by state, and every row."""
     counts = Counter(outcome.state for outcome in state.outcomes)
     took = round(time.monotonic() - state.began, 2)
-    return {"version": VERSION, "took": took, "counts": dict(counts), "rows": [asdict(o) for o in state.outcomes]}
+    return {
+        "version": VERSION,
+        "took": took,
+        "counts": dict(counts),
+        "rows": [asdict(o) for o in state.outcomes],
+    }
 
 
 def succeeded(state: State) -> bool:

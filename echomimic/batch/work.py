@@ -17,12 +17,20 @@ from echomimic.progress import Progress, Report
 from echomimic.request import Request
 from echomimic.version import VERSION
 
-DONE, SKIPPED, FAILED, REFUSED, SET_ASIDE, STOPPED = "done", "skipped", "failed", "refused", "set aside", "stopped"
+DONE, SKIPPED, FAILED, REFUSED, SET_ASIDE, STOPPED = (
+    "done",
+    "skipped",
+    "failed",
+    "refused",
+    "set aside",
+    "stopped",
+)
 GOOD = (DONE, SKIPPED)
 
 
 class BatchStopped(BaseException):
-    """Raised out of a progress report to stop a row; not an :class:`Exception`, so that nobody takes it for a fault."""
+    """Raised out of a progress report to stop a row; not an :class:`Exception`, so that nobody takes it for a
+    fault."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +74,9 @@ class BatchWork:
 
     def _failed(self, row: ManifestRow, error: Exception, began: float) -> Outcome:
         reason, took = " ".join(str(error).split()), round(time.monotonic() - began, 2)
-        return Outcome(row.line, row.id, FAILED, reason, type(error).__name__, took=took, node=socket.gethostname())
+        return Outcome(
+            row.line, row.id, FAILED, reason, type(error).__name__, took=took, node=socket.gethostname()
+        )
 
     def _render(self, row: ManifestRow, report: Report, began: float) -> Outcome:
         places = {role: self._local(place) for role, place in row.inputs}
@@ -87,7 +97,9 @@ class BatchWork:
         self.folder.publish(row.output)
         took = round(time.monotonic() - began, 2)
         node = socket.gethostname()
-        outcome = Outcome(row.line, row.id, DONE, "", "", result.frames, result.seconds, took, node, 1, result.notes)
+        outcome = Outcome(
+            row.line, row.id, DONE, "", "", result.frames, result.seconds, took, node, 1, result.notes
+        )
         self.folder.write(sidecar(row), _sidecar(row, digest, outcome))
         self.folder.remove(f".{row.id}.claim")
         return outcome
@@ -96,7 +108,8 @@ class BatchWork:
         return str(fetch(place, self.cache)) if is_remote(place) else place
 
     def _known(self, row: ManifestRow, digest: str) -> Outcome | None:
-        """The outcome of a row that an earlier run finished (or that must not be replaced); None when it is to do."""
+        """The outcome of a row that an earlier run finished (or that must not be replaced); None when it is
+        to do."""
         if not self.folder.exists(row.output) or self.overwrite:
             return None
         facts = read_sidecar(self.folder, row)

@@ -29,7 +29,9 @@ EPILOG = (
 )
 
 
-@click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
 @click.version_option(VERSION, prog_name="echomimic")
 def cli() -> None:
     """A portrait and a speech become a talking video.
@@ -71,7 +73,9 @@ def _require_folder() -> None:
     try:
         os.getcwd()
     except OSError:
-        raise click.ClickException("the working folder is gone; change to another one and run again") from None
+        raise click.ClickException(
+            "the working folder is gone; change to another one and run again"
+        ) from None
 
 
 def _require_plain(arguments: list[str]) -> None:
@@ -128,7 +132,9 @@ def _failed(error: BaseException) -> int:
         click.secho(f"error: {error}", fg="red", err=True)
         return 2
     if isinstance(error, MemoryError) or "allocate memory" in str(error):
-        click.secho("error: out of memory; lower --size or --length, or close other programs", fg="red", err=True)
+        click.secho(
+            "error: out of memory; lower --size or --length, or close other programs", fg="red", err=True
+        )
         return 2
     if isinstance(error, OSError) and (code := _unwritable(error)) is not None:
         return code
@@ -139,6 +145,8 @@ def _failed(error: BaseException) -> int:
     if os.environ.get("ECHOMIMIC_DEBUG"):
         raise error
     kind, place = type(error).__name__, traceback.extract_tb(error.__traceback__)[-1]
-    click.secho(f"fault in this program: {kind}: {error} ({place.filename}:{place.lineno})", fg="red", err=True)
+    click.secho(
+        f"fault in this program: {kind}: {error} ({place.filename}:{place.lineno})", fg="red", err=True
+    )
     click.echo("set ECHOMIMIC_DEBUG=1 and run again for the whole trace, and please report it", err=True)
     return 1

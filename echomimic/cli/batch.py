@@ -26,24 +26,38 @@ if TYPE_CHECKING:
 )
 @click.option("--set", "overrides", multiple=True, metavar="OPTION=VALUE", help="Set an option in every row.")
 @click.option("--overwrite", is_flag=True, help="Render again what is there but was made differently.")
-@click.option("--ray", default="none", show_default=True, help="none: this process; local, auto or an address: Ray.")
+@click.option(
+    "--ray", default="none", show_default=True, help="none: this process; local, auto or an address: Ray."
+)
 @click.option("--workers", default="", metavar="N or MIN-MAX", help="Ray actors; default: one per core.")
 @click.option(
-    "--gpus-per-job", type=float, default=-1, help="Share of a GPU per V1/V2 row; default 1 where there is one."
+    "--gpus-per-job",
+    type=float,
+    default=-1,
+    help="Share of a GPU per V1/V2 row; default 1 where there is one.",
 )
 @click.option(
-    "--retries", type=click.IntRange(0, 100), default=2, show_default=True, help="New tries after a lost worker."
+    "--retries",
+    type=click.IntRange(0, 100),
+    default=2,
+    show_default=True,
+    help="New tries after a lost worker.",
 )
-@click.option("--shard", default="1/1", show_default=True, metavar="I/N", help="Only every N-th row, from the I-th.")
+@click.option(
+    "--shard", default="1/1", show_default=True, metavar="I/N", help="Only every N-th row, from the I-th."
+)
 @click.option("--now", is_flag=True, help="Ctrl-C stops running rows at once instead of finishing them.")
 @click.option("--check", is_flag=True, help="Only check the manifest.")
 @click.option("--work", type=click.Path(path_type=Path), help="Local folder for what is fetched or uploaded.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one line of JSON.")
-def batch(manifest: str, output: str, overrides: tuple[str, ...], shard: str, check: bool, **choices: Any) -> None:
+def batch(
+    manifest: str, output: str, overrides: tuple[str, ...], shard: str, check: bool, **choices: Any
+) -> None:
     """Make a video for every row of MANIFEST (.jsonl, .csv, .parquet, or - for standard input).
 
-    Rows that are done are skipped, so the same command goes on after any interruption. Exit code 1 when a row failed.
+    Rows that are done are skipped, so the same command goes on after any interruption. Exit code 1 when a row
+    failed.
     """
     from echomimic.batch import manifest as lists
 
@@ -54,7 +68,9 @@ def batch(manifest: str, output: str, overrides: tuple[str, ...], shard: str, ch
         click.echo(f"{manifest}: {len(rows)} rows can be rendered, {len(refused)} are wrong")
         sys.exit(1 if refused else 0)
     _print_refused(refused)
-    state, name = _run(rows, refused, output, "" if shard == "1/1" else f"-{shard.replace('/', '-of-')}", choices)
+    state, name = _run(
+        rows, refused, output, "" if shard == "1/1" else f"-{shard.replace('/', '-of-')}", choices
+    )
     _print_report(state, f"{output}/{name}", choices)
     from echomimic.batch.run import succeeded
 
@@ -82,7 +98,9 @@ def _run(
         pool = _pool(folder, work, choices)
         try:
             with Board(choices["quiet"] or choices["as_json"]) as show:
-                state = run_batch(rows, refused, pool, retries=choices["retries"], now=choices["now"], show=show)
+                state = run_batch(
+                    rows, refused, pool, retries=choices["retries"], now=choices["now"], show=show
+                )
         finally:
             pool.close()
         write_report(state, folder, name)
@@ -149,7 +167,9 @@ class Board:
             return
         head = _headline(state)
         if self._live is not None:
-            rows = [f"  {name}: {TITLES[p.stage]} {p.done}/{p.total}" for name, p in sorted(state.stages.items())]
+            rows = [
+                f"  {name}: {TITLES[p.stage]} {p.done}/{p.total}" for name, p in sorted(state.stages.items())
+            ]
             self._live.update("\n".join((head, *rows)), refresh=True)
         elif len(state.outcomes) != self._said:
             self._said = len(state.outcomes)

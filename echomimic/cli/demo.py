@@ -13,7 +13,9 @@ EXAMPLE = Path(__file__).resolve().parents[1] / "example"
 
 
 @click.command(cls=Grouped)
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("demo.mp4"), help="The video to write.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), default=Path("demo.mp4"), help="The video to write."
+)
 @click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
 @add_options(Settings)
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")

@@ -59,7 +59,9 @@ def _devices(has_torch: bool) -> None:
     if torch.cuda.is_available():
         for index in range(torch.cuda.device_count()):
             memory = torch.cuda.get_device_properties(index).total_memory / 2**30
-            click.echo(f"  cuda:{index}                   {torch.cuda.get_device_name(index)}, {memory:.0f} GiB")
+            click.echo(
+                f"  cuda:{index}                   {torch.cuda.get_device_name(index)}, {memory:.0f} GiB"
+            )
     elif torch.backends.mps.is_available():
         click.echo("  mps                      Apple GPU")
     else:
@@ -85,7 +87,9 @@ def _preview_fault() -> str:
     try:
         from echomimic import conditions, engine, flow
 
-        job = conditions.gather(EXAMPLE / "portrait.jpg", EXAMPLE / "speech.flac", Settings(size=64, length=1))
+        job = conditions.gather(
+            EXAMPLE / "portrait.jpg", EXAMPLE / "speech.flac", Settings(size=64, length=1)
+        )
         for _ in flow.render(job, engine.load(job.settings)):
             pass
     except Exception as error:

@@ -32,18 +32,24 @@ COLOURS = {"good": "green", "poor": "red", "": ""}
 @click.option(
     "--compare", type=_FILE, nargs=2, metavar="A B", help="Two folders, manifests or videos instead of VIDEO."
 )
-@click.option("--require", multiple=True, metavar="RULE", help='Such as "lag<=45"; exit code 1 when a video breaks it.')
+@click.option(
+    "--require", multiple=True, metavar="RULE", help='Such as "lag<=45"; exit code 1 when a video breaks it.'
+)
 @click.option("--html", type=_FILE, help="Write the report to this one file.")
 @click.option("--sheet", type=_FILE, help="Write the worst moments to this picture (.png, .jpg).")
 @click.option("--csv", "table", type=_FILE, help="Write every figure to this file.")
-@click.option("--syncnet", type=_FILE, metavar="NET", help="Your SyncNet (ONNX or TorchScript), for Sync-C and Sync-D.")
+@click.option(
+    "--syncnet", type=_FILE, metavar="NET", help="Your SyncNet (ONNX or TorchScript), for Sync-C and Sync-D."
+)
 @click.option("--fid", type=_FILE, metavar="NET", help="Your Inception net, for FID against --reference.")
 @click.option("--fvd", type=_FILE, metavar="NET", help="Your video net, for FVD against --reference.")
 @click.option("--csim", type=_FILE, metavar="NET", help="Your face net, for CSIM against --portrait.")
 @click.option("--lpips", type=_FILE, metavar="NET", help="Your LPIPS net, against --reference.")
 @click.option("--overwrite", is_flag=True, help="Replace the files to write if they exist.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors and broken rules.")
-@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON per video instead of the table.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one line of JSON per video instead of the table."
+)
 def evaluate(
     video: Path | None,
     compare: tuple[Path, Path] | None,
@@ -117,7 +123,9 @@ def _check_outputs(overwrite: bool, inputs: Sequence[Path | None], **paths: Path
             check_file(path, overwrite, inputs)
 
 
-def _write(rows: list[VideoRow], html: Path | None, sheet: Path | None, table: Path | None, silent: bool) -> None:
+def _write(
+    rows: list[VideoRow], html: Path | None, sheet: Path | None, table: Path | None, silent: bool
+) -> None:
     from echomimic.evaluate.batch import to_csv
     from echomimic.evaluate.page import report_page
     from echomimic.evaluate.sheet import worst_sheet
@@ -245,11 +253,15 @@ def _summary(rows: list[VideoRow]) -> None:
         console.print(f"note: {line}", markup=False, highlight=False, style="dim")
 
 
-def _compare(sets: tuple[Path, Path], shared: dict[str, Any], nets: OwnNets, quiet: bool, as_json: bool) -> None:
+def _compare(
+    sets: tuple[Path, Path], shared: dict[str, Any], nets: OwnNets, quiet: bool, as_json: bool
+) -> None:
     from echomimic.evaluate.batch import BatchItem, is_batch
     from echomimic.evaluate.compare import differences, paired
 
-    first, second = (_rows(BatchItem(path, **shared), is_batch(path), nets, quiet or as_json) for path in sets)
+    first, second = (
+        _rows(BatchItem(path, **shared), is_batch(path), nets, quiet or as_json) for path in sets
+    )
     for row in (*first, *second):
         if row.evaluation is None:
             click.secho(f"{row.item.video}: {row.error}", fg="red", err=True)
@@ -281,5 +293,7 @@ def _differences(found: Sequence[Difference], sets: tuple[Path, Path], pairs: in
     console.print(f"A: {sets[0]}   B: {sets[1]}   {pairs} pairs", markup=False, highlight=False)
     console.print(table, highlight=False)
     console.print(
-        "paired percentile bootstrap, 10,000 resamples; '-': the interval holds 0", style="dim", highlight=False
+        "paired percentile bootstrap, 10,000 resamples; '-': the interval holds 0",
+        style="dim",
+        highlight=False,
     )

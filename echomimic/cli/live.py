@@ -15,7 +15,11 @@ _OFFERED = ("seed", "style", "expressiveness", "head_motion", "blink_rate", "gaz
 @click.command(cls=Grouped)
 @click.option("--portrait", required=True, type=click.Path(path_type=Path), help="The photo or drawing.")
 @click.option(
-    "--face", type=click.IntRange(0, 99), default=0, show_default=True, help="Which face when there are several."
+    "--face",
+    type=click.IntRange(0, 99),
+    default=0,
+    show_default=True,
+    help="Which face when there are several.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
 @click.option(
@@ -31,7 +35,9 @@ def live(portrait: Path, face: int, host: str, port: int, no_browser: bool, **va
         from echomimic.studio.serve import Serving
     except ImportError as error:
         remedy = 'run: pip install "echomimic-studio[studio]"'
-        raise ResourceError(f"the live page needs packages that are missing ({error.name}); {remedy}") from None
+        raise ResourceError(
+            f"the live page needs packages that are missing ({error.name}); {remedy}"
+        ) from None
 
     def tell(address: str) -> None:
         click.echo(address)

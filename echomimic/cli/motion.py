@@ -51,7 +51,9 @@ def extract(source: Path, output: Path, face: int, hands: bool, overwrite: bool,
 @OUT
 @PORTRAIT
 @click.option("--hands", is_flag=True, help="Move the portrait's hands too (for V2).")
-@click.option("--gestures", type=float, default=1.0, help="How far the hands move: 0 keeps them still, 1 is natural.")
+@click.option(
+    "--gestures", type=float, default=1.0, help="How far the hands move: 0 keeps them still, 1 is natural."
+)
 @add_options(Settings, only=SPOKEN)
 @OVERWRITE
 @QUIET
@@ -79,7 +81,9 @@ def speak(
     chosen = {name: getattr(settings, name) for name in SPOKEN}
     chosen["fps"] = chosen["fps"] or settings.variant.fps
     with TerminalBar(quiet) as report:
-        made = spoken(Speech.open(speech), points, size, body=body, gestures=gestures, report=report, **chosen)
+        made = spoken(
+            Speech.open(speech), points, size, body=body, gestures=gestures, report=report, **chosen
+        )
     _save(made, output, quiet)
 
 
@@ -87,7 +91,9 @@ def speak(
 @SOURCE
 @OUT
 @click.option("--portrait", type=FOLDER, required=True, help="The picture that the motion shall fit.")
-@click.option("--align/--no-align", default=True, help="Fit eyes, brows, nose and mouth to the portrait's own, or not.")
+@click.option(
+    "--align/--no-align", default=True, help="Fit eyes, brows, nose and mouth to the portrait's own, or not."
+)
 @OVERWRITE
 @QUIET
 def sync(source: Path, output: Path, portrait: Path, align: bool, overwrite: bool, quiet: bool) -> None:
@@ -183,7 +189,9 @@ def info(source: Path, quiet: bool) -> None:
         click.echo(f"  {name:11} {'none' if share is None else f'in {share:.0%} of the frames'}")
     if told.jumps:
         listed = ", ".join(map(str, told.jumps[:8])) + (", …" if len(told.jumps) > 8 else "")
-        click.secho(f"  warning: jumps at frames {listed}; try `echomimic motion edit --smooth 0.05`", fg="yellow")
+        click.secho(
+            f"  warning: jumps at frames {listed}; try `echomimic motion edit --smooth 0.05`", fg="yellow"
+        )
 
 
 def _claim(path: Path, overwrite: bool, *inputs: Path | None, suffix: str = ".npz") -> None:
@@ -216,7 +224,9 @@ def _subject(picture: Any, hands: bool) -> tuple[Any, tuple[int, int], Any]:
         return average_face(), (512, 512), None
     faces = find_faces(picture)
     if not faces:
-        raise DriverError("no face was found in the portrait; use a picture that shows one clearly, from the front")
+        raise DriverError(
+            "no face was found in the portrait; use a picture that shows one clearly, from the front"
+        )
     size = (picture.shape[1], picture.shape[0])
     return faces[0].points, size, body_of(picture) if hands else None
 

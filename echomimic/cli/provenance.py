@@ -25,7 +25,9 @@ def provenance() -> None:
 
 @provenance.command()
 @click.option("--name", default="EchoMimic user", show_default=True, help="Who signs; anybody can read it.")
-@click.option("-o", "--output", type=PATH, help="Folder of the keys (else ECHOMIMIC_KEYS, else your settings folder).")
+@click.option(
+    "-o", "--output", type=PATH, help="Folder of the keys (else ECHOMIMIC_KEYS, else your settings folder)."
+)
 def init(name: str, output: Path | None) -> None:
     """Make a personal certificate authority and a key that signs your videos."""
     from echomimic.provenance.identity import KEY, ROOT, YEARS, make_identity
@@ -92,4 +94,6 @@ def _print(found: "Provenance", as_json: bool) -> None:
         if value:
             click.echo(f"{name + ':':24}{value}")
     if not found.marked and signature.state == "none":
-        click.echo("nothing in this file says where it comes from; marks may have been stripped by re-encoding")
+        click.echo(
+            "nothing in this file says where it comes from; marks may have been stripped by re-encoding"
+        )

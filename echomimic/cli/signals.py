@@ -17,8 +17,8 @@ SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 def stoppable() -> Iterator[list[int]]:
     """While it lasts, these signals raise ``KeyboardInterrupt``; yields the growing list of those that came.
 
-    The list is needed because a library in the middle of its import may turn the interruption into another error.
-    Signals that are ignored (``nohup``) stay ignored; outside the main thread nothing changes.
+    The list is needed because a library in the middle of its import may turn the interruption into another
+    error. Signals that are ignored (``nohup``) stay ignored; outside the main thread nothing changes.
     """
     came: list[int] = []
     first: list[float] = []

@@ -7,7 +7,9 @@ import click
 from echomimic.errors import OutputError
 from echomimic.studio.serve import DEFAULT_PORT, Serving, serve
 
-HOME = click.option("--home", type=click.Path(path_type=Path), help="Folder of its data (else the user's data folder).")
+HOME = click.option(
+    "--home", type=click.Path(path_type=Path), help="Folder of its data (else the user's data folder)."
+)
 
 
 @click.group(invoke_without_command=True)
@@ -19,15 +21,25 @@ HOME = click.option("--home", type=click.Path(path_type=Path), help="Folder of i
     help="Address to listen at; 0.0.0.0 lets others in, with the token.",
 )
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True, help="Port; 0 takes a free one."
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=DEFAULT_PORT,
+    show_default=True,
+    help="Port; 0 takes a free one.",
 )
 @click.option("--no-browser", is_flag=True, help="Do not open the page.")
 @click.option("--no-page", is_flag=True, help="Serve the API alone.")
 @click.option("--root-path", default="", help="Path under which a reverse proxy shows it, such as /studio.")
-@click.option("--allow-host", "hosts", multiple=True, help="A name under which it may be called; may be given again.")
+@click.option(
+    "--allow-host", "hosts", multiple=True, help="A name under which it may be called; may be given again."
+)
 @click.option("--no-token", is_flag=True, help="Let everybody on this computer in (loopback only).")
 @click.option(
-    "--max-upload", type=click.IntRange(1, 1 << 20), default=1024, show_default=True, help="Largest upload in MB."
+    "--max-upload",
+    type=click.IntRange(1, 1 << 20),
+    default=1024,
+    show_default=True,
+    help="Largest upload in MB.",
 )
 @click.pass_context
 def studio(
@@ -59,7 +71,9 @@ def studio(
 
 @studio.command()
 @HOME
-@click.option("--days", type=click.FloatRange(min=0), default=30, show_default=True, help="Keep what is younger.")
+@click.option(
+    "--days", type=click.FloatRange(min=0), default=30, show_default=True, help="Keep what is younger."
+)
 @click.option("--starred", is_flag=True, help="Remove starred takes too.")
 @click.option("--dry-run", is_flag=True, help="Say what would go, and keep it.")
 @click.pass_context

@@ -63,7 +63,9 @@ def get(model: str, output: Path | None, quiet: bool) -> None:
 
 @weights.command()
 @click.argument("folder", type=FOLDER)
-@click.option("--quick", is_flag=True, help="Compare names and shapes only; do not read every file to its end.")
+@click.option(
+    "--quick", is_flag=True, help="Compare names and shapes only; do not read every file to its end."
+)
 @QUIET
 def check(folder: Path, quick: bool, quiet: bool) -> None:
     """Compare every file in FOLDER with the official list of tensors; exit code 1 when one is wrong."""
@@ -75,7 +77,9 @@ def check(folder: Path, quick: bool, quiet: bool) -> None:
     for finding in findings:
         if finding.bad or not quiet:
             colour = "red" if finding.bad else None
-            click.secho(f"{finding.kind:10} {finding.path}: {finding.text} [{', '.join(finding.models)}]", fg=colour)
+            click.secho(
+                f"{finding.kind:10} {finding.path}: {finding.text} [{', '.join(finding.models)}]", fg=colour
+            )
     if any(finding.bad for finding in findings):
         sys.exit(1)
 
@@ -84,13 +88,20 @@ def check(folder: Path, quick: bool, quiet: bool) -> None:
 @click.argument("folder", type=FOLDER)
 @click.option("-o", "--output", type=FOLDER, required=True, help="The new folder.")
 @click.option(
-    "--model", "models", multiple=True, type=click.Choice(DIFFUSION_MODELS), help="Only this one; may be given again."
+    "--model",
+    "models",
+    multiple=True,
+    type=click.Choice(DIFFUSION_MODELS),
+    help="Only this one; may be given again.",
 )
 @click.option("--dtype", type=click.Choice(("fp16", "bf16", "fp32")), default="fp16", show_default=True)
 @click.option("--overwrite", is_flag=True, help="Replace an earlier conversion.")
 @QUIET
-def convert(folder: Path, output: Path, models: tuple[str, ...], dtype: str, overwrite: bool, quiet: bool) -> None:
-    """Convert the files in FOLDER into one folder of safetensors, which loads faster and takes half the room."""
+def convert(
+    folder: Path, output: Path, models: tuple[str, ...], dtype: str, overwrite: bool, quiet: bool
+) -> None:
+    """Convert the files in FOLDER into one folder of safetensors, which loads faster and takes half the
+    room."""
     _need_torch()
     import torch
 

@@ -1,4 +1,5 @@
-"""The node's progress bar: one bar for the whole job, preview pictures, and the place where an interruption lands."""
+"""The node's progress bar: one bar for the whole job, preview pictures, and the place where an interruption
+lands."""
 
 import logging
 import time
@@ -19,7 +20,8 @@ _PREVIEW_SECONDS = 0.5
 
 
 class NodeBar:
-    """A :data:`~echomimic.progress.Report` that never runs backwards; notes go to the log and are kept in ``notes``.
+    """A :data:`~echomimic.progress.Report` that never runs backwards; notes go to the log and are kept in
+    ``notes``.
 
     It raises the server's own exception where the user interrupted.
     """
@@ -58,7 +60,10 @@ class NodeBar:
     def _part(self, progress: Progress) -> float:
         """How much of the job at hand is done, 0…1."""
         if progress.stage != self._stage:
-            self._stage, self._start = progress.stage, max(0.0, self._shown / _UNITS * self._whole - self._share)
+            self._stage, self._start = (
+                progress.stage,
+                max(0.0, self._shown / _UNITS * self._whole - self._share),
+            )
         end = max(self._start, _ENDS.get(progress.stage, min(self._start + _SHORT, 0.1)))
         return self._start + (end - self._start) * (progress.done / progress.total if progress.total else 0.0)
 

@@ -31,7 +31,8 @@ def linked_driver(driving: Any, fps: float) -> str:
 
 
 def _own_file(video: Any) -> str | None:
-    """The file that a VIDEO was loaded from, if it is whole: a trimmed one has to be read through its components."""
+    """The file that a VIDEO was loaded from, if it is whole: a trimmed one has to be read through its
+    components."""
     if not isinstance(video, InputImpl.VideoFromFile):
         return None
     window = getattr(video, "get_active_trim_window", None)
@@ -42,7 +43,9 @@ def _own_file(video: Any) -> str | None:
 
 def _written(images: torch.Tensor, fps: float) -> str:
     if images.ndim != 4 or images.shape[0] < 2:
-        raise DriverError("driving holds a single picture; connect a video, or an image batch of at least two frames")
+        raise DriverError(
+            "driving holds a single picture; connect a video, or an image batch of at least two frames"
+        )
     height, width = (side - side % 2 for side in images.shape[1:3])
     path = folders.scratch(f"echomimic_{_digest(images, fps)}.mp4")
     if not path.exists():

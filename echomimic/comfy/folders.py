@@ -1,4 +1,5 @@
-"""Where things lie on the user's server, asked of ``folder_paths``: weights, poses under the input folder, outputs."""
+"""Where things lie on the user's server, asked of ``folder_paths``: weights, poses under the input folder,
+outputs."""
 
 import os
 import sys
@@ -31,15 +32,18 @@ def _weights_roots() -> list[Path]:
 
 def weights_choices() -> list[str]:
     """``auto`` and every folder right under the model folders."""
-    names = {entry.name for root in _weights_roots() if root.is_dir() for entry in root.iterdir() if entry.is_dir()}
+    names = {
+        entry.name for root in _weights_roots() if root.is_dir() for entry in root.iterdir() if entry.is_dir()
+    }
     return [AUTO, *sorted(name for name in names if not name.startswith("."))]
 
 
 def weights_folder(choice: str, row: Variant) -> Path | None:
     """The folder to look for the variant's files in.
 
-    ``auto`` takes the model folder that has all of them, else the one that has most; None when there are none: then
-    the package looks where it always does. Raises :class:`WeightsError` when the chosen folder does not exist.
+    ``auto`` takes the model folder that has all of them, else the one that has most; None when there are
+    none: then the package looks where it always does. Raises :class:`WeightsError` when the chosen folder
+    does not exist.
     """
     from echomimic.models import layouts
 
@@ -76,7 +80,8 @@ def weights_stamp(choice: str, row: Variant) -> tuple[tuple[str, int, int], ...]
 
 
 def check_installed(row: Variant, folder: Path | None, vae: Path | None = None) -> None:
-    """Raises :class:`WeightsError` that lists what is missing, where it belongs, and the command that fetches it."""
+    """Raises :class:`WeightsError` that lists what is missing, where it belongs, and the command that fetches
+    it."""
     from echomimic.models import layouts
 
     try:
@@ -110,7 +115,9 @@ def vae_file(choice: str) -> Path | None:
         return None
     found = folder_paths.get_full_path("vae", choice)
     if found is None:
-        raise WeightsError(f"vae {choice!r} is not in the vae folder any more; choose {AUTO} or refresh the page")
+        raise WeightsError(
+            f"vae {choice!r} is not in the vae folder any more; choose {AUTO} or refresh the page"
+        )
     return Path(found)
 
 
@@ -131,7 +138,8 @@ def _poses(inputs: Path) -> Iterator[str]:
 
 
 def driver_of(pose_dir: str) -> str:
-    """The package's driver for a value of the pose_dir widget. Raises :class:`DriverError` naming the choices."""
+    """The package's driver for a value of the pose_dir widget. Raises :class:`DriverError` naming the
+    choices."""
     name = str(pose_dir or "none").strip()
     if name.lower() in DRIVERS:
         return name.lower()

@@ -1,8 +1,9 @@
-"""What the pack adds to the server besides its nodes: old workflows and prompts are understood, prompts labelled.
+"""What the pack adds to the server besides its nodes: old workflows and prompts are understood, prompts
+labelled.
 
 The page asks ``/echomimic/open_workflow`` to bring a workflow of the classic pack to these nodes, and
-``/echomimic/idle`` which inputs have no effect with which model. Every prompt passes :func:`on_prompt` before the
-server checks it.
+``/echomimic/idle`` which inputs have no effect with which model. Every prompt passes :func:`on_prompt` before
+the server checks it.
 """
 
 import logging
@@ -50,7 +51,8 @@ def _add_routes(routes: Any) -> None:
 
     @routes.post("/echomimic/open_workflow")  # type: ignore[untyped-decorator]
     async def opened(request: Any) -> Any:
-        """``{workflow, missing}`` → ``{workflow, notes}``; ``missing`` are the kinds of node the page does not know."""
+        """``{workflow, missing}`` → ``{workflow, notes}``; ``missing`` are the kinds of node the page does
+        not know."""
         asked = await request.json()
         if not isinstance(asked, dict) or not isinstance(asked.get("workflow"), dict):
             return web.json_response({"error": "a JSON object with a workflow is needed"}, status=400)
@@ -61,7 +63,9 @@ def _add_routes(routes: Any) -> None:
     @routes.get("/echomimic/idle")  # type: ignore[untyped-decorator]
     async def idle_inputs(_: Any) -> Any:
         """``{version: {infer_mode: [names of inputs without effect]}}``."""
-        return web.json_response({v: {m: list(idle(variant(variant_name(v, m)))) for m in MODES} for v in VERSIONS})
+        return web.json_response(
+            {v: {m: list(idle(variant(variant_name(v, m)))) for m in MODES} for v in VERSIONS}
+        )
 
 
 def site(installed: Callable[[str], bool] | None = None) -> Site:
@@ -83,11 +87,16 @@ def on_prompt(data: dict[str, Any]) -> dict[str, Any]:
     prompt = data.get("prompt")
     if not isinstance(prompt, dict) or not any(_kind(held).startswith("Echo_") for held in prompt.values()):
         return data
-    well_formed = {name: held for name, held in prompt.items() if _kind(held) and isinstance(held.get("inputs"), dict)}
+    well_formed = {
+        name: held for name, held in prompt.items() if _kind(held) and isinstance(held.get("inputs"), dict)
+    }
     made = migrate(well_formed, site())
     _keep(made)
     _leave_out_idle(made.prompt)
-    data["prompt"] = {**{name: held for name, held in prompt.items() if name not in well_formed}, **made.prompt}
+    data["prompt"] = {
+        **{name: held for name, held in prompt.items() if name not in well_formed},
+        **made.prompt,
+    }
     _label(data)
     return data
 
@@ -120,7 +129,9 @@ def _leave_out_idle(prompt: Prompt) -> None:
 def _idle_for(loader: Mapping[str, Any]) -> tuple[str, ...]:
     """Inputs without effect behind that loader; none when what it loads is only known when it runs."""
     try:
-        return idle(variant(variant_name(loader.get("version", VERSIONS[0]), loader.get("infer_mode", MODES[0]))))
+        return idle(
+            variant(variant_name(loader.get("version", VERSIONS[0]), loader.get("infer_mode", MODES[0])))
+        )
     except EchoMimicError:
         return ()
 

@@ -52,7 +52,8 @@ class Ready:
 
 @dataclass(frozen=True, eq=False)
 class Rendered:
-    """What a job made: frames as IMAGE, sound, rate, VIDEO, and the file, if one was kept, with its subfolder."""
+    """What a job made: frames as IMAGE, sound, rate, VIDEO, and the file, if one was kept, with its
+    subfolder."""
 
     image: torch.Tensor
     sound: Any
@@ -68,7 +69,8 @@ def sorted_out(widgets: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, .
 
 
 def each(sources: NodeInputs, report: NodeBar) -> Iterator[Ready]:
-    """The job of every picture, one after the other. Raises :class:`~echomimic.errors.InputError` with the remedy."""
+    """The job of every picture, one after the other. Raises :class:`~echomimic.errors.InputError` with the
+    remedy."""
     if not isinstance(sources.model, Model):
         raise SettingsError("model is not an EchoMimic model; connect an Echo_LoadModel node")
     settings = job_settings(sources.model.settings, sources.widgets, report)
@@ -89,7 +91,9 @@ def each(sources: NodeInputs, report: NodeBar) -> Iterator[Ready]:
 def job_settings(base: Settings, widgets: Mapping[str, Any], report: NodeBar) -> Settings:
     """The model's settings with those widgets that it listens to. Raises :class:`SettingsError`."""
     ours, unheard = {f.name for f in fields(Settings)}, idle(base.variant)
-    heard = {o.name: widgets[o.name] for o in settings_options(widgets) if o.name in ours and o.name not in unheard}
+    heard = {
+        o.name: widgets[o.name] for o in settings_options(widgets) if o.name in ours and o.name not in unheard
+    }
     if heard.get("size", 0) == 0:
         heard.pop("size", None)
     else:
@@ -112,7 +116,8 @@ def _accelerated(row: Variant, heard: Mapping[str, Any], report: NodeBar) -> dic
 
 
 def render_job(ready: Ready, save: bool, workflow: Mapping[str, Any], report: NodeBar) -> Rendered:
-    """All frames of a job; with ``save`` they are written to the output folder as they come, with the workflow."""
+    """All frames of a job; with ``save`` they are written to the output folder as they come, with the
+    workflow."""
     job, shape = ready.job, flow.video_shape(ready.job)
     ready.model.ready()
     file, subfolder = folders.output_file(shape.width, shape.height) if save else (None, "")
@@ -151,7 +156,8 @@ def _written(frames: Iterable[Picture], writer: Any) -> Iterator[Picture]:
 
 @contextlib.contextmanager
 def said_plainly(linked: bool = False) -> Iterator[None]:
-    """Says faults in the words of the node: options by their inputs' names, missing packages with the command.
+    """Says faults in the words of the node: options by their inputs' names, missing packages with the
+    command.
 
     ``linked`` is whether the motion came from the input ``driving`` rather than ``pose_dir``.
     """

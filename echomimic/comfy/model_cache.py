@@ -1,4 +1,5 @@
-"""The model that Echo_LoadModel hands on: kept between prompts, moved and evicted by the server's own management."""
+"""The model that Echo_LoadModel hands on: kept between prompts, moved and evicted by the server's own
+management."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,8 +27,8 @@ class Recipe:
 class Model:
     """The ECHOMIMIC_MODEL on the wire: settings every job of it starts from, and its engine.
 
-    ``patcher`` is what the server moves between its memories; None for the preview and for offloading, where the
-    engine places its parts itself.
+    ``patcher`` is what the server moves between its memories; None for the preview and for offloading, where
+    the engine places its parts itself.
     """
 
     settings: Settings
@@ -40,7 +41,9 @@ class Model:
             management.load_models_gpu([self.patcher])
 
 
-def recipe(name: str, dtype: Dtype, offload: Offload, weights: str, vae: str, compile: bool = False) -> Recipe:
+def recipe(
+    name: str, dtype: Dtype, offload: Offload, weights: str, vae: str, compile: bool = False
+) -> Recipe:
     """The recipe for the loader's widgets. Raises the package's errors."""
     row = variant(name)
     if row.engine == "preview":
@@ -49,7 +52,13 @@ def recipe(name: str, dtype: Dtype, offload: Offload, weights: str, vae: str, co
     folders.check_installed(row, folder, chosen)
     dtype, device = _dtype(dtype), _device()
     settings = Settings(
-        model=row.name, dtype=dtype, offload=offload, weights=folder, vae=chosen, device=device, compile=compile
+        model=row.name,
+        dtype=dtype,
+        offload=offload,
+        weights=folder,
+        vae=chosen,
+        device=device,
+        compile=compile,
     )
     return Recipe(settings, (*folders.weights_stamp(weights, row), *folders.file_stamp(chosen)))
 
@@ -71,7 +80,8 @@ def _dtype(wanted: Dtype) -> Dtype:
 
 
 class Shelf:
-    """Keeps the one model that was used last: the server may drop a node's output, loading it anew takes minutes."""
+    """Keeps the one model that was used last: the server may drop a node's output, loading it anew takes
+    minutes."""
 
     def __init__(self) -> None:
         self._kept: tuple[Recipe, Model] | None = None

@@ -41,7 +41,11 @@ class EchoLoadModel(io.ComfyNode):  # type: ignore[misc]
                 _combo("infer_mode", MODES, _MODES),
                 *(widget(option) for option in settings_options(("dtype", "offload"))),
                 _combo("weights", folders.weights_choices(), _WEIGHTS),
-                _combo("vae", folders.vae_choices(), "auto: the weights folder's own. Or a Stable Diffusion 1.x VAE."),
+                _combo(
+                    "vae",
+                    folders.vae_choices(),
+                    "auto: the weights folder's own. Or a Stable Diffusion 1.x VAE.",
+                ),
                 *_widgets(("compile",), advanced=True),
             ],
             outputs=[
@@ -62,7 +66,11 @@ class EchoLoadModel(io.ComfyNode):  # type: ignore[misc]
 
     @classmethod
     def fingerprint_inputs(
-        cls, version: str = VERSIONS[0], infer_mode: str = MODES[0], weights: str = folders.AUTO, **others: Any
+        cls,
+        version: str = VERSIONS[0],
+        infer_mode: str = MODES[0],
+        weights: str = folders.AUTO,
+        **others: Any,
     ) -> str:
         """Changes when the weight files do."""
         from echomimic.variants import variant
@@ -113,7 +121,10 @@ class EchoSampler(io.ComfyNode):  # type: ignore[misc]
                 *_pose_dir(),
                 *_widgets(CLASSIC),
                 io.Boolean.Input(
-                    "save_video", optional=True, default=False, tooltip="Also writes an mp4 into the output folder."
+                    "save_video",
+                    optional=True,
+                    default=False,
+                    tooltip="Also writes an mp4 into the output folder.",
                 ),
                 *_widgets(NEWER),
                 _driving(),
@@ -121,12 +132,18 @@ class EchoSampler(io.ComfyNode):  # type: ignore[misc]
             ],
             outputs=[
                 io.Image.Output(display_name="images", tooltip="All frames.", **_EACH),
-                io.Audio.Output(display_name="audio", tooltip="The speech, cut to the length of the frames.", **_EACH),
+                io.Audio.Output(
+                    display_name="audio", tooltip="The speech, cut to the length of the frames.", **_EACH
+                ),
                 io.Float.Output(
-                    display_name="frame_rate", tooltip="Frames per second, for nodes that make videos.", **_EACH
+                    display_name="frame_rate",
+                    tooltip="Frames per second, for nodes that make videos.",
+                    **_EACH,
                 ),
                 io.Video.Output(
-                    display_name="video", tooltip="Frames and speech together: connect it to Save Video.", **_EACH
+                    display_name="video",
+                    tooltip="Frames and speech together: connect it to Save Video.",
+                    **_EACH,
                 ),
             ],
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo, io.Hidden.unique_id],
@@ -135,7 +152,10 @@ class EchoSampler(io.ComfyNode):  # type: ignore[misc]
 
     @classmethod
     def validate_inputs(
-        cls, pose_dir: str | None = None, context_frames: int | None = None, context_overlap: int | None = None
+        cls,
+        pose_dir: str | None = None,
+        context_frames: int | None = None,
+        context_overlap: int | None = None,
     ) -> bool | str:
         """Any folder that is there will do, also one that came later; windows have to fit the model."""
         fault = _misfit(context_frames, context_overlap)
@@ -157,7 +177,8 @@ class EchoSampler(io.ComfyNode):  # type: ignore[misc]
         driving: Any = None,
         **widgets: Any,
     ) -> Any:
-        """Per picture of the batch: frames, sound, rate and video. ``widgets`` are options; others are ignored."""
+        """Per picture of the batch: frames, sound, rate and video. ``widgets`` are options; others are
+        ignored."""
         from echomimic.comfy.jobs import said_plainly
 
         with said_plainly(driving is not None):
@@ -167,10 +188,14 @@ class EchoSampler(io.ComfyNode):  # type: ignore[misc]
             inputs, ignored = jobs.sorted_out(widgets)
             report = NodeBar(_remarks(cls, ignored))
             sources = jobs.NodeInputs(image, audio, model, pose_dir, driving, inputs)
-            made = [jobs.render_job(one, save_video, _workflow(cls), report) for one in jobs.each(sources, report)]
+            made = [
+                jobs.render_job(one, save_video, _workflow(cls), report) for one in jobs.each(sources, report)
+            ]
             files = [ui.SavedResult(m.file.name, m.subfolder, io.FolderType.output) for m in made if m.file]
             outputs = ([getattr(m, name) for m in made] for name in ("image", "sound", "rate", "video"))
-            return io.NodeOutput(*outputs, ui=_told(report, ui.PreviewVideo(files).as_dict() if files else {}))
+            return io.NodeOutput(
+                *outputs, ui=_told(report, ui.PreviewVideo(files).as_dict() if files else {})
+            )
 
 
 _EACH: dict[str, Any] = {"is_output_list": True}
@@ -266,7 +291,10 @@ def _widgets(names: tuple[str, ...], advanced: bool = False) -> list[Any]:
     more: dict[str, dict[str, Any]] = {"seed": {"control_after_generate": True}}
     made = [widget(option, **more.get(option.name, {})) for option in settings_options(names)]
     for value in made if advanced else ():
-        value.extra_dict = {**(getattr(value, "extra_dict", None) or {}), "advanced": True}  # no argument on 0.3.64
+        value.extra_dict = {
+            **(getattr(value, "extra_dict", None) or {}),
+            "advanced": True,
+        }  # no argument on 0.3.64
     return made
 
 

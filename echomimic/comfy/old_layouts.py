@@ -1,7 +1,7 @@
 """How the classic node pack's widget values lie in saved workflows, and what each position is called.
 
-The editor stores a node's widget values as a bare list in the order of that day's inputs. A list is told by its length
-and by what each of its values can be; the sockets of the node decide between two that look alike.
+The editor stores a node's widget values as a bare list in the order of that day's inputs. A list is told by
+its length and by what each of its values can be; the sockets of the node decide between two that look alike.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -35,7 +35,9 @@ def _number(low: float, high: float) -> Fits:
 
 
 def _mode(value: Any) -> bool:
-    return _switch(value) or (_text(value) and (value in MODES_BEFORE or "drive" in value or value.startswith("pose")))
+    return _switch(value) or (
+        _text(value) and (value in MODES_BEFORE or "drive" in value or value.startswith("pose"))
+    )
 
 
 def _release(value: Any) -> bool:
@@ -48,7 +50,8 @@ def _either(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class Layout:
-    """One day's order: what each position is called and what it can hold; ``sockets`` are links that it needs."""
+    """One day's order: what each position is called and what it can hold; ``sockets`` are links that it
+    needs."""
 
     since: str
     columns: tuple[tuple[str, Fits], ...]
@@ -130,9 +133,11 @@ LAYOUTS: Mapping[str, tuple[Layout, ...]] = {
 
 
 def name_values(kind: str, values: Any, sockets: Collection[str]) -> _Values | None:
-    """A classic node's values by name, the seed's control among them; None when they are of no layout known here.
+    """A classic node's values by name, the seed's control among them; None when they are of no layout known
+    here.
 
-    ``values`` is what the file holds: a list, or a dict that names them itself. ``sockets`` are the node's links.
+    ``values`` is what the file holds: a list, or a dict that names them itself. ``sockets`` are the node's
+    links.
     """
     if isinstance(values, Mapping):
         return dict(values)

@@ -1,7 +1,7 @@
 """Prompts (the editor's API format) that use the classic pack's nodes, as prompts for these nodes.
 
-A prompt is ``{node id: {"class_type": …, "inputs": {name: value, or [node id, output] for a link}}}``. What is already
-written for these nodes passes through as it is.
+A prompt is ``{node id: {"class_type": …, "inputs": {name: value, or [node id, output] for a link}}}``. What
+is already written for these nodes passes through as it is.
 """
 
 import copy
@@ -40,7 +40,8 @@ def is_link(value: Any) -> bool:
 
 
 def migrate(prompt: Prompt, site: Site, slots_are_new: bool = False) -> Migration:
-    """The prompt for today's nodes. ``slots_are_new``: links out of the sampler count the outputs that it has now."""
+    """The prompt for today's nodes. ``slots_are_new``: links out of the sampler count the outputs that it has
+    now."""
     made = Migration(copy.deepcopy(prompt))
     _skip_upscalers(made)
     for node in _of(made.prompt, SAMPLER):
@@ -60,7 +61,9 @@ def _of(prompt: Prompt, kind: str) -> list[str]:
 
 
 def _kind(held: Any) -> str:
-    return str(held.get("class_type")) if isinstance(held, dict) and isinstance(held.get("inputs"), dict) else ""
+    return (
+        str(held.get("class_type")) if isinstance(held, dict) and isinstance(held.get("inputs"), dict) else ""
+    )
 
 
 def _links(prompt: Prompt) -> Iterator[tuple[str, str, str, int]]:
@@ -97,7 +100,9 @@ def _sampler(node: str, made: Migration, site: Site, slots_are_new: bool) -> Non
         if not slots_are_new:
             _move_rate(made.prompt, node)
     inputs.pop("emb", None)
-    loader = made.prompt.get(source(made.prompt, inputs.get("model", inputs.get("pipe"))), {}).get("inputs", {})
+    loader = made.prompt.get(source(made.prompt, inputs.get("model", inputs.get("pipe"))), {}).get(
+        "inputs", {}
+    )
     classic = before or is_classic(inputs, SAMPLER_ONLY) or is_classic(loader, LOADER_ONLY)
     if not classic:
         return
@@ -146,8 +151,13 @@ def _loader(node: str, made: Migration, site: Site) -> None:
     held = made.prompt[node]
     if not is_classic(held["inputs"], LOADER_ONLY):
         return
-    samplers = [s for s in _of(made.prompt, SAMPLER) if source(made.prompt, _of_input(made, s, "model")) == node]
-    posed = any(_of_input(made, s, "driving") or _of_input(made, s, "pose_dir") not in ("none", None) for s in samplers)
+    samplers = [
+        s for s in _of(made.prompt, SAMPLER) if source(made.prompt, _of_input(made, s, "model")) == node
+    ]
+    posed = any(
+        _of_input(made, s, "driving") or _of_input(made, s, "pose_dir") not in ("none", None)
+        for s in samplers
+    )
     held["inputs"], notes = loader_values(held["inputs"], posed, site)
     made.note(node, *notes)
 
@@ -176,7 +186,9 @@ def _drop_dead_links(made: Migration) -> None:
     for node, name, origin, output in list(_links(made.prompt)):
         kind, from_kind = _kind(made.prompt[node]), _kind(made.prompt.get(origin, {}))
         unknown = kind in INPUTS and name not in INPUTS[kind]
-        beyond = from_kind in OUTPUTS and not (isinstance(output, int) and 0 <= output < len(OUTPUTS[from_kind]))
+        beyond = from_kind in OUTPUTS and not (
+            isinstance(output, int) and 0 <= output < len(OUTPUTS[from_kind])
+        )
         if unknown or beyond:
             made.prompt[node]["inputs"].pop(name)
         if unknown and origin in made.prompt and from_kind != LOADER:
@@ -189,7 +201,9 @@ def _replace_missing(made: Migration, site: Site) -> None:
     """A video node that this server lacks, and that only took our frames, is done by its own Save Video."""
     for node in _of(made.prompt, _COMBINE):
         images = made.prompt[node]["inputs"].get("images")
-        if site.installed(_COMBINE) or not (is_link(images) and _kind(made.prompt[str(images[0])]) == SAMPLER):
+        if site.installed(_COMBINE) or not (
+            is_link(images) and _kind(made.prompt[str(images[0])]) == SAMPLER
+        ):
             continue
         prefix = made.prompt[node]["inputs"].get("filename_prefix")
         prefix = prefix if isinstance(prefix, str) else "video/EchoMimic"

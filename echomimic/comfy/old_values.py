@@ -10,10 +10,28 @@ from echomimic.errors import SettingsError
 from echomimic.option import options
 from echomimic.request import MAX_SEED, Settings
 
-LOADER_ONLY = ("denoising", "pose_mode", "draw_mouse", "motion_sync", "lowvram", "teacache_offload", "use_mmgp")
+LOADER_ONLY = (
+    "denoising",
+    "pose_mode",
+    "draw_mouse",
+    "motion_sync",
+    "lowvram",
+    "teacache_offload",
+    "use_mmgp",
+)
 """Inputs that only a classic loader has."""
 SAMPLER_ONLY = (
-    *("pipe", "emb", "face_detector", "visualizer", "video_images", "video_files", "seeds", "facemask", "facecrop"),
+    *(
+        "pipe",
+        "emb",
+        "face_detector",
+        "visualizer",
+        "video_images",
+        "video_files",
+        "seeds",
+        "facemask",
+        "facecrop",
+    ),
     *("crop_face", "audio_form_video", "audio_file", "draw_mouse", "motion_sync", "partial_video_length"),
 )
 """Inputs that only a classic sampler, or the Echo_Predata before it, has."""
@@ -43,7 +61,9 @@ class Site:
 def loader_values(old: _Values, posed: bool, site: Site) -> tuple[_Values, list[str]]:
     """A classic loader's inputs as ours, with remarks; ``posed`` is whether its sampler was given motion."""
     notes: list[str] = []
-    new: _Values = {name: value for name, value in old.items() if name in ("dtype", "offload", "weights", "compile")}
+    new: _Values = {
+        name: value for name, value in old.items() if name in ("dtype", "offload", "weights", "compile")
+    }
     new["version"] = _version(old.get("version", "V1"), notes)
     new["infer_mode"] = _mode(old.get("infer_mode", old.get("pose_mode", MODES[0])), posed, notes)
     new["vae"] = _vae(old.get("vae"), site, notes)
@@ -65,7 +85,8 @@ def _version(old: Any, notes: list[str]) -> Any:
 
 
 def _mode(old: Any, posed: bool, notes: list[str]) -> Any:
-    """Today's inference mode; a plain ``normal`` or ``turbo`` followed whatever motion its sampler was given."""
+    """Today's inference mode; a plain ``normal`` or ``turbo`` followed whatever motion its sampler was
+    given."""
     if isinstance(old, list):
         return old  # a link
     if isinstance(old, bool):
@@ -90,7 +111,8 @@ def _vae(old: Any, site: Site, notes: list[str]) -> Any:
 
 
 def sampler_values(old: _Values, site: Site) -> tuple[_Values, list[str]]:
-    """A classic sampler's inputs as ours, with remarks. Files that it named are left for the caller to load."""
+    """A classic sampler's inputs as ours, with remarks. Files that it named are left for the caller to
+    load."""
     notes: list[str] = []
     new = {RENAMED.get(name, name): value for name, value in old.items() if name not in EMPTY}
     if new.pop("motion_sync", False) is True:
@@ -100,7 +122,10 @@ def sampler_values(old: _Values, site: Site) -> tuple[_Values, list[str]]:
     for name in ("prompt", "negative_prompt", "partial_video_length", "draw_mouth"):
         if name != "draw_mouth" and name in new:
             new.pop(name)
-            _once(notes, "prompt, negative_prompt and partial_video_length have no counterpart and were left out")
+            _once(
+                notes,
+                "prompt, negative_prompt and partial_video_length have no counterpart and were left out",
+            )
     _pose(new, site, notes)
     _numbers(new, notes)
     return new, notes
@@ -120,14 +145,20 @@ def _pose(new: _Values, site: Site, notes: list[str]) -> None:
         new["pose_dir"] = "none"
     elif pose not in site.poses:
         new["pose_dir"] = "none"
-        notes.append(f"pose_dir {pose} is not in the input folder: none was chosen, which is V2's bundled pose")
+        notes.append(
+            f"pose_dir {pose} is not in the input folder: none was chosen, which is V2's bundled pose"
+        )
 
 
 def _numbers(new: _Values, notes: list[str]) -> None:
     """Brings numbers into today's ranges; says which were moved."""
     for option in options(Settings):
         value = new.get(option.name)
-        if option.type not in (int, float) or isinstance(value, (bool, list)) or not isinstance(value, (int, float)):
+        if (
+            option.type not in (int, float)
+            or isinstance(value, (bool, list))
+            or not isinstance(value, (int, float))
+        ):
             continue
         kept = _inside(option.name, value, option.low, option.high)
         if kept != value:

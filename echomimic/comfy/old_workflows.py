@@ -1,7 +1,7 @@
 """Workflows (the editor's own files) that were saved with the classic pack, as workflows of these nodes.
 
-The file is read as a prompt, the prompt migrated as any other, and what changed written back: widget values in today's
-order, sockets, links. Nothing else in the file is touched.
+The file is read as a prompt, the prompt migrated as any other, and what changed written back: widget values
+in today's order, sockets, links. Nothing else in the file is touched.
 """
 
 import copy
@@ -39,7 +39,8 @@ _UNSURE = "its saved values are in no order known here: the defaults were set, l
 
 @dataclass(frozen=True)
 class Opened:
-    """A workflow for today's nodes, and what was done to it, one remark each; none when it was not of the old kind."""
+    """A workflow for today's nodes, and what was done to it, one remark each; none when it was not of the old
+    kind."""
 
     workflow: dict[str, Any]
     notes: tuple[str, ...] = ()
@@ -93,7 +94,8 @@ def _is_classic(node: Any) -> bool:
 
 
 def _prompt_of(nodes: list[Any], links: dict[Any, list[Any]]) -> tuple[Prompt, list[str]]:
-    """The graph as a prompt: every node with its links, classic nodes with their values too; and the unsure ones."""
+    """The graph as a prompt: every node with its links, classic nodes with their values too; and the unsure
+    ones."""
     prompt, unsure = {}, []
     outputs = {node.get("id"): node for node in nodes}
     for node in nodes:
@@ -113,7 +115,9 @@ def _prompt_of(nodes: list[Any], links: dict[Any, list[Any]]) -> tuple[Prompt, l
 
 def _marked(kind: str, named: dict[str, Any]) -> dict[str, Any]:
     """A classic node's values with one that tells it from ours."""
-    return {"denoising": True, **named} if kind == "Echo_LoadModel" else {"seeds": named.pop("seed", 0), **named}
+    return (
+        {"denoising": True, **named} if kind == "Echo_LoadModel" else {"seeds": named.pop("seed", 0), **named}
+    )
 
 
 def _ours(node: dict[str, Any]) -> dict[str, Any]:
@@ -126,7 +130,9 @@ def _names(node: dict[str, Any]) -> list[str]:
     return [str(socket.get("name")) for socket in node.get("inputs") or []]
 
 
-def _linked(node: dict[str, Any], links: dict[Any, list[Any]], nodes: dict[Any, Any]) -> Iterator[tuple[str, Any]]:
+def _linked(
+    node: dict[str, Any], links: dict[Any, list[Any]], nodes: dict[Any, Any]
+) -> Iterator[tuple[str, Any]]:
     for socket in node.get("inputs") or []:
         link = links.get(socket.get("link"))
         if link is None:
@@ -164,7 +170,9 @@ def _columns(kind: str) -> Iterator[str]:
                 yield CONTROL
 
 
-def _write_back(graph: dict[str, Any], old: dict[Any, Any], before: Prompt, after: Prompt, site: Site) -> list[str]:
+def _write_back(
+    graph: dict[str, Any], old: dict[Any, Any], before: Prompt, after: Prompt, site: Site
+) -> list[str]:
     """Puts the migrated prompt into the graph; gives remarks about nodes that could not be kept."""
     nodes = {str(node["id"]): node for node in graph["nodes"]}
     kept = {name: node for name, node in nodes.items() if name in after}
@@ -181,7 +189,9 @@ def _write_back(graph: dict[str, Any], old: dict[Any, Any], before: Prompt, afte
 
 def _beside(name: str, after: Prompt, nodes: Mapping[str, Any]) -> dict[str, Any]:
     """The node that uses a new one, to lay the new one out by."""
-    users = [n for n, held in after.items() if any(is_link(v) and v[0] == name for v in held["inputs"].values())]
+    users = [
+        n for n, held in after.items() if any(is_link(v) and v[0] == name for v in held["inputs"].values())
+    ]
     return next((nodes[n] for n in users if n in nodes), {})
 
 
@@ -199,9 +209,13 @@ def _new_node(name: str, held: dict[str, Any], like: dict[str, Any]) -> dict[str
         "order": like.get("order", 0),
         "mode": like.get("mode", 0) if replaced else 0,
         "inputs": [
-            {"name": key, "type": _TYPES.get(key, "*"), "link": None} for key in held["inputs"] if key not in plain
+            {"name": key, "type": _TYPES.get(key, "*"), "link": None}
+            for key in held["inputs"]
+            if key not in plain
         ],
-        "outputs": [{"name": title, "type": kind_of, "links": None} for title, kind_of in _NEW_NODES.get(kind, ())],
+        "outputs": [
+            {"name": title, "type": kind_of, "links": None} for title, kind_of in _NEW_NODES.get(kind, ())
+        ],
         "properties": {"Node name for S&R": kind},
         "widgets_values": list(plain.values()),
     }
@@ -223,7 +237,9 @@ def _rewrite(node: dict[str, Any], inputs: dict[str, Any]) -> None:
         shown[name] if name in linked else inputs.get(name, shown[name]) for name in _columns(kind)
     ]
     node["inputs"] = [_socket(name) for name in INPUTS[kind] if name in SOCKETS or name in linked]
-    node["outputs"] = [{"name": name, "type": _TYPES.get(name, kind), "links": None} for name in OUTPUTS[kind]]
+    node["outputs"] = [
+        {"name": name, "type": _TYPES.get(name, kind), "links": None} for name in OUTPUTS[kind]
+    ]
     node["outputs"][0]["type"] = "ECHOMIMIC_MODEL" if kind == "Echo_LoadModel" else "IMAGE"
     node["properties"] = {**(node.get("properties") or {}), "Node name for S&R": kind}
 
@@ -235,7 +251,8 @@ def _socket(name: str) -> dict[str, Any]:
 
 
 def _mute_missing(kept: dict[str, Any], after: Prompt, site: Site) -> list[str]:
-    """Nodes of other packs that are not installed and only took something from ours would stop the whole run."""
+    """Nodes of other packs that are not installed and only took something from ours would stop the whole
+    run."""
     notes = []
     for name, node in kept.items():
         kind = str(node.get("type"))
@@ -288,7 +305,10 @@ def _relink(graph: dict[str, Any], kept: dict[str, Any], old: dict[Any, list[Any
     if "last_link_id" in graph:
         graph["last_link_id"] = top
         graph["last_node_id"] = max(
-            [int(graph.get("last_node_id") or 0), *(n["id"] for n in kept.values() if isinstance(n["id"], int))]
+            [
+                int(graph.get("last_node_id") or 0),
+                *(n["id"] for n in kept.values() if isinstance(n["id"], int)),
+            ]
         )
 
 

@@ -11,7 +11,8 @@ from echomimic.media.video import Shape
 
 
 class TaggedVideo(InputImpl.VideoFromComponents):  # type: ignore[misc]
-    """Frames and sound; *Save Video*, and whatever else calls ``save_to``, writes the tag along with its own data."""
+    """Frames and sound; *Save Video*, and whatever else calls ``save_to``, writes the tag along with its own
+    data."""
 
     tags: dict[str, Any]
 
@@ -22,7 +23,9 @@ class TaggedVideo(InputImpl.VideoFromComponents):  # type: ignore[misc]
         made.tags = {name: _written(text) for name, text in shape.tags.items()}
         return made
 
-    def save_to(self, path: Any, format: Any = None, codec: Any = None, metadata: Any = None, **more: Any) -> Any:
+    def save_to(
+        self, path: Any, format: Any = None, codec: Any = None, metadata: Any = None, **more: Any
+    ) -> Any:
         """As the server's own, with the tag among the metadata."""
         given = {"format": format, "codec": codec}
         more |= {name: value for name, value in given.items() if value is not None}
@@ -30,5 +33,6 @@ class TaggedVideo(InputImpl.VideoFromComponents):  # type: ignore[misc]
 
 
 def _written(text: str) -> Any:
-    """A tag as the server's writer wants it: it writes everything as JSON, so what is JSON already is taken apart."""
+    """A tag as the server's writer wants it: it writes everything as JSON, so what is JSON already is taken
+    apart."""
     return json.loads(text) if text.startswith("{") else text

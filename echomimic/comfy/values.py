@@ -1,7 +1,7 @@
 """The server's values and ours: IMAGE, AUDIO and VIDEO to pictures and speech, and back.
 
-IMAGE is (B, H, W, 3) floats in 0…1; AUDIO is ``{"waveform": (B, C, T), "sample_rate": int}``. They belong to the
-server's cache: nothing here writes into one.
+IMAGE is (B, H, W, 3) floats in 0…1; AUDIO is ``{"waveform": (B, C, T), "sample_rate": int}``. They belong to
+the server's cache: nothing here writes into one.
 """
 
 from collections.abc import Iterable

@@ -76,7 +76,11 @@ class DiffusersSolver:
 
     def state(self) -> dict[str, Any]:
         """What has changed since the start."""
-        changed = {k: v for k, v in vars(self._scheduler).items() if isinstance(v, list) or self._fresh.get(k) != id(v)}
+        changed = {
+            k: v
+            for k, v in vars(self._scheduler).items()
+            if isinstance(v, list) or self._fresh.get(k) != id(v)
+        }
         return {k: v for k, v in changed.items() if _plain(v)}
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -117,7 +121,8 @@ def _arguments(takes: set[str]) -> dict[str, Any]:
 
 
 def _rescaled_betas() -> list[float]:
-    """Betas with (almost) zero terminal SNR: the last alpha stays above 0, where sigma-based solvers divide."""
+    """Betas with (almost) zero terminal SNR: the last alpha stays above 0, where sigma-based solvers
+    divide."""
     betas = torch.linspace(*BETAS, TRAINED, dtype=torch.float64)
     root = (1 - betas).cumprod(0).sqrt()
     root = (root - root[-1]) * root[0] / (root[0] - root[-1])

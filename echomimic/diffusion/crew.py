@@ -1,7 +1,7 @@
 """One video on several devices: each has a copy of the networks and predicts every n-th window of a step.
 
-The predictions are handed back in the order of the windows, wherever they were made, so blending adds the same numbers
-in the same order as on one device, and the video is the same bit for bit on equal devices.
+The predictions are handed back in the order of the windows, wherever they were made, so blending adds the
+same numbers in the same order as on one device, and the video is the same bit for bit on equal devices.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -28,17 +28,22 @@ class Crew:
     def __enter__(self) -> "Crew":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
         for thread in self._threads:
             thread.shutdown(wait=True, cancel_futures=True)
 
     def predictions(self, tasks: Sequence[Task]) -> Iterator[Tensor]:
-        """The prediction of every task, in their order. An error of a device is raised here, in its task's place."""
+        """The prediction of every task, in their order. An error of a device is raised here, in its task's
+        place."""
         if len(self.predictors) == 1:
             yield from (self.predictors[0](*task) for task in tasks)
             return
         count = len(self.predictors)
-        waiting = [self._threads[i % count].submit(self.predictors[i % count], *task) for i, task in enumerate(tasks)]
+        waiting = [
+            self._threads[i % count].submit(self.predictors[i % count], *task) for i, task in enumerate(tasks)
+        ]
         try:
             for future in waiting:
                 yield future.result()

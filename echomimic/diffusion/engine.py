@@ -48,8 +48,8 @@ LATENTS_ON_DEVICE = 2**28
 def load_engine(settings: Settings, report: Report = silent) -> "DiffusionEngine":
     """The engine for ``settings.model``, its networks loaded where they work.
 
-    Raises :class:`SettingsError` for a device, dtype or scheduler that is not there, :class:`WeightsError` for
-    missing or damaged files.
+    Raises :class:`SettingsError` for a device, dtype or scheduler that is not there, :class:`WeightsError`
+    for missing or damaged files.
     """
     check_scheduler(settings.scheduler, settings.steps)
     device, *further = pick_devices(settings)
@@ -71,9 +71,9 @@ def load_engine(settings: Settings, report: Report = silent) -> "DiffusionEngine
 class DiffusionEngine:
     """Renders videos with the networks of one model.
 
-    ``networks`` are the modules by name, for hosts that place them themselves: without offloading the engine works
-    wherever the denoiser is. ``others`` are copies on further devices, which share the work. ``settings`` are those
-    it was loaded with, ``weights_name`` tells weights apart in resume files.
+    ``networks`` are the modules by name, for hosts that place them themselves: without offloading the engine
+    works wherever the denoiser is. ``others`` are copies on further devices, which share the work.
+    ``settings`` are those it was loaded with, ``weights_name`` tells weights apart in resume files.
     """
 
     def __init__(
@@ -117,9 +117,9 @@ class DiffusionEngine:
     ) -> Generator[Picture, None, None]:
         """The pictures numbered ``frames``, all when None, decoded one by one as they are asked for.
 
-        A range needs the latents of the whole video too: every frame is denoised together with its neighbours. Goes
-        on from the state beside ``conditions.output`` if an earlier run of the same job left one. Raising from
-        ``report`` stops between two windows; the last whole step is kept.
+        A range needs the latents of the whole video too: every frame is denoised together with its
+        neighbours. Goes on from the state beside ``conditions.output`` if an earlier run of the same job left
+        one. Raising from ``report`` stops between two windows; the last whole step is kept.
         """
         with float32_products(self.settings.dtype):
             latents = self._latents(self._job(conditions, report))
@@ -160,7 +160,9 @@ class DiffusionEngine:
         if job.sampler.on_device and latents.numel() * latents.itemsize <= LATENTS_ON_DEVICE:
             latents = latents.to(self.device)
         reference = self._reference(job)
-        plan = WindowPlan(job.conditions.frames, settings.context_frames, settings.context_overlap, job.rules.rotation)
+        plan = WindowPlan(
+            job.conditions.frames, settings.context_frames, settings.context_overlap, job.rules.rotation
+        )
         windows = functools.partial(WINDOWS[settings.windows], plan)
         with (
             self.placement.working(self.nets.denoiser, self.nets.guider),
@@ -177,7 +179,8 @@ class DiffusionEngine:
         return latents
 
     def _predictors(self, job: "Job", reference: Callable[[Networks], ReferenceKV]) -> list[Predictor]:
-        """One for every device, the first one's first; all hear the speech through the first one's encoder."""
+        """One for every device, the first one's first; all hear the speech through the first one's
+        encoder."""
         speech = job.conditions.speech
         job.report(Progress("audio", 0, 1))
         heard = SpeechFeatures(self.nets.whisper, LogMel(speech.read, speech.samples), job.conditions.fps)
@@ -204,7 +207,13 @@ class DiffusionEngine:
         """Features of the portrait, of the last one as kept. They are projected when the denoiser works."""
         job.report(Progress("reference", 0, 1))
         portrait = pictures.to_tensor(pictures.reference_picture(job.conditions), *job.conditions.view.size)
-        decides = (self.weights_name, self.dtype, self.settings.dtype, self.nets.vae.dtype, self.nets.vae.tiled)
+        decides = (
+            self.weights_name,
+            self.dtype,
+            self.settings.dtype,
+            self.nets.vae.dtype,
+            self.nets.vae.tiled,
+        )
         taps = self._portrait.taps(portrait, decides, self.device, lambda: self._seen(job, portrait))
         if job.rules.half_reference:
             taps = {name: tap.half().to(self.dtype) for name, tap in taps.items()}
@@ -269,11 +278,14 @@ class Job:
         except KeyboardInterrupt:
             if not (self.file and last):
                 raise
-            raise KeyboardInterrupt(f"stopped after step {last}; the same command goes on from there") from None
+            raise KeyboardInterrupt(
+                f"stopped after step {last}; the same command goes on from there"
+            ) from None
 
 
 def report_steps(steps: Iterator[StepState], total: int, report: Report) -> Iterator[StepState]:
-    """Passes the moments on and reports them: windows done of all, step, window, time left, and a rough picture."""
+    """Passes the moments on and reports them: windows done of all, step, window, time left, and a rough
+    picture."""
     began = time.monotonic()
     for seen, moment in enumerate(steps, 1):
         yield moment

@@ -18,8 +18,8 @@ Features: TypeAlias = Callable[[Sequence[int]], Tensor]
 class Predictor:
     """The denoiser together with everything it is conditioned on.
 
-    ``audio`` gives (F, 50, 384) and ``guide`` (F or 1, 320, h, w) for a window's frames. Guidance is off up to
-    ``cfg`` 1, which is one forward; above, the unconditional half goes through the same forward in front.
+    ``audio`` gives (F, 50, 384) and ``guide`` (F or 1, 320, h, w) for a window's frames. Guidance is off up
+    to ``cfg`` 1, which is one forward; above, the unconditional half goes through the same forward in front.
     """
 
     denoiser: Callable[..., Tensor]
@@ -32,7 +32,8 @@ class Predictor:
 
     @torch.inference_mode()
     def __call__(self, latents: Tensor, timestep: int, frames: Sequence[int]) -> Tensor:
-        """Velocity (F, 4, h, w), float32 where the ``latents`` (F, 4, h, w) are, of latents that show ``frames``."""
+        """Velocity (F, 4, h, w), float32 where the ``latents`` (F, 4, h, w) are, of latents that show
+        ``frames``."""
         x, t = self._put(latents), torch.full((), timestep, dtype=torch.int64, device=self.device)
         given = {"audio": self._put(self.audio(frames)), "guide": self._put(self.guide(frames))}
         if self.cfg <= 1:

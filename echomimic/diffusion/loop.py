@@ -1,7 +1,8 @@
 """The sampling loop: noise becomes the latents of the whole video, window by window, step by step.
 
 Latents are (F, 4, H/8, W/8) float32, and all that grows with the video. They stay where the networks compute:
-predictions, blending and the sampler's step happen there, and nothing waits for the device before a step is complete.
+predictions, blending and the sampler's step happen there, and nothing waits for the device before a step is
+complete.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,9 +21,9 @@ from echomimic.request import Settings
 class Rules:
     """In what the six official pipelines differ, and which of their quirks are repeated.
 
-    ``rotation``: frames the windows move per step. ``clamp`` bounds the first noise. ``divide``: frames that lie
-    in several windows get the mean of their predictions, not the sum. ``half_reference`` rounds the reference
-    features through float16. ``noise_dtype``: format the noise is drawn in.
+    ``rotation``: frames the windows move per step. ``clamp`` bounds the first noise. ``divide``: frames that
+    lie in several windows get the mean of their predictions, not the sum. ``half_reference`` rounds the
+    reference features through float16. ``noise_dtype``: format the noise is drawn in.
     """
 
     rotation: int
@@ -33,7 +34,8 @@ class Rules:
 
     @classmethod
     def of(cls, settings: Settings, dtype: torch.dtype = torch.float32) -> "Rules":
-        """The rules of the settings' variant; ``faithful`` adds the quirks, ``dtype`` is the networks' format."""
+        """The rules of the settings' variant; ``faithful`` adds the quirks, ``dtype`` is the networks'
+        format."""
         row, faithful = settings.variant, settings.faithful
         unguided = settings.cfg is not None and settings.cfg <= 1
         return cls(
@@ -50,7 +52,8 @@ class StepState:
     """Where the loop is: after ``window`` of ``windows`` in ``step`` (from 0).
 
     Behind a step's last window, ``velocity`` is the prediction that was used and ``latents`` are those of the
-    next step; before that it is None. ``clean`` (4, h, w) is then the middle frame as the network imagines it.
+    next step; before that it is None. ``clean`` (4, h, w) is then the middle frame as the network imagines
+    it.
     """
 
     step: int
@@ -64,8 +67,8 @@ class StepState:
 def first_noise(frames: int, height: int, width: int, seed: int, rules: Rules, sigma: float = 1.0) -> Tensor:
     """The latents to start from, for a video of ``height`` × ``width`` pixels.
 
-    The numbers are those of the official draw of shape (1, 4, F, h, w) from a CPU generator: the same for every
-    device and, to rounding, for every dtype.
+    The numbers are those of the official draw of shape (1, 4, F, h, w) from a CPU generator: the same for
+    every device and, to rounding, for every dtype.
     """
     generator = torch.Generator().manual_seed(seed)
     shape = (1, 4, frames, height // 8, width // 8)
@@ -80,10 +83,11 @@ def bounded(noise: Tensor, rules: Rules) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class PlacedWindow:
-    """A window as tensors on the device, made before its step begins: inside a step nothing waits for the device.
+    """A window as tensors on the device, made before its step begins: inside a step nothing waits for the
+    device.
 
-    ``fed`` are the frames in the order they are fed; those at ``places`` count, for the frames ``counted``, with
-    ``weights``.
+    ``fed`` are the frames in the order they are fed; those at ``places`` count, for the frames ``counted``,
+    with ``weights``.
     """
 
     frames: tuple[int, ...]
@@ -94,7 +98,8 @@ class PlacedWindow:
 
     @classmethod
     def of(cls, window: Window, device: torch.device) -> "PlacedWindow":
-        """``window`` on ``device``; of a frame it names twice only the later place counts, once (as official)."""
+        """``window`` on ``device``; of a frame it names twice only the later place counts, once (as
+        official)."""
         places = window.last_places()
         numbers = (window.frames, places, [window.frames[place] for place in places])
         fed, kept, counted = (torch.tensor(row, dtype=torch.int64).to(device) for row in numbers)
@@ -102,7 +107,8 @@ class PlacedWindow:
         return cls(window.frames, fed, kept, counted, weights)
 
     def blend(self, velocity: Tensor, weight: Tensor, predicted: Tensor) -> None:
-        """Adds the window's predictions to those of the whole video, (F, 4, h, w), and their weights, (F, 1, 1, 1)."""
+        """Adds the window's predictions to those of the whole video, (F, 4, h, w), and their weights, (F, 1,
+        1, 1)."""
         velocity.index_add_(0, self.counted, self.weights * predicted.index_select(0, self.places))
         weight.index_add_(0, self.counted, self.weights)
 

@@ -20,7 +20,8 @@ _FAST_BF16 = {"avx512_bf16", "amx_bf16", "bf16"}
 
 
 def pick_device(name: str) -> torch.device:
-    """``auto`` is cuda, else mps, else cpu. Raises :class:`SettingsError` when a named device is not there."""
+    """``auto`` is cuda, else mps, else cpu. Raises :class:`SettingsError` when a named device is not
+    there."""
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         return torch.device(next(device for device, found in there.items() if found))
@@ -31,7 +32,8 @@ def pick_device(name: str) -> torch.device:
 
 
 def pick_devices(settings: Settings) -> list[torch.device]:
-    """The devices that share a video, the first of which keeps it; just ``device`` when ``devices`` names none.
+    """The devices that share a video, the first of which keeps it; just ``device`` when ``devices`` names
+    none.
 
     Raises :class:`SettingsError` for one that is not there, or when the networks cannot stay on them.
     """
@@ -41,7 +43,9 @@ def pick_devices(settings: Settings) -> list[torch.device]:
     if names == ["all"]:
         names = [f"cuda:{i}" for i in range(torch.cuda.device_count())] or ["auto"]
     if len(names) > 1 and settings.offload != "none":
-        raise SettingsError(f"several devices keep the networks, offload {settings.offload} does not; set offload none")
+        raise SettingsError(
+            f"several devices keep the networks, offload {settings.offload} does not; set offload none"
+        )
     return [_numbered(name) for name in names]
 
 
@@ -56,7 +60,9 @@ def _numbered(name: str) -> torch.device:
 
 def _absent(name: str) -> torch.device:
     have = [*(f"cuda:{i}" for i in range(torch.cuda.device_count())), "cpu"]
-    raise SettingsError(f"devices names {name}, which was not found here; choose all or some of {', '.join(have)}")
+    raise SettingsError(
+        f"devices names {name}, which was not found here; choose all or some of {', '.join(have)}"
+    )
 
 
 def pick_dtype(name: str, device: torch.device) -> torch.dtype:
@@ -78,9 +84,11 @@ def cpu_has_bf16() -> bool:
 
 @contextmanager
 def float32_products(dtype: str) -> Iterator[None]:
-    """Inside, float32 products on a GPU are float32; only dtype ``tf32`` rounds their factors to 10 bits (TF32).
+    """Inside, float32 products on a GPU are float32; only dtype ``tf32`` rounds their factors to 10 bits
+    (TF32).
 
-    PyTorch's default rounds those of convolutions, which put float32 7e-4 away from the official numbers on an H200.
+    PyTorch's default rounds those of convolutions, which put float32 7e-4 away from the official numbers on
+    an H200.
     """
     linear, convolution = torch.backends.cuda.matmul, torch.backends.cudnn
     before = linear.allow_tf32, convolution.allow_tf32
@@ -92,10 +100,13 @@ def float32_products(dtype: str) -> Iterator[None]:
 
 
 def upload(values: Tensor, device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
-    """``values`` on ``device`` in ``dtype``; what goes from main memory to a GPU goes without waiting for it."""
+    """``values`` on ``device`` in ``dtype``; what goes from main memory to a GPU goes without waiting for
+    it."""
     if device.type != "cuda":
         return values.to(device, dtype)
-    return (values.pin_memory() if values.device.type == "cpu" else values).to(device, dtype, non_blocking=True)
+    return (values.pin_memory() if values.device.type == "cpu" else values).to(
+        device, dtype, non_blocking=True
+    )
 
 
 def waiting_device(offload: str, device: torch.device) -> torch.device:
@@ -106,8 +117,8 @@ def waiting_device(offload: str, device: torch.device) -> torch.device:
 class Placement:
     """Brings networks to the device while they work.
 
-    ``none`` leaves them where they are; ``model`` moves one network at a time there and back; ``sequential`` moves
-    every part only while it computes: least memory on the device, slowest.
+    ``none`` leaves them where they are; ``model`` moves one network at a time there and back; ``sequential``
+    moves every part only while it computes: least memory on the device, slowest.
     """
 
     def __init__(self, offload: str, device: torch.device) -> None:

@@ -1,4 +1,5 @@
-"""What the reference net saw in the last portrait, kept while an engine is: the next speech of it skips the pass."""
+"""What the reference net saw in the last portrait, kept while an engine is: the next speech of it skips the
+pass."""
 
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
@@ -18,8 +19,11 @@ class PortraitCache:
     def __init__(self) -> None:
         self._kept: tuple[str, dict[str, Tensor]] | None = None
 
-    def taps(self, portrait: Tensor, circumstances: object, device: torch.device, see: Callable[[], Taps]) -> Taps:
-        """Those kept if the ``portrait`` (1, 3, H, W) and all that decides the numbers are the same, else ``see()``.
+    def taps(
+        self, portrait: Tensor, circumstances: object, device: torch.device, see: Callable[[], Taps]
+    ) -> Taps:
+        """Those kept if the ``portrait`` (1, 3, H, W) and all that decides the numbers are the same, else
+        ``see()``.
 
         ``circumstances`` is told apart by its ``repr``. What comes back lies on ``device``.
         """

@@ -1,7 +1,8 @@
-"""Going on where an interrupted run stopped: the latents after every step, in a hidden file beside the output.
+"""Going on where an interrupted run stopped: the latents after every step, in a hidden file beside the
+output.
 
-The file names the job it belongs to, part by part, so that a changed setting is noticed and can be named. It is
-written whole or not at all, and holds numbers only.
+The file names the job it belongs to, part by part, so that a changed setting is noticed and can be named. It
+is written whole or not at all, and holds numbers only.
 """
 
 import contextlib
@@ -26,10 +27,12 @@ from echomimic.media.audio import Speech
 from echomimic.version import VERSION
 
 NOT_PART_OF_THE_JOB = ("resume", "weights", "vae", "offload", "device", "devices", "dtype", "paste_back")
-"""Settings that change no latent, or that are named otherwise (the device and format really used, the weights)."""
+"""Settings that change no latent, or that are named otherwise (the device and format really used, the
+weights)."""
 
 NAMED_OTHERWISE = ("settings", "driver", "output", "notes")
-"""Fields of the conditions that are not named as they are: settings one by one, the driver by what the guide draws."""
+"""Fields of the conditions that are not named as they are: settings one by one, the driver by what the guide
+draws."""
 _BLOCK = 60 * 16_000
 
 
@@ -51,8 +54,11 @@ def _part(path: Path) -> Path:
 
 
 def job_of(conditions: Conditions, guide: str, **further: str) -> dict[str, str]:
-    """What the latents depend on, by name. ``guide`` is the guide's digest; ``further`` the weights and the like."""
-    settings = {key: repr(value) for key, value in _fields(conditions.settings) if key not in NOT_PART_OF_THE_JOB}
+    """What the latents depend on, by name. ``guide`` is the guide's digest; ``further`` the weights and the
+    like."""
+    settings = {
+        key: repr(value) for key, value in _fields(conditions.settings) if key not in NOT_PART_OF_THE_JOB
+    }
     found = {key: _name_of(value) for key, value in _fields(conditions) if key not in NAMED_OTHERWISE}
     given = {f"{key} of the video" if key in settings else key: name for key, name in found.items()}
     return {**settings, **given, "guide": guide, "version": f"{VERSION} {torch.__version__}", **further}
@@ -103,9 +109,13 @@ class ResumeFile:
         try:
             with safe_open(str(self.path), framework="pt") as file:
                 header = {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
-                changed = sorted(k for k in self.job.keys() | header["job"] if self.job.get(k) != header["job"].get(k))
+                changed = sorted(
+                    k for k in self.job.keys() | header["job"] if self.job.get(k) != header["job"].get(k)
+                )
                 if changed:
-                    self.remark = f"the unfinished run was made with another {', '.join(changed)}; starting anew"
+                    self.remark = (
+                        f"the unfinished run was made with another {', '.join(changed)}; starting anew"
+                    )
                     return None
                 tensors = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118
             if header.pop("checksum") != _checksum(header, tensors):
@@ -118,7 +128,11 @@ class ResumeFile:
     def save(self, saved: Saved) -> bool:
         """Writes the state in place of the last one; False (and a remark) when it cannot be written."""
         tensors = {"latents": saved.latents}
-        header = {"job": self.job, "done": saved.done, "scheduler": _packed(saved.scheduler, tensors, "scheduler")}
+        header = {
+            "job": self.job,
+            "done": saved.done,
+            "scheduler": _packed(saved.scheduler, tensors, "scheduler"),
+        }
         header["checksum"] = _checksum(header, tensors)
         part = _part(self.path)
         try:

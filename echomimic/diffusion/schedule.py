@@ -1,8 +1,8 @@
 """The sampler: DDIM with the official noise schedule, v-prediction and trailing time steps.
 
-Official: DDIM without noise (eta 0; Song et al. 2021, arXiv 2010.02502), 1000 linear betas 0.00085 … 0.012 rescaled to
-zero terminal SNR (Lin et al. 2024, arXiv 2305.08891). Other samplers solve the same equation in their own way: they
-are borrowed from diffusers where it is installed (``borrowed.py``).
+Official: DDIM without noise (eta 0; Song et al. 2021, arXiv 2010.02502), 1000 linear betas 0.00085 … 0.012
+rescaled to zero terminal SNR (Lin et al. 2024, arXiv 2305.08891). Other samplers solve the same equation in
+their own way: they are borrowed from diffusers where it is installed (``borrowed.py``).
 """
 
 from typing import Any, Protocol
@@ -52,11 +52,14 @@ def find_scheduler(name: str) -> str:
 
 
 def check_scheduler(name: str, steps: int | None = None) -> str:
-    """The short name of a sampler that can take ``steps`` steps here; raises :class:`SettingsError` otherwise."""
+    """The short name of a sampler that can take ``steps`` steps here; raises :class:`SettingsError`
+    otherwise."""
     short = find_scheduler(name)
     most = MOST_STEPS.get(short)
     if most is not None and steps is not None and steps > most:
-        raise SettingsError(f"scheduler {short} takes at most {most} steps, not {steps}; lower steps or choose ddim")
+        raise SettingsError(
+            f"scheduler {short} takes at most {most} steps, not {steps}; lower steps or choose ddim"
+        )
     if short != DDIM:
         from echomimic.diffusion.borrowed import need_diffusers
 
@@ -99,7 +102,8 @@ class Ddim:
         return latents
 
     def step(self, velocity: Tensor, step: int, latents: Tensor) -> Tensor:
-        """x' = √a' x₀ + √(1 - a') ε with x₀ = √a x - √(1 - a) v and ε = √a v + √(1 - a) x; numbers only, no waiting."""
+        """x' = √a' x₀ + √(1 - a') ε with x₀ = √a x - √(1 - a) v and ε = √a v + √(1 - a) x; numbers only, no
+        waiting."""
         now, then = self.timesteps[step], self.timesteps[step] - self._hop
         signal, noise = _parts(self.alphas[now])
         later_signal, later_noise = _parts(self.alphas[then]) if then >= 0 else (self.final_alpha, 0.0)
@@ -121,22 +125,26 @@ def _parts(alpha: Tensor) -> tuple[float, float]:
 
 
 def cumulative_alphas() -> Tensor:
-    """(1000,) float32: how much of the picture is left at each trained step; 1 - beta multiplied up, the last one 0."""
+    """(1000,) float32: how much of the picture is left at each trained step; 1 - beta multiplied up, the last
+    one 0."""
     root = (1 - torch.linspace(*BETAS, TRAINED)).cumprod(0).sqrt()
     first, last = root[0].clone(), root[-1].clone()
     root = (root - last) * (first / (first - last))
     bar = root**2
-    # Official: back to betas and up again; the detour only rounds, and the recorded numbers contain its rounding.
+    # Official: back to betas and up again; the detour only rounds, and the recorded numbers contain its
+    # rounding.
     alphas = torch.cat([bar[:1], bar[1:] / bar[:-1]])
     return (1 - (1 - alphas)).cumprod(0)
 
 
 class Sampler:
-    """One sampler, ready for ``steps`` steps: turns predictions of v for the whole video into its next latents.
+    """One sampler, ready for ``steps`` steps: turns predictions of v for the whole video into its next
+    latents.
 
-    Latents are float32, frames first. ``timesteps`` may be more than ``steps`` (Heun asks twice per step). Samplers
-    that add noise draw it from a generator seeded by ``seed`` and the step, so a run that was interrupted goes on with
-    the same numbers. ``sigma`` is the size of the first noise; ``alphas`` (1000,) are the cumulative ones.
+    Latents are float32, frames first. ``timesteps`` may be more than ``steps`` (Heun asks twice per step).
+    Samplers that add noise draw it from a generator seeded by ``seed`` and the step, so a run that was
+    interrupted goes on with the same numbers. ``sigma`` is the size of the first noise; ``alphas`` (1000,)
+    are the cumulative ones.
 
     Raises:
         SettingsError: the sampler is unknown, or cannot take so many steps.
@@ -182,7 +190,8 @@ class Sampler:
         return signal * latents - noise * velocity
 
     def state(self) -> dict[str, Any]:
-        """What the sampler remembers of earlier steps (nothing for DDIM): plain numbers, tensors and lists."""
+        """What the sampler remembers of earlier steps (nothing for DDIM): plain numbers, tensors and
+        lists."""
         return self._solver.state()
 
     def restore(self, state: dict[str, Any]) -> None:

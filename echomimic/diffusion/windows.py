@@ -21,7 +21,8 @@ class Window:
     weights: tuple[float, ...]
 
     def last_places(self) -> list[int]:
-        """Places that count, one per different frame: of a frame named twice only the later place (as official)."""
+        """Places that count, one per different frame: of a frame named twice only the later place (as
+        official)."""
         return sorted({frame: place for place, frame in enumerate(self.frames)}.values())
 
 
@@ -44,9 +45,10 @@ def uniform(
 ) -> list[list[int]]:
     """Official ``uniform`` context scheduler: frame indices modulo ``frames``, window by window.
 
-    ``step`` shifts the starts by its bit-reversed fraction, ``stride`` adds windows of every 2nd, 4th … frame.
-    The official pipelines use step 0 and a closed loop. Raises :class:`SettingsError` when the overlap leaves
-    no way forward (official: a ``ValueError`` of ``range``); an overlap above the size gives no windows.
+    ``step`` shifts the starts by its bit-reversed fraction, ``stride`` adds windows of every 2nd, 4th …
+    frame. The official pipelines use step 0 and a closed loop. Raises :class:`SettingsError` when the overlap
+    leaves no way forward (official: a ``ValueError`` of ``range``); an overlap above the size gives no
+    windows.
     """
     if frames <= size:
         return [list(range(frames))]
@@ -57,7 +59,9 @@ def uniform(
     for distance in (2**level for level in range(levels)):
         hop = size * distance - overlap
         if hop == 0:
-            raise SettingsError(f"context_overlap {overlap} must be smaller than context_frames {size}; lower it")
+            raise SettingsError(
+                f"context_overlap {overlap} must be smaller than context_frames {size}; lower it"
+            )
         stop = frames + first - (0 if closed else overlap)
         for start in range(int(shift * distance) + first, stop, hop):
             windows.append([(start + i * distance) % frames for i in range(size)])
@@ -92,7 +96,9 @@ def open_windows(plan: WindowPlan, step: int) -> list[Window]:
 def _faded(start: int, size: int, overlap: int, first: bool, last: bool) -> Window:
     rise = [1.0 if first else min(1.0, (i + 1) / (overlap + 1)) for i in range(size)]
     fall = [1.0 if last else min(1.0, (size - i) / (overlap + 1)) for i in range(size)]
-    return Window(tuple(range(start, start + size)), tuple(min(a, b) for a, b in zip(rise, fall, strict=True)))
+    return Window(
+        tuple(range(start, start + size)), tuple(min(a, b) for a, b in zip(rise, fall, strict=True))
+    )
 
 
 WINDOWS: dict[str, WindowsFunction] = {"uniform": uniform_windows, "open": open_windows}

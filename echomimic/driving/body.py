@@ -19,9 +19,9 @@ from echomimic.progress import Report, say, silent
 def hands(conditions: Conditions, report: Report = silent, frames: range | None = None) -> BodyPose:
     """What V2's hand maps draw in ``frames`` (the whole video when None), in pixels of the video.
 
-    ``auto``: the portrait's own hands, moved by the speech; ``none``: the bundled pose. A driver's body is fitted to
-    the portrait's shoulders and reach; ``faithful`` takes it as it is. Raises :class:`DriverError` when the driver
-    shows no body.
+    ``auto``: the portrait's own hands, moved by the speech; ``none``: the bundled pose. A driver's body is
+    fitted to the portrait's shoulders and reach; ``faithful`` takes it as it is. Raises :class:`DriverError`
+    when the driver shows no body.
     """
     whole = to_length(_whole(conditions, report), conditions, report)
     return whole if frames is None else whole[frames.start : frames.stop]
@@ -42,7 +42,9 @@ def _driver_body(conditions: Conditions, report: Report) -> BodyPose:
     body = conditions.driver.motion(report).body
     if body is None:
         named = f"{conditions.driver.name} shows no hands"
-        raise DriverError(f"{named}; {conditions.settings.model} needs a body pose to follow; give one, or auto")
+        raise DriverError(
+            f"{named}; {conditions.settings.model} needs a body pose to follow; give one, or auto"
+        )
     return body
 
 
@@ -55,7 +57,8 @@ def _fitted(body: BodyPose, conditions: Conditions, report: Report) -> BodyPose:
 
 
 def portrait_pose(conditions: Conditions) -> BodyPose:
-    """The portrait's body in pixels of the video, its shoulders guessed from the face when they do not show."""
+    """The portrait's body in pixels of the video, its shoulders guessed from the face when they do not
+    show."""
     view = conditions.view
     shift = -view.left * view.scale[0], -view.top * view.scale[1]
     seen = portrait_body(conditions.picture).moved(view.scale, shift, view.size)

@@ -34,8 +34,10 @@ def performance(conditions: Conditions, report: Report = silent, frames: range |
 def landmarks(conditions: Conditions, report: Report = silent, frames: range | None = None) -> FaceMotion:
     """What V1's landmark maps draw in ``frames`` (the whole video when None), in pixels of the video.
 
-    A driver's motion is transferred to the portrait's face; ``faithful`` stretches the driver's own points instead.
-    Raises :class:`DriverError` when the driver shows no face, :class:`NoFaceError` when the portrait shows none.
+    A driver's motion is transferred to the portrait's face; ``faithful`` stretches the driver's own points
+    instead.
+    Raises :class:`DriverError` when the driver shows no face, :class:`NoFaceError` when the portrait shows
+    none.
     """
     size, points = conditions.view.size, portrait_points(conditions)
     if conditions.driver.generated:

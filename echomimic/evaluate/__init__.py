@@ -1,7 +1,7 @@
 """How good a video is: lips and sound, steadiness, life, look, person. The room itself can be called.
 
-``echomimic.evaluate("talk.mp4", portrait="face.jpg")`` is :func:`echomimic.evaluate.run.evaluate`; Python gives a
-package's attribute and its sub-package the same name, so the sub-package is made callable.
+``echomimic.evaluate("talk.mp4", portrait="face.jpg")`` is :func:`echomimic.evaluate.run.evaluate`; Python
+gives a package's attribute and its sub-package the same name, so the sub-package is made callable.
 """
 
 import sys
@@ -30,7 +30,9 @@ class _Callable(ModuleType):
         """See :func:`echomimic.evaluate.run.evaluate`."""
         from echomimic.evaluate.run import evaluate
 
-        return evaluate(video, speech=speech, portrait=portrait, reference=reference, nets=nets, report=report)
+        return evaluate(
+            video, speech=speech, portrait=portrait, reference=reference, nets=nets, report=report
+        )
 
 
 sys.modules[__name__].__class__ = _Callable

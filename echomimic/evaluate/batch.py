@@ -44,7 +44,8 @@ class VideoRow:
 
 @dataclass(frozen=True)
 class Summary:
-    """One figure over many videos: how many have it, mean, least, most, and the share in the good range (or None)."""
+    """One figure over many videos: how many have it, mean, least, most, and the share in the good range (or
+    None)."""
 
     metric: Metric
     count: int
@@ -62,12 +63,14 @@ def is_batch(path: Path) -> bool:
 def items_in(path: Path, shared: BatchItem | None = None) -> list[BatchItem]:
     """The videos of a folder or a manifest; what an item has not of its own, it has from `shared`.
 
-    Folder: every video in it, by name; beside `talk.mp4` a `talk.wav` (flac, …) is its speech, `talk.png` (jpg, …) its
-    portrait, `talk.reference.mp4` its reference. Manifest: a `.csv` with a header, or a `.jsonl`, with the fields
-    video, speech, portrait, reference; paths are relative to it. Raises InputError.
+    Folder: every video in it, by name; beside `talk.mp4` a `talk.wav` (flac, …) is its speech, `talk.png`
+    (jpg, …) its portrait, `talk.reference.mp4` its reference. Manifest: a `.csv` with a header, or a
+    `.jsonl`, with the fields video, speech, portrait, reference; paths are relative to it. Raises InputError.
     """
     if not path.exists():
-        raise InputError(f"{path}: no such file or folder; give a video, a folder, or a manifest (.csv, .jsonl)")
+        raise InputError(
+            f"{path}: no such file or folder; give a video, a folder, or a manifest (.csv, .jsonl)"
+        )
     items = _in_folder(path) if path.is_dir() else _in_manifest(path)
     if not items:
         kinds = ", ".join(VIDEOS)
@@ -105,7 +108,9 @@ def _in_manifest(path: Path) -> list[BatchItem]:
         text = path.read_text(encoding="utf-8-sig")
         rows = list(_csv_rows(text)) if path.suffix.lower() == ".csv" else list(_json_rows(text))
     except (OSError, UnicodeDecodeError, csv.Error, json.JSONDecodeError) as error:
-        raise InputError(f"{path} cannot be read as a manifest ({error}); write it as CSV or JSON lines") from None
+        raise InputError(
+            f"{path} cannot be read as a manifest ({error}); write it as CSV or JSON lines"
+        ) from None
     return [_item(row, path, number) for number, row in enumerate(rows, 1)]
 
 
@@ -159,7 +164,8 @@ def summarise(rows: Sequence[VideoRow]) -> list[Summary]:
 
 
 def to_csv(rows: Sequence[VideoRow]) -> str:
-    """A table with one line per video: what it is, every figure (empty when not measured), its error if it has one."""
+    """A table with one line per video: what it is, every figure (empty when not measured), its error if it
+    has one."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["video", "seconds", "fps", *(m.name for m in METRICS), "worst", "error"])

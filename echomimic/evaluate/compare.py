@@ -1,4 +1,5 @@
-"""Two sets of videos beside each other: paired differences of every figure, with bootstrap confidence intervals."""
+"""Two sets of videos beside each other: paired differences of every figure, with bootstrap confidence
+intervals."""
 
 from __future__ import annotations
 
@@ -21,9 +22,9 @@ LEAST_PAIRS = 3
 
 @dataclass(frozen=True)
 class Difference:
-    """One figure of B against A. first, second: the means; difference: the mean of B − A over the pairs, and its 95 %
-    interval (None with fewer than 3 pairs); of a figure with a best value, both are its distances from that. better:
-    which set is better when the interval does not hold 0."""
+    """One figure of B against A. first, second: the means; difference: the mean of B − A over the pairs, and
+    its 95 % interval (None with fewer than 3 pairs); of a figure with a best value, both are its distances
+    from that. better: which set is better when the interval does not hold 0."""
 
     metric: Metric
     pairs: int
@@ -36,11 +37,14 @@ class Difference:
 
 
 def paired(first: Sequence[VideoRow], second: Sequence[VideoRow]) -> list[tuple[Evaluation, Evaluation]]:
-    """The videos that both sets have, by the stem of their names; one on each side is a pair whatever its name.
+    """The videos that both sets have, by the stem of their names; one on each side is a pair whatever its
+    name.
 
     Raises InputError when there is no pair.
     """
-    ours, theirs = ({r.item.video.stem: r.evaluation for r in rows if r.evaluation} for rows in (first, second))
+    ours, theirs = (
+        {r.item.video.stem: r.evaluation for r in rows if r.evaluation} for rows in (first, second)
+    )
     if len(ours) == len(theirs) == 1:
         return [(next(iter(ours.values())), next(iter(theirs.values())))]
     pairs = [(ours[name], theirs[name]) for name in sorted(ours) if name in theirs]

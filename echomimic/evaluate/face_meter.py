@@ -59,10 +59,11 @@ def lips(face: Face) -> tuple[float, float]:
 
 
 class FaceMeter:
-    """Series: opening, width (eye distances), lid (lid gap over eye width), brow (eye distances above the lower lids),
-    pitch, yaw, roll (degrees), x, y (pixels), eye_distance (pixels), jitter.
+    """Series: opening, width (eye distances), lid (lid gap over eye width), brow (eye distances above the
+    lower lids), pitch, yaw, roll (degrees), x, y (pixels), eye_distance (pixels), jitter.
 
-    jitter: mean second difference of the points that neither speech nor a blink moves, in eye distances per frame².
+    jitter: mean second difference of the points that neither speech nor a blink moves, in eye distances per
+    frame².
     """
 
     def __init__(self) -> None:

@@ -7,7 +7,8 @@ from echomimic.faces.body import find_hands
 
 
 class HandMeter:
-    """Series: hands, the mean score of the hands seen (0.5 to 1). Deformed and blurred hands score low or vanish.
+    """Series: hands, the mean score of the hands seen (0.5 to 1). Deformed and blurred hands score low or
+    vanish.
 
     This is HKC of the V2 paper with another detector (theirs is DWPose): the numbers do not compare.
     """

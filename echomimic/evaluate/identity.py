@@ -1,8 +1,9 @@
-"""Whether it is still the same person: dlib's public-domain network where it is installed, else mesh and picture.
+"""Whether it is still the same person: dlib's public-domain network where it is installed, else mesh and
+picture.
 
 The network and the package that carries it: dlib's face ResNet (CC0) in ``face-recognition-models``, extra
-``evaluate``. Its file is opened by path; that package's own code is never imported, and its 68-point file (whose
-licence excludes commercial use) is never touched.
+``evaluate``. Its file is opened by path; that package's own code is never imported, and its 68-point file
+(whose licence excludes commercial use) is never touched.
 """
 
 from __future__ import annotations
@@ -28,15 +29,16 @@ from echomimic.media.image import Picture
 
 PACKAGE, NETWORK = "face-recognition-models", "dlib_face_recognition_resnet_model_v1.dat"
 _FIVE = (263, 362, 33, 133, 2)
-"""Mesh points in dlib's order: outer and inner corner of the image-right eye, of the other, base of the nose."""
+"""Mesh points in dlib's order: outer and inner corner of the image-right eye, of the other, base of the
+nose."""
 _CHIP, _PADDING = 150, 0.25
 """dlib's own size and margin of the picture that the network looks at."""
 _ROUGH_SCALE = 48
 _FACE_STRIP = (0.14, 0.62)
 """The rows of the aligned crop from the brows to the tip of the nose: what speech leaves alone."""
 _SHAPE_SPREAD = 0.045
-"""Root mean square between two people's mesh shapes (eye distances) is about this; one person's frames stay under a
-third of it (measured on the shipped example and three portraits)."""
+"""Root mean square between two people's mesh shapes (eye distances) is about this; one person's frames stay
+under a third of it (measured on the shipped example and three portraits)."""
 
 
 class IdentityJudge(Protocol):
@@ -80,7 +82,11 @@ def _dlib_judge(path: Path) -> IdentityJudge:
 def digest(path: Path) -> str:
     """The first 12 digits of a file's SHA-256."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:12] if hasattr(hashlib, "file_digest") else _sum(file)
+        return (
+            hashlib.file_digest(file, "sha256").hexdigest()[:12]
+            if hasattr(hashlib, "file_digest")
+            else _sum(file)
+        )
 
 
 def _sum(file: Any) -> str:
@@ -116,10 +122,11 @@ class DlibJudge:
 
 
 class ShapeJudge:
-    """Without any network: the mesh's shape after the pose is taken out, and the face from brows to nose as a picture.
+    """Without any network: the mesh's shape after the pose is taken out, and the face from brows to nose as a
+    picture.
 
-    similarity = (exp(−(rms / spread)²) + correlation of the pictures) / 2. Coarser than a network: it tells other
-    people apart when they look different, and it falls when light or expression change much.
+    similarity = (exp(−(rms / spread)²) + correlation of the pictures) / 2. Coarser than a network: it tells
+    other people apart when they look different, and it falls when light or expression change much.
     """
 
     name = "identity: mesh shape and likeness of the face's picture (no network; extra `evaluate` has one)"
@@ -148,7 +155,8 @@ def _shape(points: Floats) -> Floats:
 
 
 class IdentityMeter:
-    """Series: identity against the portrait, in every so many frames (else against the first face of the video)."""
+    """Series: identity against the portrait, in every so many frames (else against the first face of the
+    video)."""
 
     def __init__(self, judge: IdentityJudge, sitter: Sitter | None, every: int) -> None:
         self._judge, self._every, self._due = judge, every, every // 2

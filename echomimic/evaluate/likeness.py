@@ -1,4 +1,5 @@
-"""How the picture compares with the portrait: detail of mouth and teeth, colour of the skin, seam of a paste-back."""
+"""How the picture compares with the portrait: detail of mouth and teeth, colour of the skin, seam of a
+paste-back."""
 
 from __future__ import annotations
 
@@ -11,12 +12,19 @@ import numpy.typing as npt
 from echomimic.arrays import Floats
 from echomimic.evaluate.face_meter import Shot, lips
 from echomimic.faces.detect import Face
-from echomimic.faces.geometry import LOWER_LIP_INNER, LOWER_LIP_OUTER, UPPER_LIP_INNER, UPPER_LIP_OUTER, eye_distance
+from echomimic.faces.geometry import (
+    LOWER_LIP_INNER,
+    LOWER_LIP_OUTER,
+    UPPER_LIP_INNER,
+    UPPER_LIP_OUTER,
+    eye_distance,
+)
 from echomimic.faces.square import Pyramid, Square
 from echomimic.media.image import Picture, resize
 
 FINEST = 128
-"""Pixels per eye distance at which faces are compared at most: finer detail does not survive a 512-pixel video."""
+"""Pixels per eye distance at which faces are compared at most: finer detail does not survive a 512-pixel
+video."""
 _COARSEST = 24
 _WIDE = 2.2
 """Side of the compared crop, in eye distances: brows to chin."""
@@ -42,7 +50,8 @@ class Sitter:
 
 
 def aligned(picture: Pyramid, points: Floats, scale: float) -> tuple[Floats, Floats]:
-    """The face turned upright at `scale` pixels per eye distance: pixels (n, n, 3) in 0 to 1, its points (478, 2)."""
+    """The face turned upright at `scale` pixels per eye distance: pixels (n, n, 3) in 0 to 1, its points
+    (478, 2)."""
     left, right = points[33, :2], points[263, :2]
     angle = float(np.arctan2(right[1] - left[1], right[0] - left[0]))
     unit = eye_distance(points)
@@ -56,7 +65,8 @@ def aligned(picture: Pyramid, points: Floats, scale: float) -> tuple[Floats, Flo
 
 
 def detail(crop: Floats, points: Floats, part: list[int], *, hull: bool = False) -> float | None:
-    """Deviation of the fine detail around some points over their mean brightness; None where there is nothing.
+    """Deviation of the fine detail around some points over their mean brightness; None where there is
+    nothing.
 
     hull: only within the outline that the points make, without its rim; else in their box and a margin.
     """
@@ -66,7 +76,9 @@ def detail(crop: Floats, points: Floats, part: list[int], *, hull: bool = False)
         mask = np.zeros(grey.shape, np.uint8)
         cv2.fillPoly(mask, [np.rint(points[part]).astype(np.int32)], 1)
         chosen = cv2.erode(mask, np.ones((3, 3), np.uint8)) > 0
-        return None if chosen.sum() < 12 else float(fine[chosen].std() / max(float(grey[chosen].mean()), 0.02))
+        return (
+            None if chosen.sum() < 12 else float(fine[chosen].std() / max(float(grey[chosen].mean()), 0.02))
+        )
     low, high = points[part].min(0), points[part].max(0)
     margin = _LIP_MARGIN * (high[0] - low[0])
     x0, y0 = np.maximum(0, np.floor(low - margin)).astype(int)
@@ -83,7 +95,8 @@ def skin_colour(crop: Floats, points: Floats) -> Floats:
 
 
 class LikenessMeter:
-    """Series: mouth_sharpness, teeth_sharpness (shares of the portrait's), colour (ΔE*ab of the skin against it).
+    """Series: mouth_sharpness, teeth_sharpness (shares of the portrait's), colour (ΔE*ab of the skin against
+    it).
 
     Both faces are laid upright at the same pixels per eye distance, the coarser one's, at most `FINEST`.
     Without a portrait the first frame that shows the face takes its place.

@@ -1,4 +1,5 @@
-"""The table of metrics: a metric is a name, a unit, a good range and a small function of what was observed."""
+"""The table of metrics: a metric is a name, a unit, a good range and a small function of what was
+observed."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ BLACK = 12.0
 
 @dataclass(frozen=True)
 class Metric:
-    """One row of the table. low, high: the good range (None: open). needs: what must be given to measure it."""
+    """One row of the table. low, high: the good range (None: open). needs: what must be given to measure
+    it."""
 
     name: str
     title: str
@@ -62,7 +64,13 @@ class Metric:
         """The metric of one video."""
         value = self.compute(observed)
         value = None if value is None or not math.isfinite(value) else float(value)
-        told = "" if value is None else f"{value:+.{self.digits}f}" if self._signed else f"{value:.{self.digits}f}"
+        told = (
+            ""
+            if value is None
+            else f"{value:+.{self.digits}f}"
+            if self._signed
+            else f"{value:.{self.digits}f}"
+        )
         note = f"needs {self.needs}" if value is None else ""
         title, wanted, verdict = self.title, self.wanted(), self.verdict(value)
         return Figure(self.name, title, self.group, self.unit, value, told, wanted, verdict, note)

@@ -1,4 +1,5 @@
-"""CSIM, LPIPS, FID and FVD with the user's own networks; each says its protocol, and compares only with itself."""
+"""CSIM, LPIPS, FID and FVD with the user's own networks; each says its protocol, and compares only with
+itself."""
 
 from __future__ import annotations
 
@@ -16,7 +17,9 @@ from echomimic.faces.geometry import umeyama
 from echomimic.faces.square import Pyramid, Square
 from echomimic.media.image import Picture, resize
 
-_ARCFACE = np.array([[38.29, 51.70], [73.53, 51.50], [56.03, 71.74], [41.55, 92.37], [70.73, 92.20]], np.float32)
+_ARCFACE = np.array(
+    [[38.29, 51.70], [73.53, 51.50], [56.03, 71.74], [41.55, 92.37], [70.73, 92.20]], np.float32
+)
 """Where ArcFace's 112-pixel input has eyes, nose and mouth corners."""
 _ARC_SIDE = 112
 _INCEPTION_SIDE, _VIDEO_SIDE, CLIP = 299, 224, 16
@@ -34,7 +37,9 @@ def cosine(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
 def arcface_crop(picture: Picture, face: Face) -> Tensor:
     """(1, 3, 112, 112) in −1 to 1: eyes, nose and mouth corners laid where ArcFace has them."""
     points = face.points[:, :2]
-    five = np.stack([points[[33, 133]].mean(0), points[[362, 263]].mean(0), points[1], points[61], points[291]])
+    five = np.stack(
+        [points[[33, 133]].mean(0), points[[362, 263]].mean(0), points[1], points[61], points[291]]
+    )
     scale, rotation, shift = umeyama(_ARCFACE, five.astype(np.float32))
     x, y = scale * rotation @ np.array([_ARC_SIDE / 2, _ARC_SIDE / 2]) + shift
     angle = float(np.arctan2(rotation[1, 0], rotation[0, 0]))
@@ -66,8 +71,8 @@ def perceptual_distance(net: JudgeNet, first: Tensor, second: Tensor) -> float:
     """LPIPS of two pictures (1, 3, H, W) in −1 to 1.
 
     A network of two inputs is LPIPS itself and gives the distance. One of a single input gives feature maps
-    (1, C, h, w): each is normalised over C, and their squared difference summed over C, averaged over place, added up
-    over the maps (Zhang et al. 2018, eq. 1, all weights one).
+    (1, C, h, w): each is normalised over C, and their squared difference summed over C, averaged over place,
+    added up over the maps (Zhang et al. 2018, eq. 1, all weights one).
     """
     if net.inputs == 2:
         return float(np.ravel(net(first, second)[0])[0])
@@ -125,11 +130,14 @@ class Gaussian:
 
 
 def frechet_distance(first: Gaussian, second: Gaussian) -> float:
-    """|m₁ − m₂|² + tr(C₁ + C₂ − 2 (C₁ C₂)^½) (Heusel et al. 2017), the root's trace from symmetric eigenvalues."""
+    """|m₁ − m₂|² + tr(C₁ + C₂ − 2 (C₁ C₂)^½) (Heusel et al. 2017), the root's trace from symmetric
+    eigenvalues."""
     values, vectors = np.linalg.eigh(first.covariance)
     root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
     crossed = np.linalg.eigvalsh(root @ second.covariance @ root)
-    traces = np.trace(first.covariance) + np.trace(second.covariance) - 2 * np.sqrt(np.maximum(crossed, 0)).sum()
+    traces = (
+        np.trace(first.covariance) + np.trace(second.covariance) - 2 * np.sqrt(np.maximum(crossed, 0)).sum()
+    )
     return float(((first.mean - second.mean) ** 2).sum() + traces)
 
 
@@ -150,7 +158,10 @@ class FidMeter:
     def read(self, shot: Shot) -> dict[str, float]:
         if shot.number % self._every:
             return {}
-        for picture, into in ((shot.picture, self._ours), (self._companion.picture(shot.number), self._theirs)):
+        for picture, into in (
+            (shot.picture, self._ours),
+            (self._companion.picture(shot.number), self._theirs),
+        ):
             if picture is not None:
                 seen = planes(resize(picture, _INCEPTION_SIDE, _INCEPTION_SIDE)[None]) / np.float32(255)
                 into.add(_flat(self._net(seen)[0]))
@@ -168,7 +179,8 @@ def _flat(features: Tensor) -> Tensor:
 
 
 class FvdMeter:
-    """Total: fvd between clips of 16 frames, one starting at every eighth frame, of the video and of the reference.
+    """Total: fvd between clips of 16 frames, one starting at every eighth frame, of the video and of the
+    reference.
 
     The network takes (N, 3, 16, 224, 224) RGB in 0 to 1 and gives (N, D).
     """
@@ -186,7 +198,9 @@ class FvdMeter:
         other = self._companion.picture(shot.number)
         if other is None:
             return {}
-        self._clip.append((resize(shot.picture, _VIDEO_SIDE, _VIDEO_SIDE), resize(other, _VIDEO_SIDE, _VIDEO_SIDE)))
+        self._clip.append(
+            (resize(shot.picture, _VIDEO_SIDE, _VIDEO_SIDE), resize(other, _VIDEO_SIDE, _VIDEO_SIDE))
+        )
         if len(self._clip) == CLIP and (shot.number + 1 - CLIP) % _CLIP_STEP == 0:
             for into, frames in zip((self._ours, self._theirs), zip(*self._clip, strict=True), strict=True):
                 clip = np.moveaxis(planes(np.stack(frames)), 0, 1)[None] / np.float32(255)

@@ -63,7 +63,9 @@ def _summary(rows: Sequence[VideoRow]) -> str:
     for s in summarise(rows):
         numbers = "".join(f'<td class="n">{v:.{s.metric.digits}f}' for v in (s.mean, s.least, s.most))
         good = "" if s.good is None else f"{s.good:.0%}"
-        lines.append(f'<tr><td>{escape(s.metric.title)}<td class="n">{s.count}{numbers}<td class="n">{good}</tr>')
+        lines.append(
+            f'<tr><td>{escape(s.metric.title)}<td class="n">{s.count}{numbers}<td class="n">{good}</tr>'
+        )
     return f"<table>{head}{''.join(lines)}</table>"
 
 
@@ -74,7 +76,8 @@ def _error(row: VideoRow) -> str:
 def _video(e: Evaluation) -> str:
     facts = f"{e.seconds:.2f} s, {e.frames} frames at {e.fps:g} fps, {e.size[0]}×{e.size[1]}"
     notes = "".join(
-        f"<li>{escape(line)}" for line in (*e.protocol, *e.notes, *(f"not measured, {u}" for u in e.unmeasured))
+        f"<li>{escape(line)}"
+        for line in (*e.protocol, *e.notes, *(f"not measured, {u}" for u in e.unmeasured))
     )
     return (
         f'<h2>{escape(e.video)}</h2><p class="quiet">{facts}</p>{_table(e.figures)}'
@@ -88,7 +91,9 @@ def _table(figures: Sequence[Figure]) -> str:
     for group, members in groupby(figures, key=lambda f: f.group):
         measured = [f for f in members if f.value is not None]
         if measured:
-            lines.append(f'<tr class="g"><th colspan="4">{escape(group)}</tr>' + "".join(map(_line, measured)))
+            lines.append(
+                f'<tr class="g"><th colspan="4">{escape(group)}</tr>' + "".join(map(_line, measured))
+            )
     return f"<table>{''.join(lines)}</table>"
 
 
@@ -112,19 +117,25 @@ def _figure(frame: BadFrame) -> str:
         return f"<figure>{caption}</figure>"
     height = max(1, round(frame.picture.shape[0] * _THUMB / frame.picture.shape[1]))
     stored = base64.b64encode(jpeg(resize(frame.picture, _THUMB, height), 80)).decode()
-    image = f'<img width="{_THUMB}" height="{height}" alt="{escape(told)}" src="data:image/jpeg;base64,{stored}">'
+    image = (
+        f'<img width="{_THUMB}" height="{height}" alt="{escape(told)}" src="data:image/jpeg;base64,{stored}">'
+    )
     return f"<figure>{image}{caption}</figure>"
 
 
 def _curve(e: Evaluation, title: str, names: tuple[str, ...], unit: str) -> str:
     """One chart, with its own scale; nothing when none of its series was measured."""
-    known = [(name, e.series[name]) for name in names if name in e.series and np.isfinite(e.series[name]).any()]
+    known = [
+        (name, e.series[name]) for name in names if name in e.series and np.isfinite(e.series[name]).any()
+    ]
     if not known:
         return ""
     low = min(float(np.nanmin(values)) for _, values in known)
     high = max(float(np.nanmax(values)) for _, values in known)
     lines = "".join(_polyline(values, low, high, _COLOURS[i]) for i, (_, values) in enumerate(known))
-    legend = ", ".join(f'<span style="color:{_COLOURS[i]}">{name}</span>' for i, (name, _) in enumerate(known))
+    legend = ", ".join(
+        f'<span style="color:{_COLOURS[i]}">{name}</span>' for i, (name, _) in enumerate(known)
+    )
     scale = f"{low:.3g} to {high:.3g} {escape(unit)}, 0 to {e.seconds:.1f} s"
     return (
         f'<h3>{escape(title)} <span class="quiet">{legend}; {scale}</span></h3>'

@@ -1,4 +1,5 @@
-"""What is read off each picture as such: brightness, whether it is a repeat, and flicker where nothing moves."""
+"""What is read off each picture as such: brightness, whether it is a repeat, and flicker where nothing
+moves."""
 
 from __future__ import annotations
 
@@ -17,8 +18,9 @@ _SIDE = 384
 CELL = 16
 """Pixels of a cell at that size."""
 FROZEN, FROZEN_SHARE = 0.35, 0.04
-"""A frame repeats the one before when no cell changed by more than this many levels, or than this share of what lively
-frames change by. Repeats that went through H.264 reach 2 % to 4 % of it, the stillest frames of real talk 4 %."""
+"""A frame repeats the one before when no cell changed by more than this many levels, or than this share of
+what lively frames change by. Repeats that went through H.264 reach 2 % to 4 % of it, the stillest frames of
+real talk 4 %."""
 _STILL = 0.25
 """The share of the cells outside the face that counts as still: those that change least."""
 _AROUND = 0.15
@@ -26,8 +28,9 @@ _AROUND = 0.15
 
 
 class PictureMeter:
-    """Series: luma (mean, 0 to 255), change (the most that a cell's pixels changed since the frame before, mean over
-    the cell, in levels). Total: flicker, the deviation of the still cells' brightness from frame to frame, in levels.
+    """Series: luma (mean, 0 to 255), change (the most that a cell's pixels changed since the frame before,
+    mean over the cell, in levels). Total: flicker, the deviation of the still cells' brightness from frame to
+    frame, in levels.
     """
 
     def __init__(self) -> None:

@@ -17,7 +17,8 @@ _SHORT = {"sync": "opening_r", "lips": "opening_r"}
 
 @dataclass(frozen=True)
 class Requirement:
-    """A figure and the limit it must keep. Of figures that are best at 0 (lag, gaps) the size counts, not the sign."""
+    """A figure and the limit it must keep. Of figures that are best at 0 (lag, gaps) the size counts, not the
+    sign."""
 
     metric: Metric
     sign: str
@@ -38,7 +39,9 @@ class Requirement:
             return f"{self.text}: not measured ({figure.note})"
         centred = self.metric.better == "nearer" and self.metric.target == 0
         value = abs(figure.value) if centred else figure.value
-        return "" if _TESTS[self.sign](value, self.limit) else f"{self.text}: it is {figure.shown.lstrip('+')}"
+        return (
+            "" if _TESTS[self.sign](value, self.limit) else f"{self.text}: it is {figure.shown.lstrip('+')}"
+        )
 
 
 def read_requirement(text: str) -> Requirement:

@@ -1,4 +1,5 @@
-"""What an evaluation gives: figures, what they were measured by, the series behind them, and the worst moments."""
+"""What an evaluation gives: figures, what they were measured by, the series behind them, and the worst
+moments."""
 
 from __future__ import annotations
 
@@ -38,7 +39,8 @@ class Figure:
 
 @dataclass(frozen=True)
 class WorstMoment:
-    """Where something is at its worst: seconds from the start, what it is, and how far beyond its good range."""
+    """Where something is at its worst: seconds from the start, what it is, and how far beyond its good
+    range."""
 
     seconds: float
     title: str
@@ -50,9 +52,10 @@ class WorstMoment:
 class Evaluation:
     """How good one video is.
 
-    figures: in the order of the table. series: per frame, by name (`opening`, `heard_opening`, `jitter`, …); NaN where
-    nothing was measured. worst: the worst moments, worst first. protocol: how the figures were measured, one line for
-    each judge, with digests of the weights used. notes: what a reader should know before trusting a figure.
+    figures: in the order of the table. series: per frame, by name (`opening`, `heard_opening`, `jitter`, …);
+    NaN where nothing was measured. worst: the worst moments, worst first. protocol: how the figures were
+    measured, one line for each judge, with digests of the weights used. notes: what a reader should know
+    before trusting a figure.
     """
 
     video: str
@@ -75,7 +78,9 @@ class Evaluation:
         for figure in self.figures:
             if figure.name == name:
                 return figure
-        raise SettingsError(f"there is no figure {name!r}; choose one of {', '.join(f.name for f in self.figures)}")
+        raise SettingsError(
+            f"there is no figure {name!r}; choose one of {', '.join(f.name for f in self.figures)}"
+        )
 
     @property
     def unmeasured(self) -> tuple[str, ...]:

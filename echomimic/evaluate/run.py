@@ -34,7 +34,8 @@ from echomimic.media.video import VideoReader
 from echomimic.progress import Report, silent
 
 SAMPLES = 12
-"""Frames, evenly spread, in which dear things are measured (identity, hands): one in half a second to five seconds."""
+"""Frames, evenly spread, in which dear things are measured (identity, hands): one in half a second to five
+seconds."""
 _DENSEST, _SPARSEST = 0.5, 5.0
 NET_SAMPLES = 64
 """Frames that FID, LPIPS and CSIM look at in a short video."""
@@ -42,7 +43,8 @@ NET_SAMPLES = 64
 
 @dataclass(frozen=True)
 class OwnNets:
-    """Networks that the user has, by path (ONNX or TorchScript); see docs/evaluate.md for what each takes and gives."""
+    """Networks that the user has, by path (ONNX or TorchScript); see docs/evaluate.md for what each takes and
+    gives."""
 
     syncnet: Path | None = None
     fid: Path | None = None
@@ -76,10 +78,12 @@ def evaluate(
     nets: OwnNets | None = None,
     report: Report = silent,
 ) -> Evaluation:
-    """How good a video is: lips and sound, steadiness, life, look, person; with a reference, how near it comes.
+    """How good a video is: lips and sound, steadiness, life, look, person; with a reference, how near it
+    comes.
 
-    speech: what is said in it; without, the video's own sound. portrait: the picture it was made from; without, its own
-    first face stands in. Same files give the same figures. Raises the errors of :mod:`echomimic.errors`.
+    speech: what is said in it; without, the video's own sound. portrait: the picture it was made from;
+    without, its own first face stands in. Same files give the same figures. Raises the errors of
+    :mod:`echomimic.errors`.
     """
     given = _open(Path(video), speech, portrait, reference)
     nets = nets or OwnNets()
@@ -107,7 +111,9 @@ def _asked(name: str, nets: OwnNets) -> bool:
     return ("syncnet" if name.startswith("sync_") else name) in nets.given
 
 
-def _open(video: Path, speech: Path | str | None, portrait: Path | str | None, reference: Path | str | None) -> _Given:
+def _open(
+    video: Path, speech: Path | str | None, portrait: Path | str | None, reference: Path | str | None
+) -> _Given:
     media, reader = probe(video), VideoReader(video)
     own = speech is None
     sound = Speech.open(video) if own and media.sound_start is not None else None
@@ -158,7 +164,8 @@ _Own = SyncMeter | CsimMeter | LpipsMeter | FidMeter | FvdMeter
 
 
 def _own(given: _Given, nets: OwnNets, companion: Companion | None) -> list[_Own]:
-    """The meters of the networks that were given; raises SettingsError when one lacks what it compares with."""
+    """The meters of the networks that were given; raises SettingsError when one lacks what it compares
+    with."""
     for name in ("fid", "fvd", "lpips"):
         if getattr(nets, name) and companion is None:
             raise SettingsError(f"{name} compares with a reference video; give --reference too")
@@ -202,20 +209,28 @@ def ear_digest() -> str:
 def _judges(given: _Given, heard: Heard | None) -> tuple[str, ...]:
     lines = ["face: MediaPipe's face mesh, followed frame by frame; lengths in outer eye distances"]
     if heard is not None:
-        lines.append(f"lips: motion heard in the speech by the preview's own ear (mouth net, sha256 {ear_digest()})")
+        lines.append(
+            f"lips: motion heard in the speech by the preview's own ear (mouth net, sha256 {ear_digest()})"
+        )
     base = "the portrait" if given.sitter else "the first face of the video itself"
     lines.append(f"{best_judge().name}; against {base}")
     if given.reference:
-        lines.append("reference: at the same moments; PSNR over RGB, SSIM of brightness at 512 pixels at most")
+        lines.append(
+            "reference: at the same moments; PSNR over RGB, SSIM of brightness at 512 pixels at most"
+        )
     return tuple(lines)
 
 
 def _notes(given: _Given, heard: Heard | None) -> tuple[str, ...]:
     notes = []
     if heard is not None and "model preview" in given.media.comment:
-        notes.append("the preview made this video and its own ear judges the lips: they agree too well by nature")
+        notes.append(
+            "the preview made this video and its own ear judges the lips: they agree too well by nature"
+        )
     elif heard is not None:
-        notes.append("the ear that judges the lips hears as the preview does: fair for V1, V2 and recordings only")
+        notes.append(
+            "the ear that judges the lips hears as the preview does: fair for V1, V2 and recordings only"
+        )
     if given.speech is None:
         notes.append("the video has no sound and no --speech was given: lips and sound were not compared")
     elif heard is None:

@@ -36,7 +36,8 @@ def bad_frames(evaluation: Evaluation) -> list[BadFrame]:
 
 
 def worst_sheet(evaluations: Sequence[Evaluation], columns: int = 4, most: int = _MOST) -> Picture:
-    """The worst `most` moments of all videos as one picture, worst first; a plain line when there are none."""
+    """The worst `most` moments of all videos as one picture, worst first; a plain line when there are
+    none."""
     ranked = sorted((m.severity, e.video, m.seconds) for e in evaluations for m in e.worst)[::-1][:most]
     chosen = {(video, seconds) for _, video, seconds in ranked}
     found = [f for e in evaluations for f in bad_frames(e) if (f.video, f.moment.seconds) in chosen]
@@ -59,7 +60,12 @@ def _tile(frame: BadFrame, several: bool) -> Picture:
         tile[top : top + small.shape[0], left : left + small.shape[1]] = small
     moment = frame.moment
     _write(tile, f"{moment.seconds:.2f} s  {moment.title}", (6, TILE + 13), (150, 30, 20))
-    _write(tile, f"{moment.text}  {Path(frame.video).name if several else ''}".strip(), (6, TILE + 33), (60, 60, 60))
+    _write(
+        tile,
+        f"{moment.text}  {Path(frame.video).name if several else ''}".strip(),
+        (6, TILE + 33),
+        (60, 60, 60),
+    )
     return tile
 
 

@@ -1,7 +1,9 @@
-"""Sync-C and Sync-D with the user's SyncNet: how far lips and sound are apart, over shifts of up to 15 frames.
+"""Sync-C and Sync-D with the user's SyncNet: how far lips and sound are apart, over shifts of up to 15
+frames.
 
-Written from the description of Chung and Zisserman, Out of time (2016): five frames of a face and 0.2 s of MFCC are
-mapped to vectors; distances over all shifts give Sync-D (the least) and Sync-C (the median minus the least).
+Written from the description of Chung and Zisserman, Out of time (2016): five frames of a face and 0.2 s of
+MFCC are mapped to vectors; distances over all shifts give Sync-D (the least) and Sync-C (the median minus the
+least).
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ _BATCH = 16
 def sync_figures(lips: npt.ArrayLike, sounds: npt.ArrayLike, shifts: int = SHIFTS) -> tuple[float, float]:
     """(Sync-C, Sync-D) of lip and sound vectors (N, D), one pair per frame.
 
-    The distance of each frame's lips to the sound at every shift (sound outside: zeros), averaged over frames.
+    The distance of each frame's lips to the sound at every shift (sound outside: zeros), averaged over
+    frames.
     """
     seen, heard = np.asarray(lips, np.float64), np.asarray(sounds, np.float64)
     padded = np.pad(heard, ((shifts, shifts), (0, 0)))
@@ -41,7 +44,8 @@ def sync_figures(lips: npt.ArrayLike, sounds: npt.ArrayLike, shifts: int = SHIFT
 
 
 def mfcc(samples: npt.NDArray[np.float32]) -> Doubles:
-    """(T, 13) cepstra of 16 kHz sound: 25 ms windows every 10 ms, 26 bands, pre-emphasis 0.97, lifter 22, energy first.
+    """(T, 13) cepstra of 16 kHz sound: 25 ms windows every 10 ms, 26 bands, pre-emphasis 0.97, lifter 22,
+    energy first.
 
     Samples count as 16-bit integers, as SyncNet was taught with.
     """

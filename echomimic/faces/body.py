@@ -1,4 +1,5 @@
-"""Finds hands (21 points each) and a body's pose (33 points), with MediaPipe's models; follows them through a video."""
+"""Finds hands (21 points each) and a body's pose (33 points), with MediaPipe's models; follows them through a
+video."""
 
 from __future__ import annotations
 
@@ -36,8 +37,8 @@ class Hand:
     """One hand in a picture."""
 
     points: Floats
-    """(21, 3): wrist, then thumb, index, middle, ring and little finger, four joints each, tip last. x, y in pixels; z
-    in about the same scale, zero at the wrist, smaller is nearer."""
+    """(21, 3): wrist, then thumb, index, middle, ring and little finger, four joints each, tip last. x, y in
+    pixels; z in about the same scale, zero at the wrist, smaller is nearer."""
     score: float
     """0…1, how sure the network is of a hand."""
     left: float
@@ -49,8 +50,8 @@ class Pose:
     """A person's body in a picture."""
 
     points: Floats
-    """(33, 3) as MediaPipe numbers them; x, y in pixels, z in about the same scale, zero at the hips. Points outside
-    the picture are guesses."""
+    """(33, 3) as MediaPipe numbers them; x, y in pixels, z in about the same scale, zero at the hips. Points
+    outside the picture are guesses."""
     visibility: Floats
     """(33,) 0…1: in the picture and not hidden."""
     score: float
@@ -157,7 +158,8 @@ def find_pose(rgb: Picture) -> Pose | None:
 
 
 def pose_square(anchors: Floats) -> Square:
-    """The square of a person: around the middle of the hips, as large as the other point is far, and upright."""
+    """The square of a person: around the middle of the hips, as large as the other point is far, and
+    upright."""
     hips, top = anchors[0], anchors[1]
     side = 2 * float(np.linalg.norm(top - hips)) * _POSE_MARGIN
     return Square(float(hips[0]), float(hips[1]), side, _upright(hips, top))
@@ -176,7 +178,8 @@ def pose_in(picture: Pyramid, square: Square) -> Pose | None:
 
 
 def _sharpened(points: Floats, heatmap: Floats) -> Floats:
-    """Points (39, 3) in 0…1, each moved to the centre of the heat around it (RefineLandmarksFromHeatmapCalculator)."""
+    """Points (39, 3) in 0…1, each moved to the centre of the heat around it
+    (RefineLandmarksFromHeatmapCalculator)."""
     result: Floats = points.copy()
     for index, (x, y) in enumerate(points[:, :2] * _HEAT_SIDE):
         if not (0 <= x < _HEAT_SIDE and 0 <= y < _HEAT_SIDE):
@@ -230,7 +233,9 @@ _SEARCH_EVERY = 3
 def sided(hands: list[Hand], pose: Pose | None) -> tuple[Hand | None, Hand | None]:
     """The person's left and right hand among those found: by the wrists of the pose, else by their look."""
     sides: list[Hand | None] = [None, None]
-    costs = sorted((_side_cost(hand, side, pose), side, index) for index, hand in enumerate(hands) for side in (0, 1))
+    costs = sorted(
+        (_side_cost(hand, side, pose), side, index) for index, hand in enumerate(hands) for side in (0, 1)
+    )
     used: set[int] = set()
     for cost, side, index in costs:
         if sides[side] is None and index not in used and math.isfinite(cost):
@@ -240,7 +245,8 @@ def sided(hands: list[Hand], pose: Pose | None) -> tuple[Hand | None, Hand | Non
 
 
 def _side_cost(hand: Hand, side: int, pose: Pose | None) -> float:
-    """How little a hand is the left (0) or right (1) one: distance to that wrist in shoulder widths, and the look."""
+    """How little a hand is the left (0) or right (1) one: distance to that wrist in shoulder widths, and the
+    look."""
     look = 1 - hand.left if side == 0 else hand.left
     if pose is None:
         return look

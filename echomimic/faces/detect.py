@@ -1,4 +1,5 @@
-"""Finds faces in a picture and their 478 points, with MediaPipe's detectors and its face mesh with attention."""
+"""Finds faces in a picture and their 478 points, with MediaPipe's detectors and its face mesh with
+attention."""
 
 from __future__ import annotations
 
@@ -18,11 +19,13 @@ MESH_SIDE = 192
 MARGIN = 1.5
 
 _OVERLAP = 0.3
-# The detectors are asked to be generous (drawings, odd sizes): what they find must pass the mesh's own score …
+# The detectors are asked to be generous (drawings, odd sizes): what they find must pass the mesh's own score
+# …
 _DETECTED = 0.3
 _PRESENT = 0.5
-# … and the near detector must see it again in the square the mesh ends in: true faces reach 0.8 there, faces the wrong
-# way up and patterns stay below 0.75. A doubtful face (a profile, a hand before it) counts when there is no better one.
+# … and the near detector must see it again in the square the mesh ends in: true faces reach 0.8 there, faces
+# the wrong way up and patterns stay below 0.75. A doubtful face (a profile, a hand before it) counts when
+# there is no better one.
 _CLEAR = 0.85
 _SURE = 0.75
 _DOUBTFUL = 0.6
@@ -41,8 +44,8 @@ class Face:
     """One face found in a picture."""
 
     points: Floats
-    """(478, 3): x, y in pixels of the picture (a pixel's centre has whole coordinates); z in the same scale, smaller is
-    nearer, zero near the middle of the head."""
+    """(478, 3): x, y in pixels of the picture (a pixel's centre has whole coordinates); z in the same scale,
+    smaller is nearer, zero near the middle of the head."""
     score: float
     """0…1, how sure the detector is of this face in its own square."""
     box: tuple[float, float, float, float]
@@ -83,7 +86,8 @@ def detect(
 
 
 def merge(boxes: list[Detection]) -> list[Detection]:
-    """Weighted non-maximum suppression: boxes that overlap become their mean, weighted by score; best first."""
+    """Weighted non-maximum suppression: boxes that overlap become their mean, weighted by score; best
+    first."""
     rest = sorted(boxes, key=lambda box: -box.score)
     merged = []
     while rest:
@@ -117,8 +121,8 @@ def overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, 
 def find_faces(rgb: Picture, *, most: int = 10, refine: bool = True) -> list[Face]:
     """All faces of a picture, largest first, at most `most`; empty when there is none.
 
-    rgb: (H, W, 3) uint8. refine: look again at each face until it rests and take the mean of several views of it, which
-    sharpens lips and eyes (for photos); without, one look as in MediaPipe.
+    rgb: (H, W, 3) uint8. refine: look again at each face until it rests and take the mean of several views of
+    it, which sharpens lips and eyes (for photos); without, one look as in MediaPipe.
     """
     picture = Pyramid(rgb)
     faces: list[Face] = []
@@ -234,7 +238,9 @@ def certainty(picture: Pyramid, points: Floats) -> float:
     square = face_square(points)
     wider = Square(square.x, square.y, square.side * 1.2, square.angle)
     here = extent(points)
-    return max((box.score for box in _near(picture, wider) if overlap(box.corners, here) > _OVERLAP / 2), default=0.0)
+    return max(
+        (box.score for box in _near(picture, wider) if overlap(box.corners, here) > _OVERLAP / 2), default=0.0
+    )
 
 
 def settled(picture: Pyramid, points: Floats) -> Floats:
@@ -251,17 +257,21 @@ def sharpened(picture: Pyramid, face: Face) -> Face:
     square = face_square(settled(picture, face.points))
     views = []
     for x, y, turn in _VIEWS:
-        view = Square(square.x + x * square.side, square.y + y * square.side, square.side, square.angle + turn)
+        view = Square(
+            square.x + x * square.side, square.y + y * square.side, square.side, square.angle + turn
+        )
         views += [mesh(picture, view, mirrored=mirrored, centred=True)[0] for mirrored in (False, True)]
     return Face(np.mean(views, 0, dtype=np.float32), face.score, face.box)
 
 
-def mesh(picture: Pyramid, square: Square, *, mirrored: bool = False, centred: bool = False) -> tuple[Floats, float]:
+def mesh(
+    picture: Pyramid, square: Square, *, mirrored: bool = False, centred: bool = False
+) -> tuple[Floats, float]:
     """The points (478, 3) in pixels and the score of the face that fills two thirds of a square.
 
-    mirrored: show the network the mirror image; the result is turned back. centred: count from the centres of the
-    network's pixels. MediaPipe does not, and so its points lie half of such a pixel (0.7 % of the eye distance) too far
-    right and low: measured by mirror images, and by the dark line between closed lips.
+    mirrored: show the network the mirror image; the result is turned back. centred: count from the centres of
+    the network's pixels. MediaPipe does not, and so its points lie half of such a pixel (0.7 % of the eye
+    distance) too far right and low: measured by mirror images, and by the dark line between closed lips.
     """
     pixels = picture.cut(square, MESH_SIDE)
     found = infer("face_mesh", np.ascontiguousarray(pixels[:, :, ::-1]) if mirrored else pixels)

@@ -1,8 +1,9 @@
 """The geometry of the 478-point face mesh: index lists, the canonical face, rigid fits and a few measures.
 
-Indices 0–467 are MediaPipe's face mesh, 468–472 the iris of the image-left eye (centre first), 473–477 of the other.
-Lists run from image left to image right. Picture coordinates: x right, y down, z away from the viewer, pixels.
-Canonical coordinates: x right, y up, z to the viewer, unit = outer eye distance, origin between the eye corners.
+Indices 0–467 are MediaPipe's face mesh, 468–472 the iris of the image-left eye (centre first), 473–477 of the
+other. Lists run from image left to image right. Picture coordinates: x right, y down, z away from the viewer,
+pixels. Canonical coordinates: x right, y up, z to the viewer, unit = outer eye distance, origin between the
+eye corners.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ RIGHT_BROW = (300, 293, 334, 296, 336, 285, 295, 282, 283, 276)
 LEFT_IRIS = (468, 469, 470, 471, 472)
 RIGHT_IRIS = (473, 474, 475, 476, 477)
 
-# Points that speech and expression hardly move: the forehead, the temples, the bridge of the nose, the eye corners.
+# Points that speech and expression hardly move: the forehead, the temples, the bridge of the nose, the eye
+# corners.
 STABLE = (
     *(10, 338, 297, 332, 284, 109, 67, 103, 54, 151, 9, 8, 168, 6, 197, 195, 5, 33, 133, 263, 362),
     *(127, 356, 21, 251, 234, 454, 117, 346, 50, 280, 193, 417, 122, 351, 188, 412),
@@ -79,7 +81,8 @@ def canonical_face() -> Floats:
 
 
 def mesh_mirror() -> NDArray[np.int64]:
-    """For each of the 468 points its partner on the other half of the face: `points[mirror()] * (-1, 1, 1)` mirrors."""
+    """For each of the 468 points its partner on the other half of the face: `points[mirror()] * (-1, 1, 1)`
+    mirrors."""
     return _canonical()["mirror"].astype(np.int64, copy=False)
 
 
@@ -117,7 +120,14 @@ def rotation_matrix(pitch: float, yaw: float, roll: float) -> Floats:
 
     pitch > 0 nods down, yaw > 0 moves the nose to the image's right, roll > 0 turns clockwise as seen.
     """
-    cp, sp, cy, sy, cr, sr = np.cos(pitch), np.sin(pitch), np.cos(yaw), -np.sin(yaw), np.cos(roll), np.sin(roll)
+    cp, sp, cy, sy, cr, sr = (
+        np.cos(pitch),
+        np.sin(pitch),
+        np.cos(yaw),
+        -np.sin(yaw),
+        np.cos(roll),
+        np.sin(roll),
+    )
     nod = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
     turn = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
     tilt = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
@@ -126,7 +136,8 @@ def rotation_matrix(pitch: float, yaw: float, roll: float) -> Floats:
 
 
 def rotation_angles(rotation: Floats) -> tuple[float, float, float]:
-    """(pitch, yaw, roll) in radians of a rotation in picture coordinates; the inverse of `rotation_matrix`."""
+    """(pitch, yaw, roll) in radians of a rotation in picture coordinates; the inverse of
+    `rotation_matrix`."""
     r = np.asarray(rotation, np.float64)
     yaw = np.arcsin(np.clip(r[2, 0], -1, 1))
     return float(np.arctan2(r[2, 1], r[2, 2])), float(yaw), float(np.arctan2(r[1, 0], r[0, 0]))
@@ -134,7 +145,8 @@ def rotation_angles(rotation: Floats) -> tuple[float, float, float]:
 
 @dataclass(frozen=True)
 class HeadPose:
-    """How the canonical face lies in a picture: picture = scale · (canonical · flip) @ rotation.T + translation."""
+    """How the canonical face lies in a picture: picture = scale · (canonical · flip) @ rotation.T +
+    translation."""
 
     scale: float
     """Pixels per outer eye distance, as if seen from the front."""
@@ -150,12 +162,16 @@ class HeadPose:
 
     def to_picture(self, points: Floats) -> Floats:
         """Canonical points (n, 3) → picture pixels (n, 3)."""
-        picture: Floats = (self.scale * (points * FLIP) @ self.rotation.T + self.translation).astype(np.float32)
+        picture: Floats = (self.scale * (points * FLIP) @ self.rotation.T + self.translation).astype(
+            np.float32
+        )
         return picture
 
     def to_canonical(self, points: Floats) -> Floats:
         """Picture pixels (n, 3) → canonical points (n, 3)."""
-        canonical: Floats = ((points - self.translation) @ self.rotation / self.scale * FLIP).astype(np.float32)
+        canonical: Floats = ((points - self.translation) @ self.rotation / self.scale * FLIP).astype(
+            np.float32
+        )
         return canonical
 
 

@@ -1,4 +1,5 @@
-"""The person in a picture, as a soft mask, with MediaPipe's selfie segmentation and edges taken from the picture."""
+"""The person in a picture, as a soft mask, with MediaPipe's selfie segmentation and edges taken from the
+picture."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ _MARGIN = 0.15
 def person_mask(rgb: Picture, points: Floats | None = None) -> Floats:
     """(H, W) float32, 1 on the people in a picture (H, W, 3) uint8, 0 elsewhere, soft at hair and edges.
 
-    points: (n, 2 or 3) pixels of a face that the person surely has; a small one is then looked at from closer.
+    points: (n, 2 or 3) pixels of a face that the person surely has; a small one is then looked at from
+    closer.
     """
     height, width = rgb.shape[:2]
     scale = min(1.0, _WORK / min(height, width))
@@ -56,7 +58,9 @@ def _closer(rgb: Picture, mask: Floats, near: _Region) -> Floats:
     weight = np.zeros(mask.shape, np.float32)
     weight[y0:y1, x0:x1] = 1
     soft = max(3, (y1 - y0) // 12) | 1
-    weight = np.asarray(cv2.blur(cv2.erode(weight, np.ones((soft, soft), np.uint8)), (soft, soft)), np.float32)
+    weight = np.asarray(
+        cv2.blur(cv2.erode(weight, np.ones((soft, soft), np.uint8)), (soft, soft)), np.float32
+    )
     joined = mask.copy()
     joined[y0:y1, x0:x1] = again
     faded: Floats = joined * weight + mask * (1 - weight)

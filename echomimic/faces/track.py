@@ -14,7 +14,8 @@ from echomimic.faces.square import Pyramid
 # The mesh's own score hardly falls on things that are no face; the detector's does.
 _STILL_THERE = 0.5
 _PRESENT = 0.5
-# A face that moves further than this part of its square in a frame is not where the mesh looked: it looks again.
+# A face that moves further than this part of its square in a frame is not where the mesh looked: it looks
+# again.
 _FAST = 0.03
 # While the face is lost, a thorough search of a frame would take a second: only every so many frames.
 _THOROUGH_EVERY = 25

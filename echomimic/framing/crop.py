@@ -26,7 +26,8 @@ HEAD_HEIGHT = 0.32
 
 
 def face_box(face: Face) -> Box:
-    """A box like the one the official detector gives: MTCNN learned boxes from mid-forehead to chin, cheek to cheek.
+    """A box like the one the official detector gives: MTCNN learned boxes from mid-forehead to chin, cheek to
+    cheek.
 
     That is what the face mesh covers, so it is the mesh's own extent.
     """
@@ -37,8 +38,8 @@ def face_box(face: Face) -> Box:
 def face_mask(box: Box, ratio: float, size: Size, *, faithful: bool = False) -> Picture:
     """(H, W) uint8 of the picture's size: 255 inside the box grown by ``ratio``.
 
-    Official slices with negative starts wrap around, so that a mask which leaves the picture at the left or top
-    is mostly empty; ``faithful`` repeats that, otherwise the mask is clamped.
+    Official slices with negative starts wrap around, so that a mask which leaves the picture at the left or
+    top is mostly empty; ``faithful`` repeats that, otherwise the mask is clamped.
     """
     x0, y0, x1, y1 = grow(box, ratio) if faithful else clip(grow(box, ratio), size)
     mask = np.zeros((size[1], size[0]), np.uint8)
@@ -47,7 +48,8 @@ def face_mask(box: Box, ratio: float, size: Size, *, faithful: bool = False) -> 
 
 
 def face_rect(box: Box, ratio: float, size: Size, target: Size, *, faithful: bool = False) -> Rect:
-    """The part of a V1 picture that becomes the video: the box grown by ``ratio``, in the video's proportions.
+    """The part of a V1 picture that becomes the video: the box grown by ``ratio``, in the video's
+    proportions.
 
     A ratio of 1 means no crop (as in the node): the largest part in those proportions around the face.
     ``faithful``: always a square, which the video then stretches, and a ratio of 1 is one like any other.
@@ -60,7 +62,8 @@ def face_rect(box: Box, ratio: float, size: Size, target: Size, *, faithful: boo
 
 
 def body_rect(face: Face | None, size: Size, target: Size, *, faithful: bool = False) -> Rect:
-    """The part of a V2 picture that becomes the video: the largest one in its proportions that keeps the head.
+    """The part of a V2 picture that becomes the video: the largest one in its proportions that keeps the
+    head.
 
     ``faithful``: the whole picture, stretched.
     """
@@ -80,14 +83,16 @@ def shown_rect(face: Face | None, settings: Settings, size: Size, target: Size) 
 
 
 def cut_out(picture: Picture, rect: Rect, target: Size, *, faithful: bool = False) -> Picture:
-    """``rect`` of the picture at ``target`` size; ``faithful`` resizes with OpenCV's bilinear filter, as V1 does."""
+    """``rect`` of the picture at ``target`` size; ``faithful`` resizes with OpenCV's bilinear filter, as V1
+    does."""
     x0, y0, x1, y1 = rect
     part = np.ascontiguousarray(picture[y0:y1, x0:x1])
     return _bilinear(part, target) if faithful else resize(part, *target)
 
 
 def cut_mask(mask: Picture, rect: Rect, target: Size) -> Floats:
-    """The mask of the same part at the same size, 0…1, with the soft edges that bilinear resizing gives it."""
+    """The mask of the same part at the same size, 0…1, with the soft edges that bilinear resizing gives
+    it."""
     x0, y0, x1, y1 = rect
     return np.asarray(_bilinear(mask[y0:y1, x0:x1], target) / np.float32(255), np.float32)
 

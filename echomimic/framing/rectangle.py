@@ -1,6 +1,7 @@
 """Rectangles in a picture: the one solver for "which part, of these proportions, around this place?".
 
-Rectangles are (left, top, right, bottom) in whole pixels, boxes the same in fractions of pixels, sizes (width, height).
+Rectangles are (left, top, right, bottom) in whole pixels, boxes the same in fractions of pixels, sizes
+(width, height).
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ def largest_part(size: Size, proportions: Size) -> Size:
 def place(part: Size, centre: tuple[float, float], size: Size, height_of_centre: float = 0.5) -> Rect:
     """A rectangle of size ``part`` inside a picture of ``size``, as near as it goes to ``centre``.
 
-    ``centre`` is aimed at the middle of the rectangle's width and at ``height_of_centre`` (0 top … 1 bottom) of its
-    height.
+    ``centre`` is aimed at the middle of the rectangle's width and at ``height_of_centre`` (0 top … 1 bottom)
+    of its height.
     """
     left = min(max(round(centre[0] - part[0] / 2), 0), size[0] - part[0])
     top = min(max(round(centre[1] - part[1] * height_of_centre), 0), size[1] - part[1])
@@ -36,7 +37,8 @@ def centre_of(box: Box) -> tuple[float, float]:
 
 
 def grow(box: Box, ratio: float) -> Rect:
-    """The box in whole pixels, grown on every side by ``ratio`` of its width and height (truncated, as official)."""
+    """The box in whole pixels, grown on every side by ``ratio`` of its width and height (truncated, as
+    official)."""
     x0, y0, x1, y1 = (round(v) for v in box)
     wide, high = int((x1 - x0) * ratio), int((y1 - y0) * ratio)
     return x0 - wide, y0 - high, x1 + wide, y1 + high

@@ -22,7 +22,8 @@ SMALLEST_VIDEO, LARGEST_VIDEO = 16, 8192
 HEAD_SPAN = 2.1
 """Side of the head crop, in heights of the face mesh (brow to chin)."""
 HEAD_DROP = 0.04
-"""How far the head crop's centre lies below the face's, in its sides: hair needs less room than neck and shoulders."""
+"""How far the head crop's centre lies below the face's, in its sides: hair needs less room than neck and
+shoulders."""
 
 SOFT_EDGE, SOFT_EDGE_LEAST = 0.08, 2.0
 """Width of the band over which a pasted crop blends in: a share of its shorter side, and pixels."""
@@ -30,7 +31,8 @@ SOFT_EDGE, SOFT_EDGE_LEAST = 0.08, 2.0
 
 @dataclass(frozen=True)
 class View:
-    """``left, top, right, bottom`` is the part of the picture that is shown, at ``width`` × ``height`` pixels."""
+    """``left, top, right, bottom`` is the part of the picture that is shown, at ``width`` × ``height``
+    pixels."""
 
     left: int
     top: int
@@ -90,10 +92,11 @@ class View:
 def view_of(picture: Picture, face: Face | None, settings: Settings) -> tuple[View, str]:
     """The view that shows ``picture`` as asked, and a note when a size had to be rounded to even pixels.
 
-    Proportions are kept: of a missing width or height the other follows; where both are given, the largest part
-    of that shape around the face is shown. Without any, the shorter side is 512 pixels.
-    The diffusion models' own shape is a square, also where only one side is given; they show what ``framing.crop``
-    says. ``faithful`` leaves the side that is not given at the model's own size, as the official scripts do.
+    Proportions are kept: of a missing width or height the other follows; where both are given, the largest
+    part of that shape around the face is shown. Without any, the shorter side is 512 pixels.
+    The diffusion models' own shape is a square, also where only one side is given; they show what
+    ``framing.crop`` says. ``faithful`` leaves the side that is not given at the model's own size, as the
+    official scripts do.
     """
     size = picture.shape[1], picture.shape[0]
     if settings.variant.engine == "diffusion":

@@ -1,4 +1,5 @@
-"""LiveKit Agents: a face for the agent's voice, drawn in the agent's own process. Needs the extra ``livekit``."""
+"""LiveKit Agents: a face for the agent's voice, drawn in the agent's own process. Needs the extra
+``livekit``."""
 
 import asyncio
 import contextlib
@@ -18,7 +19,9 @@ try:
     from livekit.agents import AgentSession
     from livekit.agents.voice import avatar
 except ImportError as error:
-    raise ResourceError(f"this needs LiveKit Agents ({error}); run: pip install 'echomimic-studio[livekit]'") from error
+    raise ResourceError(
+        f"this needs LiveKit Agents ({error}); run: pip install 'echomimic-studio[livekit]'"
+    ) from error
 
 END_PATIENCE = 2.0
 """Seconds for which ``aclose`` waits for the frame that is being drawn."""
@@ -27,8 +30,9 @@ END_PATIENCE = 2.0
 class LiveVideoGenerator(avatar.VideoGenerator):
     """What LiveKit's ``AvatarRunner`` takes: sound is pushed in, frames with their sound are iterated.
 
-    Video comes at ``live.fps``, also between utterances; sound only while something is said. Each segment that is
-    spoken to its end gives one ``AudioSegmentEnd``, one that is interrupted none. Closes ``live`` in :meth:`aclose`.
+    Video comes at ``live.fps``, also between utterances; sound only while something is said. Each segment
+    that is spoken to its end gives one ``AudioSegmentEnd``, one that is interrupted none. Closes ``live`` in
+    :meth:`aclose`.
     """
 
     def __init__(self, live: Live) -> None:
@@ -43,7 +47,8 @@ class LiveVideoGenerator(avatar.VideoGenerator):
         return avatar.AvatarOptions(width, height, self.live.fps, self.live.sound_rate, 1)
 
     async def push_audio(self, frame: "rtc.AudioFrame | avatar.AudioSegmentEnd") -> None:
-        """More of what is said, or the end of a segment. Raises :class:`SpeechError` for sound that cannot be used."""
+        """More of what is said, or the end of a segment. Raises :class:`SpeechError` for sound that cannot be
+        used."""
         async with self._order:
             if isinstance(frame, avatar.AudioSegmentEnd):
                 self.live.end()
@@ -80,10 +85,11 @@ class LiveVideoGenerator(avatar.VideoGenerator):
 
 
 class LiveAvatarSession(avatar.AvatarSession):
-    """A face for an ``AgentSession``: ``await LiveAvatarSession("me.png").start(session, room)`` before the session.
+    """A face for an ``AgentSession``: ``await LiveAvatarSession("me.png").start(session, room)`` before the
+    session.
 
-    Runs in the agent's process, and publishes the video and the voice as the agent's own tracks. ``portrait``,
-    ``settings`` and ``fps`` are those of :class:`Live`, whose errors :meth:`start` raises.
+    Runs in the agent's process, and publishes the video and the voice as the agent's own tracks.
+    ``portrait``, ``settings`` and ``fps`` are those of :class:`Live`, whose errors :meth:`start` raises.
     """
 
     def __init__(

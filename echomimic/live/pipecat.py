@@ -16,16 +16,20 @@ try:
     from pipecat.frames import frames as frame_types
     from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 except ImportError as error:
-    raise ResourceError(f"this needs Pipecat ({error}); run: pip install 'echomimic-studio[pipecat]'") from error
+    raise ResourceError(
+        f"this needs Pipecat ({error}); run: pip install 'echomimic-studio[pipecat]'"
+    ) from error
 
 
 class LiveFaceProcessor(FrameProcessor):
-    """Stands after the text to speech: takes its sound, gives the same sound with the pictures that belong to it.
+    """Stands after the text to speech: takes its sound, gives the same sound with the pictures that belong to
+    it.
 
-    Every picture is an ``OutputImageRawFrame`` (RGB) with ``sync_with_audio``, its sound a ``TTSAudioRawFrame`` after
-    it; ``TTSStoppedFrame`` follows the last sound, ``EndFrame`` waits for it. Pictures come at ``fps`` between
-    utterances, too. An ``InterruptionFrame`` ends what is said at once. Other frames pass at once.
-    ``portrait`` and ``settings`` are those of :class:`Live`, whose errors :meth:`begin` raises.
+    Every picture is an ``OutputImageRawFrame`` (RGB) with ``sync_with_audio``, its sound a
+    ``TTSAudioRawFrame`` after it; ``TTSStoppedFrame`` follows the last sound, ``EndFrame`` waits for it.
+    Pictures come at ``fps`` between utterances, too. An ``InterruptionFrame`` ends what is said at once.
+    Other frames pass at once. ``portrait`` and ``settings`` are those of :class:`Live`, whose errors
+    :meth:`begin` raises.
     """
 
     def __init__(
@@ -48,7 +52,8 @@ class LiveFaceProcessor(FrameProcessor):
         self._silent.set()
 
     async def begin(self) -> None:
-        """Looks at the portrait and starts to draw; happens with the ``StartFrame``, unless it was called before."""
+        """Looks at the portrait and starts to draw; happens with the ``StartFrame``, unless it was called
+        before."""
         if self._live is None:
             self._live = await asyncio.to_thread(self._make_live)
 

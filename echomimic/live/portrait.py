@@ -25,7 +25,11 @@ class LivePortrait:
 
 
 def prepare(
-    portrait: Picture | Path | str, settings: Settings | None = None, *, face: int = 0, report: Report = silent
+    portrait: Picture | Path | str,
+    settings: Settings | None = None,
+    *,
+    face: int = 0,
+    report: Report = silent,
 ) -> LivePortrait:
     """Finds the face and makes everything that does not depend on the speech; takes about half a second.
 

@@ -23,18 +23,21 @@ from echomimic.preview.engine import OPENCV_ALONE, THREADS
 from echomimic.request import Settings
 
 Pace: TypeAlias = Literal["clock", "sound", "none"]
-"""When frames leave. ``clock``: at the frame rate, however fast sound comes (text to speech). ``sound``: as soon as
-their sound is there (a microphone is its own clock). ``none``: as fast as they are asked for, none between utterances.
+"""When frames leave. ``clock``: at the frame rate, however fast sound comes (text to speech). ``sound``: as
+soon as their sound is there (a microphone is its own clock). ``none``: as fast as they are asked for, none
+between utterances.
 """
 
 MOST_WAITING = 600.0
 """Seconds of sound that may wait (16 kHz floats: 38 MB); ``push`` waits for room beyond it."""
 
 AHEAD = 2
-"""Frames that are drawn before they are due: an interruption shows at most so many old ones (80 ms at 25 fps)."""
+"""Frames that are drawn before they are due: an interruption shows at most so many old ones (80 ms at 25
+fps)."""
 
 PATIENCE = 0.3
-"""Seconds for which the rest of an utterance is waited for, before the face goes idle; longer than most hiccups."""
+"""Seconds for which the rest of an utterance is waited for, before the face goes idle; longer than most
+hiccups."""
 
 LATE, TOO_LATE = 1.5, 4.0
 """Frames behind the clock from which on every other picture, and every one, is repeated instead of drawn."""
@@ -42,10 +45,12 @@ LATE, TOO_LATE = 1.5, 4.0
 
 @dataclass(frozen=True, eq=False)
 class LiveFrame:
-    """A frame, (H, W, 3) uint8 RGB; its sound, (T,) float32 mono at the session's ``sound_rate``; its time in seconds.
+    """A frame, (H, W, 3) uint8 RGB; its sound, (T,) float32 mono at the session's ``sound_rate``; its time in
+    seconds.
 
-    ``speaking``: something is said in it. ``repeated``: the picture is the one before, since the CPU was behind.
-    ``last``: the utterance ends with it. ``turn``: interruptions that it heeds; one with an older turn than
+    ``speaking``: something is said in it. ``repeated``: the picture is the one before, since the CPU was
+    behind. ``last``: the utterance ends with it. ``turn``: interruptions that it heeds; one with an older
+    turn than
     :attr:`Live.turn` was on its way when the interruption came.
     """
 
@@ -65,9 +70,9 @@ class LiveFrame:
 class Live:
     """A face that speaks what is pushed into it and lives in between.
 
-    ``portrait`` is a picture (file or array) or a :class:`LivePortrait` from :func:`prepare`, which sessions can share.
-    Iterate it (``for`` or ``async for``) in one place; push from anywhere. ``close`` ends the iteration. Raises the
-    errors of :func:`prepare`, and :class:`SettingsError` for a rate out of range.
+    ``portrait`` is a picture (file or array) or a :class:`LivePortrait` from :func:`prepare`, which sessions
+    can share. Iterate it (``for`` or ``async for``) in one place; push from anywhere. ``close`` ends the
+    iteration. Raises the errors of :func:`prepare`, and :class:`SettingsError` for a rate out of range.
     """
 
     def __init__(
@@ -112,11 +117,12 @@ class Live:
         *,
         turn: int | None = None,
     ) -> None:
-        """More of what is said: int16 bytes or an int16 or float array, mono or stereo, at 8 to 48 kHz, of any length.
+        """More of what is said: int16 bytes or an int16 or float array, mono or stereo, at 8 to 48 kHz, of
+        any length.
 
-        Waits while ten minutes of sound are not yet spoken. Sound of an older ``turn`` is forgotten: it was on its way
-        when :meth:`interrupt` was called. Raises :class:`SpeechError` for a chunk that cannot be used; the session goes
-        on without it. After ``close`` nothing happens.
+        Waits while ten minutes of sound are not yet spoken. Sound of an older ``turn`` is forgotten: it was
+        on its way when :meth:`interrupt` was called. Raises :class:`SpeechError` for a chunk that cannot be
+        used; the session goes on without it. After ``close`` nothing happens.
         """
         wave = as_mono(pcm, rate, channels)
         with self._changed:
@@ -134,7 +140,9 @@ class Live:
         """The utterance is complete."""
         with self._changed:
             if self._talking:
-                self._sounds.append((np.zeros(0, np.float32), 0))  # a mark: the next utterance may follow at once
+                self._sounds.append(
+                    (np.zeros(0, np.float32), 0)
+                )  # a mark: the next utterance may follow at once
             self._talking = False
             self._changed.notify_all()
 
@@ -201,7 +209,8 @@ class Live:
     def _fill(self) -> None:
         """Keeps ``AHEAD`` frames drawn or being drawn, as far as their sound is there.
 
-        The nets run in here, so the lock that ``push`` needs is not held: only who iterates touches the speaker.
+        The nets run in here, so the lock that ``push`` needs is not held: only who iterates touches the
+        speaker.
         """
         while len(self._drawn) < AHEAD:
             act = self._speaker.take()
@@ -215,7 +224,8 @@ class Live:
             self._drawn.append((act, self._draw(act), self._heeded))
 
     def _listen(self) -> bool:
-        """Takes one pushed chunk (at most a frame of it) in; False when there is none, or an interruption to obey."""
+        """Takes one pushed chunk (at most a frame of it) in; False when there is none, or an interruption to
+        obey."""
         with self._changed:
             if self._interrupted or not self._sounds:
                 return False
@@ -263,7 +273,9 @@ class Live:
         if behind > TOO_LATE or (behind > LATE and act.number % 2):
             return None
         with self._changed:  # close shuts the pool
-            return None if self._closed else self._pool.submit(self.portrait.renderer.render, act.performance, 0)
+            return (
+                None if self._closed else self._pool.submit(self.portrait.renderer.render, act.performance, 0)
+            )
 
     def _shown(self, act: Act, picture: "Future[Picture] | None", turn: int) -> LiveFrame | None:
         try:
@@ -281,7 +293,8 @@ class Live:
         return LiveFrame(drawn, act.sound, time, act.number, act.speaking, repeated, act.last, turn)
 
     def _catch_up(self) -> None:
-        """With a microphone the sound is the clock: frames that came early or late move it, so that nothing adds up."""
+        """With a microphone the sound is the clock: frames that came early or late move it, so that nothing
+        adds up."""
         if self.pace == "sound" and self._began is not None:
             self._began = self._clock() - self._left / self.fps
 

@@ -19,8 +19,11 @@ LOWEST, HIGHEST = 8000, 48_000
 """Sample rates that are taken, Hz."""
 
 
-def as_mono(pcm: "bytes | bytearray | memoryview | npt.NDArray[np.generic]", rate: int, channels: int = 1) -> Floats:
-    """(T,) float32 in −1…1 of a chunk: int16 bytes (interleaved), or an int16 or float array, (T,) or (channels, T).
+def as_mono(
+    pcm: "bytes | bytearray | memoryview | npt.NDArray[np.generic]", rate: int, channels: int = 1
+) -> Floats:
+    """(T,) float32 in −1…1 of a chunk: int16 bytes (interleaved), or an int16 or float array, (T,) or
+    (channels, T).
 
     Raises :class:`SpeechError` for a rate that is not taken, half a sample, or a sample that is no number.
     """
@@ -31,9 +34,15 @@ def as_mono(pcm: "bytes | bytearray | memoryview | npt.NDArray[np.generic]", rat
     else:
         wave = np.atleast_2d(np.asarray(pcm))
     if wave.ndim != 2 or wave.dtype.kind not in "fi" or wave.dtype.itemsize < 2:
-        raise SpeechError(f"a chunk of {wave.dtype}, {wave.ndim}-dimensional, cannot be used; send int16 or float")
+        raise SpeechError(
+            f"a chunk of {wave.dtype}, {wave.ndim}-dimensional, cannot be used; send int16 or float"
+        )
     scale = 2.0 ** (1 - 8 * wave.dtype.itemsize) if wave.dtype.kind == "i" else 1.0
-    mono = np.asarray(wave.mean(0, dtype=np.float64) * scale, np.float32) if wave.size else np.zeros(0, np.float32)
+    mono = (
+        np.asarray(wave.mean(0, dtype=np.float64) * scale, np.float32)
+        if wave.size
+        else np.zeros(0, np.float32)
+    )
     if not np.isfinite(mono).all():
         raise SpeechError("a chunk holds a sample that is not a number; send numbers between -1 and 1")
     return np.clip(mono, -1.0, 1.0)

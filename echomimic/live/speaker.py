@@ -1,7 +1,7 @@
 """A speaker who is never still: sound and silence go in, frames of a performance come out with their sound.
 
-No threads and no clock in here. Everything is counted in frames: frame i goes with the samples from i·rate/fps to
-(i + 1)·rate/fps of the line that is sent on.
+No threads and no clock in here. Everything is counted in frames: frame i goes with the samples from
+i·rate/fps to (i + 1)·rate/fps of the line that is sent on.
 """
 
 import math
@@ -24,7 +24,8 @@ CLOSING = (0.6, 0.3, 0.1)
 
 @dataclass(frozen=True)
 class Act:
-    """One frame to draw: its performance, number and sound; whether something is said in it, and an utterance ends."""
+    """One frame to draw: its performance, number and sound; whether something is said in it, and an utterance
+    ends."""
 
     number: int
     performance: Performance
@@ -41,7 +42,8 @@ class Speaker:
         self._heard, self._sent = Line(LISTENED), Line(sound_rate)
         self._ready: deque[Performance] = deque()
         self._spoken: deque[tuple[int, int | None]] = deque()
-        """Numbers of the frames in which something is said: (first, beyond the last or None while it goes on)."""
+        """Numbers of the frames in which something is said: (first, beyond the last or None while it goes
+        on)."""
         self._ends: deque[int] = deque()
         """Numbers of frames with which utterances end."""
         self._closing = 0
@@ -108,8 +110,11 @@ class Speaker:
         return Act(number, shown, sound, self._is_spoken(number), last)
 
     def interrupt(self) -> None:
-        """What is being said stops: its sound fades within 10 ms, the mouth closes, from the present pose on."""
-        tail = self._sent.take(0) if not self._sent.waiting else self._sent.take(round(FADE * self._sent.rate))
+        """What is being said stops: its sound fades within 10 ms, the mouth closes, from the present pose
+        on."""
+        tail = (
+            self._sent.take(0) if not self._sent.waiting else self._sent.take(round(FADE * self._sent.rate))
+        )
         self._sent.taken -= len(tail)
         self._heard.drop()
         self._ends.clear()

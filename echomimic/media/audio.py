@@ -1,4 +1,5 @@
-"""Sound in: any container and rate becomes mono 16 kHz samples, kept on disk so that memory stays flat for hours."""
+"""Sound in: any container and rate becomes mono 16 kHz samples, kept on disk so that memory stays flat for
+hours."""
 
 import numbers
 import tempfile
@@ -49,7 +50,8 @@ Mono = npt.NDArray[np.int16]
 
 @dataclass
 class _Repairs:
-    """What had to be put between the samples of a file to keep their time: seconds of silence first, and later."""
+    """What had to be put between the samples of a file to keep their time: seconds of silence first, and
+    later."""
 
     lead: Fraction = Fraction(0)
     holes: Fraction = Fraction(0)
@@ -64,7 +66,8 @@ class _Repairs:
 
 @dataclass(frozen=True, eq=False)
 class _Source:
-    """Where the original sound comes from: a film that begins at ``begin`` (its own seconds), or (channels, T) samples.
+    """Where the original sound comes from: a film that begins at ``begin`` (its own seconds), or (channels,
+    T) samples.
 
     ``gain`` is what its samples are multiplied with.
     """
@@ -85,8 +88,9 @@ class _Source:
 class Speech:
     """A recording: mono 16 kHz to listen to (:meth:`read`), and the original to be heard (:meth:`sound`).
 
-    ``rate`` and ``channels`` describe the original, ``peak`` (0…1) is the largest amplitude of the mono mix. ``notes``
-    are remarks for the user, one line each. A film's sound begins with the film: silence comes first where it is late.
+    ``rate`` and ``channels`` describe the original, ``peak`` (0…1) is the largest amplitude of the mono mix.
+    ``notes`` are remarks for the user, one line each. A film's sound begins with the film: silence comes
+    first where it is late.
     """
 
     name: str
@@ -111,7 +115,9 @@ class Speech:
             raise SpeechError(f"{path} cannot be converted ({reason}); save it as a stereo WAV") from None
         except OSError as error:
             place = f"{path} cannot be decoded into a temporary file"
-            raise ResourceError(f"{place} ({error.strerror or error}); free some room, or set TMPDIR") from None
+            raise ResourceError(
+                f"{place} ({error.strerror or error}); free some room, or set TMPDIR"
+            ) from None
 
     @classmethod
     def from_array(cls, waveform: npt.NDArray[Any], rate: int, name: str = "the speech") -> "Speech":
@@ -131,16 +137,21 @@ class Speech:
 
     @classmethod
     def _from(cls, name: str, source: _Source, channels: int) -> "Speech":
-        """Listens once; again where the first time showed another scale, or channels that cancel each other."""
+        """Listens once; again where the first time showed another scale, or channels that cancel each
+        other."""
         levels, repairs, notes = Levels(), _Repairs(), []
         mono = _spool(levels.watch(source.frames(repairs)))
         if levels.gain != 1.0:
             source = replace(source, gain=levels.gain)
-            notes.append(f"{name} has samples up to {levels.peak:.3g} where 1 is full scale; it was turned down")
+            notes.append(
+                f"{name} has samples up to {levels.peak:.3g} where 1 is full scale; it was turned down"
+            )
             mono = _spool(adjusted(source.frames(), source.gain, None))
         channel = levels.channel(_power(mono))
         if channel is not None:
-            notes.append(f"the channels of {name} cancel each other; its channel {channel + 1} alone is listened to")
+            notes.append(
+                f"the channels of {name} cancel each other; its channel {channel + 1} alone is listened to"
+            )
             mono = _spool(adjusted(source.frames(), source.gain, channel))
         _check_length(name, mono)
         peak = max((float(np.abs(part.astype(np.int32)).max()) for part in _parts(mono)), default=0.0) / 32768
@@ -157,7 +168,8 @@ class Speech:
         return self.peak < SILENCE
 
     def read(self, start: int, stop: int) -> Wave:
-        """Samples ``start`` to ``stop`` of the mono 16 kHz signal, (stop − start,) float32 in −1…1; zeros outside."""
+        """Samples ``start`` to ``stop`` of the mono 16 kHz signal, (stop − start,) float32 in −1…1; zeros
+        outside."""
         out = np.zeros(max(0, stop - start), dtype=np.float32)
         first, last = max(0, start), min(self.samples, stop)
         if last > first:
@@ -170,18 +182,23 @@ class Speech:
 
 
 def _look(path: Path) -> tuple[int, int]:
-    """Sample rate and number of channels. Raises SpeechError when the file holds no sound that can be decoded."""
+    """Sample rate and number of channels. Raises SpeechError when the file holds no sound that can be
+    decoded."""
     try:
         container = open_media(path)
     except (av.FFmpegError, ValueError, OSError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise SpeechError(f"{path} is not a sound file this program reads ({reason}); save it as WAV or MP3") from None
+        raise SpeechError(
+            f"{path} is not a sound file this program reads ({reason}); save it as WAV or MP3"
+        ) from None
     with container:
         stream = sound_stream(container)
         if stream is None:
             raise SpeechError(f"{path} has no sound track; give a recording, or a video with sound")
         if stream.codec_context is None:
-            raise SpeechError(f"{path} is coded in a way that this program does not know; save it as WAV or MP3")
+            raise SpeechError(
+                f"{path} is coded in a way that this program does not know; save it as WAV or MP3"
+            )
         rate, channels = stream.codec_context.sample_rate, stream.codec_context.channels
     return _checked_rate(rate or RATE, str(path)), channels or 1
 
@@ -190,7 +207,9 @@ def _checked_rate(rate: Any, name: str) -> int:
     real: type[Any] = numbers.Real  # numpy's numbers too
     if not isinstance(rate, real) or not SLOWEST <= rate <= FASTEST or int(rate) != rate:
         wanted = f"save it at {SLOWEST} to {FASTEST} samples per second, 16000 for instance"
-        raise SpeechError(f"{name} has {rate!r} samples per second, which is no rate of a recording; {wanted}")
+        raise SpeechError(
+            f"{name} has {rate!r} samples per second, which is no rate of a recording; {wanted}"
+        )
     return int(rate)
 
 
@@ -246,11 +265,17 @@ def _parts(mono: Mono) -> Iterator[Mono]:
 
 def _power(mono: Mono) -> float:
     """Mean square of the samples as −1…1."""
-    return sum(float(np.square(part, dtype=np.float64).sum()) for part in _parts(mono)) / 2**30 / max(1, len(mono))
+    return (
+        sum(float(np.square(part, dtype=np.float64).sum()) for part in _parts(mono))
+        / 2**30
+        / max(1, len(mono))
+    )
 
 
 def _check_length(name: str, mono: Mono) -> None:
     if len(mono) == 0:
         raise SpeechError(f"{name} holds no sound (0 s); give a recording of at least {SHORTEST} s")
     if len(mono) < SHORTEST * RATE:
-        raise SpeechError(f"{name} lasts only {len(mono) / RATE:.2f} s; give a recording of at least {SHORTEST} s")
+        raise SpeechError(
+            f"{name} lasts only {len(mono) / RATE:.2f} s; give a recording of at least {SHORTEST} s"
+        )

@@ -1,8 +1,9 @@
 """Time in media files: where every frame and every sample of a film lies, counted from the film's beginning.
 
-Nothing else in the package counts time from a file. A film begins where the earlier of its picture and its sound does;
-both readers measure from there, so what is late stays late by as much. What a timestamp says is believed unless it
-jumps back or leaves a hole of minutes, as in joined or damaged files: then the stream just goes on.
+Nothing else in the package counts time from a file. A film begins where the earlier of its picture and its
+sound does; both readers measure from there, so what is late stays late by as much. What a timestamp says is
+believed unless it jumps back or leaves a hole of minutes, as in joined or damaged files: then the stream just
+goes on.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,10 +19,12 @@ JUMP_BACK = Fraction(1, 5)
 """Seconds by which a stream may overlap itself before it counts as another recording joined on."""
 
 UNHEARD = Fraction(1, 50)
-"""Seconds (20 ms, a frame at 50 fps) up to which sound stays where it falls: containers round their timestamps."""
+"""Seconds (20 ms, a frame at 50 fps) up to which sound stays where it falls: containers round their
+timestamps."""
 
 NO_LEAD = 0.65
-"""Part of a frame below which a picture that starts late is on time: an AAC encoder's priming alone is 21 ms."""
+"""Part of a frame below which a picture that starts late is on time: an AAC encoder's priming alone is 21
+ms."""
 
 _SLOWEST, _FASTEST, USUAL = 1.0, 240.0, 25.0
 """Frame rates (per second) between which a video is read, and the one of a video that tells none."""
@@ -36,12 +39,14 @@ _ROUNDED = 0.06
 """Relative error of a rate that is measured in timestamps of whole milliseconds (4 ms at 240 fps)."""
 
 _KEPT = 0.97
-"""Part of the frames that must find a slot of their own at a rate that a file declares; jitter may cost a few."""
+"""Part of the frames that must find a slot of their own at a rate that a file declares; jitter may cost a
+few."""
 
 
 @dataclass
 class Clock:
-    """Turns the timestamps of one stream into seconds since the film's beginning (``zero``, the film's own time).
+    """Turns the timestamps of one stream into seconds since the film's beginning (``zero``, the film's own
+    time).
 
     ``now`` is where the pieces seen so far end.
     """
@@ -51,7 +56,8 @@ class Clock:
     _shift: Fraction = Fraction(0)
 
     def place(self, time: Fraction | None, lasts: Fraction) -> Fraction:
-        """Where a piece stamped ``time`` lies that lasts so long; one without a stamp follows the last one."""
+        """Where a piece stamped ``time`` lies that lasts so long; one without a stamp follows the last
+        one."""
         at = self.now if time is None else time - self.zero + self._shift
         if not -JUMP_BACK <= at - self.now <= LONGEST_HOLE:
             self._shift += self.now - at
@@ -64,8 +70,8 @@ class Clock:
 class Slots:
     """Places of a video's frames in a row of equal slots, ``fps`` a second.
 
-    A frame is shown from its own time until the next one's, to the nearest slot, counted from the first frame so that
-    rounded timestamps never fall between two.
+    A frame is shown from its own time until the next one's, to the nearest slot, counted from the first frame
+    so that rounded timestamps never fall between two.
     """
 
     fps: float

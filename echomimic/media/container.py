@@ -1,4 +1,5 @@
-"""Media files opened by FFmpeg: only formats on a list, only from the file itself, damaged packets left out."""
+"""Media files opened by FFmpeg: only formats on a list, only from the file itself, damaged packets left
+out."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -17,7 +18,8 @@ _FORMATS = (
     "aac,ac3,aiff,amr,amrnb,amrwb,ape,apng,asf,au,av1,avi,caf,dts,dv,eac3,flac,flv,gif,gsm,h264,hevc,ivf,m4v,matroska,"
     "mlp,mov,mp3,mpc,mpc8,mpeg,mpegts,mpegvideo,mxf,nut,obu,ogg,tak,truehd,tta,voc,w64,wav,wv,yuv4mpegpipe"
 )
-"""Demuxers that may open a file. None of them follows a reference into another file (as concat, hls, dash do)."""
+"""Demuxers that may open a file. None of them follows a reference into another file (as concat, hls, dash
+do)."""
 
 PROTOCOLS = "file"
 """Protocols that FFmpeg may use on the way."""
@@ -35,13 +37,16 @@ def open_media(path: Path) -> "av.container.InputContainer":
     try:
         return av.open(name, container_options=dict(_OPTIONS))
     except UnicodeDecodeError:
-        # PyAV before 19 stops at tags that are not UTF-8 unless told otherwise; from 19 on it has no such option
+        # PyAV before 19 stops at tags that are not UTF-8 unless told otherwise; from 19 on it has no such
+        # option
         return av.open(name, container_options=dict(_OPTIONS), metadata_errors="ignore")  # type: ignore[call-overload, no-any-return, unused-ignore]
 
 
 def picture_stream(container: "av.container.InputContainer") -> "av.VideoStream | None":
     """The first stream of moving pictures; a cover of a sound file is none."""
-    moving = (s for s in container.streams.video if not int(getattr(s, "disposition", 0) or 0) & _ATTACHED_PICTURE)
+    moving = (
+        s for s in container.streams.video if not int(getattr(s, "disposition", 0) or 0) & _ATTACHED_PICTURE
+    )
     return next(moving, None)
 
 
@@ -76,7 +81,11 @@ def film_begin(path: Path) -> Fraction:
         picture = _first(container, picture_stream(container))
     with open_media(path) as container:
         stream = sound_stream(container)
-        told = stream.start_time * stream.time_base if stream and stream.start_time and stream.time_base else None
+        told = (
+            stream.start_time * stream.time_base
+            if stream and stream.start_time and stream.time_base
+            else None
+        )
         if picture is not None and told is not None and told > picture + MUCH_LATER:
             return picture
         sound = _first(container, stream)

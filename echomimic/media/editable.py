@@ -1,7 +1,9 @@
-"""Videos whose frames can be replaced in part, every other frame staying the same bytes; and played while they grow.
+"""Videos whose frames can be replaced in part, every other frame staying the same bytes; and played while
+they grow.
 
-H.264 in runs of ``RUN`` frames: each begins with a key frame and looks only backwards, so a run can be cut short, and
-a new one put in, without touching what was encoded before. That costs about twice the bytes of a video with long runs.
+H.264 in runs of ``RUN`` frames: each begins with a key frame and looks only backwards, so a run can be cut
+short, and a new one put in, without touching what was encoded before. That costs about twice the bytes of a
+video with long runs.
 """
 
 from __future__ import annotations
@@ -22,17 +24,27 @@ from echomimic.errors import OutputError
 from echomimic.media.audio import Speech
 from echomimic.media.image import Picture
 from echomimic.media.output import disk_errors
-from echomimic.media.video import MP4_OPTIONS, VIDEO_OPTIONS, Shape, VideoWriter, add_pictures, as_picture, frame_rate
+from echomimic.media.video import (
+    MP4_OPTIONS,
+    VIDEO_OPTIONS,
+    Shape,
+    VideoWriter,
+    add_pictures,
+    as_picture,
+    frame_rate,
+)
 
 RUN = 12
-"""Frames between two key frames: an edit draws at most so many more than it changes; shorter runs cost bytes."""
+"""Frames between two key frames: an edit draws at most so many more than it changes; shorter runs cost
+bytes."""
 CODING = {**VIDEO_OPTIONS["libx264"], "g": str(RUN), "sc_threshold": "0", "bf": "0"}
 _GROWING = {"movflags": "frag_keyframe+empty_moov+delay_moov+default_base_moof", "flush_packets": "1"}
 Span = tuple[int, int]
 
 
 class EditableWriter(VideoWriter):
-    """Writes an ``.mp4`` that :func:`replace_frames` can change; meanwhile ``playing`` grows, fragment by fragment."""
+    """Writes an ``.mp4`` that :func:`replace_frames` can change; meanwhile ``playing`` grows, fragment by
+    fragment."""
 
     def __init__(self, path: Path, shape: Shape, sound: Speech | None, playing: Path) -> None:
         super().__init__(path, shape, sound, overwrite=True, ours=False)
@@ -76,8 +88,8 @@ class _Packet:
 def widened(spans: Sequence[Span], keys: Sequence[int], frames: int) -> list[Span]:
     """``spans`` of frames as they have to be encoded anew: to the end of the run they end in.
 
-    ``keys`` are the frames at which runs begin. A run that would be cut down to one frame is encoded anew too: two key
-    frames in a row would need different numbers.
+    ``keys`` are the frames at which runs begin. A run that would be cut down to one frame is encoded anew
+    too: two key frames in a row would need different numbers.
     """
     starts = np.array([*sorted(keys), frames])
     done: list[Span] = []
@@ -99,10 +111,13 @@ def replace_frames(
     draw: Callable[[range], Iterable[Picture]],
     seal: Callable[[Path], None] | None = None,
 ) -> list[Span]:
-    """Puts new frames into ``path``: ``spans`` (first, last + 1), drawn by ``draw``; returns those that were drawn.
+    """Puts new frames into ``path``: ``spans`` (first, last + 1), drawn by ``draw``; returns those that were
+    drawn.
 
-    Every other frame and the sound keep their encoded bytes. ``seal`` gets the new file before it takes its place.
-    Raises :class:`OutputError` when ``path`` was not written by :class:`EditableWriter`, or not by this encoder.
+    Every other frame and the sound keep their encoded bytes. ``seal`` gets the new file before it takes its
+    place.
+    Raises :class:`OutputError` when ``path`` was not written by :class:`EditableWriter`, or not by this
+    encoder.
     """
     part = path.with_name(f".{path.stem}.new{path.suffix}")
     with disk_errors(path), av.open(str(path.absolute())) as source:

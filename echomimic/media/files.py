@@ -7,7 +7,8 @@ from echomimic.errors import InputError
 
 
 def check_readable(path: Path, error: type[InputError], wanted: str) -> None:
-    """Raises ``error`` when ``path`` is missing, a folder, empty or not ours to read; it ought to be ``wanted``."""
+    """Raises ``error`` when ``path`` is missing, a folder, empty or not ours to read; it ought to be
+    ``wanted``."""
     try:
         size = path.stat().st_size
     except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -17,7 +18,9 @@ def check_readable(path: Path, error: type[InputError], wanted: str) -> None:
     if path.is_dir():
         raise error(f"{path} is a folder; give the path of {wanted}")
     if not path.is_file():
-        raise error(f"{path} is a pipe or a device, but files are read more than once; save it to a file first")
+        raise error(
+            f"{path} is a pipe or a device, but files are read more than once; save it to a file first"
+        )
     if not os.access(path, os.R_OK):
         raise error(f"{path} may not be read by this user; change its permissions, or give another file")
     if size == 0:

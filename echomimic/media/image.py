@@ -31,17 +31,26 @@ _PLUGINS = (PngImagePlugin, JpegImagePlugin, WebPImagePlugin, BmpImagePlugin, Ti
 _OPENED = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 """What Pillow may open, and the plugins that know it (importing is enough). JPEG has phones' MPO in it."""
 
-_BRANDS = {b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIC", b"heim": "HEIC", b"msf1": "HEIC", b"avif": "AVIF"}
+_BRANDS = {
+    b"heic": "HEIC",
+    b"heix": "HEIC",
+    b"mif1": "HEIC",
+    b"heim": "HEIC",
+    b"msf1": "HEIC",
+    b"avif": "AVIF",
+}
 """What phones write that Pillow does not read, by the brand in the file's head."""
 
 Tell = Callable[[str], None]
 
 
-def read_picture(source: "Path | str | Image.Image | npt.NDArray[Any]", tell: Tell = lambda remark: None) -> Picture:
+def read_picture(
+    source: "Path | str | Image.Image | npt.NDArray[Any]", tell: Tell = lambda remark: None
+) -> Picture:
     """The picture as (H, W, 3) uint8 RGB.
 
-    Files are turned upright by their EXIF tag and brought to sRGB by their colour profile, of which ``tell`` gets one
-    line; alpha is laid on the file's own background colour, else on white;
+    Files are turned upright by their EXIF tag and brought to sRGB by their colour profile, of which ``tell``
+    gets one line; alpha is laid on the file's own background colour, else on white;
     grey, palette and 16-bit pictures are converted; of an animation the first frame is taken. Arrays are
     (H, W), (H, W, 3) or (H, W, 4), uint8 or floats in 0…1. Raises :class:`PictureError`.
     """
@@ -58,9 +67,13 @@ def read_picture(source: "Path | str | Image.Image | npt.NDArray[Any]", tell: Te
 
 def _check_size(width: int, height: int, name: str) -> None:
     if min(width, height) < SMALLEST:
-        raise PictureError(f"{name} is {width}x{height}: too small; use a picture of at least {SMALLEST} pixels a side")
+        raise PictureError(
+            f"{name} is {width}x{height}: too small; use a picture of at least {SMALLEST} pixels a side"
+        )
     if max(width, height) > _LARGEST:
-        raise PictureError(f"{name} is {width}x{height}: too large; scale it down to at most {_LARGEST} pixels a side")
+        raise PictureError(
+            f"{name} is {width}x{height}: too large; scale it down to at most {_LARGEST} pixels a side"
+        )
 
 
 def _read_file(path: Path, tell: Tell) -> Picture:
@@ -76,7 +89,9 @@ def _read_file(path: Path, tell: Tell) -> Picture:
     except UnidentifiedImageError:
         raise PictureError(f"{path} is {_kind(path)}; save it anew as PNG or JPEG") from None
     except Image.DecompressionBombError:
-        raise PictureError(f"{path} is too large; scale it down to at most {_LARGEST} pixels a side") from None
+        raise PictureError(
+            f"{path} is too large; scale it down to at most {_LARGEST} pixels a side"
+        ) from None
     except Exception as error:  # a damaged file can fail in any way its bytes happen to spell
         raise PictureError(f"{path} cannot be read ({_reason(error)}); save it anew as PNG or JPEG") from None
 
@@ -158,7 +173,8 @@ def resize(picture: Picture, width: int, height: int) -> Picture:
 
 
 def write_picture(path: Path, picture: Picture) -> None:
-    """Writes (H, W, 3) uint8 RGB as PNG, whole or not at all. Raises :class:`~echomimic.errors.OutputError`."""
+    """Writes (H, W, 3) uint8 RGB as PNG, whole or not at all. Raises
+    :class:`~echomimic.errors.OutputError`."""
     data = io.BytesIO()
     Image.fromarray(picture).save(data, format="PNG")
     write_whole(path, data.getvalue())

@@ -1,7 +1,7 @@
 """Where a result may go, and how it gets there: never over an input, one run at a time, whole or not at all.
 
-Every writer of the package goes through here. A run claims its output when it starts; what a run that died left behind
-(a hidden ``.part`` beside the output) is removed by the next one that claims the same output.
+Every writer of the package goes through here. A run claims its output when it starts; what a run that died
+left behind (a hidden ``.part`` beside the output) is removed by the next one that claims the same output.
 """
 
 import atexit
@@ -28,8 +28,9 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def check_file(path: Path, overwrite: bool, inputs: Iterable[Path | str | None] = ()) -> None:
     """Raises :class:`OutputError` when ``path`` must not be written, or cannot be.
 
-    It must not be one of ``inputs`` or hold one (whatever it is called there: links, hard links and other spellings are
-    seen through), nor a device, nor a link that leads nowhere; nor an existing file, unless it is to be replaced.
+    It must not be one of ``inputs`` or hold one (whatever it is called there: links, hard links and other
+    spellings are seen through), nor a device, nor a link that leads nowhere; nor an existing file, unless it
+    is to be replaced.
     """
     with disk_errors(path):
         _check_name(path)
@@ -53,9 +54,13 @@ def _check_input(path: Path, source: Path) -> None:
     except (OSError, ValueError, RuntimeError):
         return
     if same(path, real):
-        raise OutputError(f"{path} is an input too ({source}); inputs are never replaced, choose another name")
+        raise OutputError(
+            f"{path} is an input too ({source}); inputs are never replaced, choose another name"
+        )
     if any(same(path, folder) for folder in real.parents):
-        raise OutputError(f"{path} holds an input ({source}); inputs are never replaced, choose another folder")
+        raise OutputError(
+            f"{path} holds an input ({source}); inputs are never replaced, choose another folder"
+        )
 
 
 def same(one: Path, other: Path) -> bool:
@@ -81,7 +86,8 @@ def _check_place(path: Path, overwrite: bool) -> None:
 
 
 def _is_there(path: Path) -> bool:
-    """Whether something has this name, a link that leads nowhere included; a name that is too long raises OSError."""
+    """Whether something has this name, a link that leads nowhere included; a name that is too long raises
+    OSError."""
     try:
         os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -107,7 +113,9 @@ def disk_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in _FULL:
             raise OutputError(f"{path}: the disk is full; free some room or choose another folder") from None
-        raise OutputError(f"{path} cannot be written ({error.strerror or error}); choose another path") from None
+        raise OutputError(
+            f"{path} cannot be written ({error.strerror or error}); choose another path"
+        ) from None
 
 
 def real_path(path: Path) -> Path:
@@ -131,7 +139,8 @@ def remove(path: Path) -> None:
 
 @contextlib.contextmanager
 def claim(path: Path, overwrite: bool = False, inputs: Iterable[Path | str | None] = ()) -> Iterator[None]:
-    """Checks ``path`` (see :func:`check_file`) and keeps it for this run; another run on it is refused at its start.
+    """Checks ``path`` (see :func:`check_file`) and keeps it for this run; another run on it is refused at its
+    start.
 
     What a dead run left of the same output is removed.
     """
@@ -184,7 +193,9 @@ def _lock(path: Path) -> int | None:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(handle)
-            raise OutputError(f"{path} is being written by another run; wait for it, or choose another name") from None
+            raise OutputError(
+                f"{path} is being written by another run; wait for it, or choose another name"
+            ) from None
         except OSError:
             os.close(handle)
             name.unlink(missing_ok=True)
@@ -214,7 +225,8 @@ def _tidy(path: Path) -> None:
 
 
 def put_in_place(part: Path, path: Path) -> None:
-    """Gives a finished ``part`` its name; a folder that stands there goes only when the new one is in its place."""
+    """Gives a finished ``part`` its name; a folder that stands there goes only when the new one is in its
+    place."""
     old = part_of(path, "old")
     if path.is_dir():
         os.replace(path, old)

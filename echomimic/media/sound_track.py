@@ -15,7 +15,12 @@ class SoundTrack:
     """The sound of a video that lasts ``seconds`` and shows each frame for ``frame`` seconds."""
 
     def __init__(
-        self, container: "av.container.OutputContainer", codec: str, speech: Speech, seconds: float, frame: float
+        self,
+        container: "av.container.OutputContainer",
+        codec: str,
+        speech: Speech,
+        seconds: float,
+        frame: float,
     ) -> None:
         kept = codec == "pcm_s16le" or (codec == "aac" and speech.rate in _KEPT_RATES)
         rate = speech.rate if kept else 48000

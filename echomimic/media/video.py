@@ -56,7 +56,8 @@ class Shape:
 
 
 class Writer(Protocol):
-    """Takes frames in order; a finished ``with`` block leaves the whole result, a broken one leaves nothing."""
+    """Takes frames in order; a finished ``with`` block leaves the whole result, a broken one leaves
+    nothing."""
 
     def add(self, frame: Picture) -> None: ...
     def __enter__(self) -> "Writer": ...
@@ -66,7 +67,8 @@ class Writer(Protocol):
 
 
 def check_output(path: Path, overwrite: bool, inputs: Iterable[Path | str | None] = ()) -> None:
-    """Raises :class:`OutputError` now rather than after the rendering, when ``path`` must not or cannot be written."""
+    """Raises :class:`OutputError` now rather than after the rendering, when ``path`` must not or cannot be
+    written."""
     if path.name.lower() in (*CONTAINERS, "-", "", ".."):
         raise OutputError(f"{str(path)!r} is not a name for a video; give one such as talk.mp4")
     with disk_errors(path):
@@ -78,9 +80,13 @@ def check_output(path: Path, overwrite: bool, inputs: Iterable[Path | str | None
 def _check_kind(path: Path) -> None:
     if path.suffix and path.suffix.lower() not in CONTAINERS:
         names = ", ".join(CONTAINERS)
-        raise OutputError(f"{path}: {path.suffix} is not written; name it {names}, or a folder for an image sequence")
+        raise OutputError(
+            f"{path}: {path.suffix} is not written; name it {names}, or a folder for an image sequence"
+        )
     if not path.suffix and path.is_file():
-        raise OutputError(f"{path} is a file without a suffix; name a video .mp4 or .webm, or a folder for images")
+        raise OutputError(
+            f"{path} is a file without a suffix; name a video .mp4 or .webm, or a folder for images"
+        )
     if not path.suffix and path.is_dir() and not _is_sequence(path):
         raise OutputError(f"{path} is not an image sequence of this program; choose another folder")
     if path.suffix and path.is_dir():
@@ -100,10 +106,11 @@ def open_writer(
     ours: bool = False,
     seal: Callable[[Path], None] | None = None,
 ) -> Writer:
-    """A writer for ``path``: ``.mp4`` (H.264, AAC), ``.webm`` (VP9, Opus) or, without a suffix, a folder of PNGs.
+    """A writer for ``path``: ``.mp4`` (H.264, AAC), ``.webm`` (VP9, Opus) or, without a suffix, a folder of
+    PNGs.
 
-    ``ours``: the caller has claimed ``path`` already (see :func:`echomimic.media.output.claim`). ``seal`` gets the
-    finished temporary file before it is renamed; when it raises, nothing is left.
+    ``ours``: the caller has claimed ``path`` already (see :func:`echomimic.media.output.claim`). ``seal``
+    gets the finished temporary file before it is renamed; when it raises, nothing is left.
     """
     kind = VideoWriter if path.suffix else SequenceWriter
     writer = kind(path, shape, sound, overwrite, ours)
@@ -251,8 +258,9 @@ _ALIKE = 1e-5
 """Relative difference of 29.97 from 30000/1001 and the like; whole numbers are a thousand times as far."""
 
 VIDEO_OPTIONS = {
-    # x264's macroblock tree gives two results by chance for the same frames (seen at 192 pixels width, with one thread
-    # too); without it crf 19 has the PSNR that 17 had with it, for 13 % more bytes, and equal frames give equal files
+    # x264's macroblock tree gives two results by chance for the same frames (seen at 192 pixels width, with
+    # one thread too); without it crf 19 has the PSNR that 17 had with it, for 13 % more bytes, and equal
+    # frames give equal files
     "libx264": {"preset": "veryfast", "crf": "19", "x264-params": "mbtree=0"},
     "libvpx-vp9": {"deadline": "realtime", "cpu-used": "7", "crf": "24", "b": "0", "row-mt": "1"},
 }

@@ -1,4 +1,5 @@
-"""Video in: every frame upright and with square pixels, at a constant rate, where the film's own time puts it."""
+"""Video in: every frame upright and with square pixels, at a constant rate, where the film's own time puts
+it."""
 
 import struct
 from collections.abc import Iterator, Sequence
@@ -31,11 +32,12 @@ _LARGEST = 8192
 
 
 class VideoReader:
-    """A video's frames at a constant rate, upright; ``fps``, ``frames`` (an estimate) and ``size`` describe it.
+    """A video's frames at a constant rate, upright; ``fps``, ``frames`` (an estimate) and ``size`` describe
+    it.
 
-    Iterating gives (H, W, 3) uint8 RGB from the film's beginning on: where its picture comes later than its sound, the
-    first frame stands until then. Every frame is shown from its own time until the next one's. ``notes`` are remarks
-    for the user. Raises :class:`DriverError` when the file is not a video.
+    Iterating gives (H, W, 3) uint8 RGB from the film's beginning on: where its picture comes later than its
+    sound, the first frame stands until then. Every frame is shown from its own time until the next one's.
+    ``notes`` are remarks for the user. Raises :class:`DriverError` when the file is not a video.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -44,7 +46,9 @@ class VideoReader:
         with self._open() as container:
             stream = self._stream(container)
             self.fps, stamps = _rate(container, stream)
-            seconds = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
+            seconds = (
+                float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
+            )
             if len(stamps) < _LOOKED_AT and stamps:
                 seconds = max(seconds, max(stamps) - min(stamps) + 1 / self.fps)
             self.frames = max(1, stream.frames if not seconds else round(seconds * self.fps))
@@ -60,14 +64,18 @@ class VideoReader:
     def _remarks(self) -> tuple[str, ...]:
         if self._pixel == 1:
             return ()
-        return (f"{self.path} has pixels {self._pixel.numerator}:{self._pixel.denominator} wide; made square",)
+        return (
+            f"{self.path} has pixels {self._pixel.numerator}:{self._pixel.denominator} wide; made square",
+        )
 
     def _open(self) -> "av.container.InputContainer":
         try:
             return open_media(self.path)
         except (av.FFmpegError, ValueError, OSError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise DriverError(f"{self.path} is not a video this program reads ({reason}); convert it to mp4") from None
+            raise DriverError(
+                f"{self.path} is not a video this program reads ({reason}); convert it to mp4"
+            ) from None
 
     def _stream(self, container: "av.container.InputContainer") -> "av.VideoStream":
         stream = picture_stream(container)
@@ -75,7 +83,9 @@ class VideoReader:
             raise DriverError(f"{self.path} has no pictures in it; give a video")
         context = stream.codec_context
         if context is None:
-            raise DriverError(f"{self.path} is coded in a way that this program does not know; convert it to mp4")
+            raise DriverError(
+                f"{self.path} is coded in a way that this program does not know; convert it to mp4"
+            )
         if max(context.width, context.height) > _LARGEST:
             size = f"{context.width}x{context.height}"
             raise DriverError(f"{self.path} is {size}; scale it down to at most {_LARGEST} pixels a side")
@@ -127,12 +137,18 @@ class VideoReader:
             end = self._end(container, stream)
             for frame in decoded(container, stream):
                 at = clock.place(stamp(frame), each)
-                yield self._upright(cast(av.VideoFrame, frame)), at, max(clock.now, min(end, at + LONGEST_HOLE))
+                yield (
+                    self._upright(cast(av.VideoFrame, frame)),
+                    at,
+                    max(clock.now, min(end, at + LONGEST_HOLE)),
+                )
 
     def _end(self, container: "av.container.InputContainer", stream: "av.VideoStream") -> Fraction:
-        """When the file says that its picture ends, 0 where it does not: packets do not tell how long a last one stays.
+        """When the file says that its picture ends, 0 where it does not: packets do not tell how long a last
+        one stays.
 
-        (The durations in an mp4 are those between decoding times; where frames are reordered they are others.)
+        (The durations in an mp4 are those between decoding times; where frames are reordered they are
+        others.)
         """
         if stream.duration and stream.time_base:
             return ((stream.start_time or 0) + stream.duration) * stream.time_base - self._begin
@@ -146,7 +162,9 @@ class VideoReader:
             size = {"width": round(frame.width * self._pixel)}
         elif self._pixel < 1:
             size = {"height": round(frame.height / self._pixel)}
-        picture = cast(Picture, (frame.reformat(**size, format="rgb24") if size else frame).to_ndarray(format="rgb24"))
+        picture = cast(
+            Picture, (frame.reformat(**size, format="rgb24") if size else frame).to_ndarray(format="rgb24")
+        )
         picture = _turned(picture, frame)
         width, height = self.size
         if width and picture.shape[:2] != (height, width):  # the film changes its size midway

@@ -1,7 +1,7 @@
 """Attention inside one image: to itself and the reference, then to the frame's audio.
 
-Shapes: n = images of a part, L = tokens (height × width), C = channels, R = reference tokens, A = audio tokens.
-Parameter names are those of the official checkpoints.
+Shapes: n = images of a part, L = tokens (height × width), C = channels, R = reference tokens, A = audio
+tokens. Parameter names are those of the official checkpoints.
 """
 
 from collections.abc import Mapping
@@ -28,12 +28,15 @@ class ReferenceKV:
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "ReferenceKV":
         """The same values on another device or in another precision."""
-        return ReferenceKV({n: (k.to(device, dtype), v.to(device, dtype)) for n, (k, v) in self.pairs.items()})
+        return ReferenceKV(
+            {n: (k.to(device, dtype), v.to(device, dtype)) for n, (k, v) in self.pairs.items()}
+        )
 
 
 @dataclass(frozen=True)
 class ImageContext:
-    """What some images see. ``audio`` is (n, A, 384); ``silent`` stands for audio of zeros without computing with them.
+    """What some images see. ``audio`` is (n, A, 384); ``silent`` stands for audio of zeros without computing
+    with them.
 
     ``taps`` collects the reference features by name when the net runs as a reference net.
     """
@@ -45,7 +48,8 @@ class ImageContext:
 
 
 class Attention(nn.Module):
-    """Multi-head attention with official names: queries from ``x``, keys and values from ``x`` or a context."""
+    """Multi-head attention with official names: queries from ``x``, keys and values from ``x`` or a
+    context."""
 
     def __init__(self, dim: int, heads: int, context_dim: int | None = None) -> None:
         super().__init__()
@@ -56,10 +60,14 @@ class Attention(nn.Module):
         self.to_out = nn.ModuleList([Linear(dim, dim)])
 
     def forward(self, x: Tensor, context: Tensor, beyond: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        """(n, L, C) → (n, L, C); ``beyond`` are keys and values (1, R, C) every image sees behind the context's."""
+        """(n, L, C) → (n, L, C); ``beyond`` are keys and values (1, R, C) every image sees behind the
+        context's."""
         q, k, v = self.to_q(x), self.to_k(context), self.to_v(context)
         if beyond is not None:
-            k, v = (torch.cat([own, far.expand(len(x), -1, -1)], 1) for own, far in zip((k, v), beyond, strict=True))
+            k, v = (
+                torch.cat([own, far.expand(len(x), -1, -1)], 1)
+                for own, far in zip((k, v), beyond, strict=True)
+            )
         out: Tensor = self.to_out[0](attend(q, k, v, self.heads))
         return out
 
@@ -118,7 +126,8 @@ class SpatialBlock(nn.Module):
 
 
 class SpatialTransformer(nn.Module):
-    """Group norm, 1×1 convolution in, one block over the image's tokens, 1×1 convolution out; added to the input."""
+    """Group norm, 1×1 convolution in, one block over the image's tokens, 1×1 convolution out; added to the
+    input."""
 
     def __init__(self, name: str, dim: int, heads: int, audio_dim: int | None) -> None:
         super().__init__()

@@ -1,8 +1,8 @@
 """What the denoiser hears: states of Whisper tiny's encoder around every video frame.
 
-Shapes: T = encoder steps (50 per second), 5 = states kept per step, 384 = width; a frame gets 10 steps × 5 states =
-(50, 384). The encoder runs on pieces of 30 s, each on its own, so a recording may have any length: pieces are encoded
-when a frame needs them and only the newest few are kept.
+Shapes: T = encoder steps (50 per second), 5 = states kept per step, 384 = width; a frame gets 10 steps × 5
+states = (50, 384). The encoder runs on pieces of 30 s, each on its own, so a recording may have any length:
+pieces are encoded when a frame needs them and only the newest few are kept.
 """
 
 import functools
@@ -37,7 +37,8 @@ WHISPER_TINY = WhisperConfig(
 
 
 def build_encoder() -> WhisperEncoder:
-    """The encoder with unset weights and without its last norm, because the states before it are the features."""
+    """The encoder with unset weights and without its last norm, because the states before it are the
+    features."""
     encoder: nn.Module = WhisperEncoder(WHISPER_TINY)
     encoder.layer_norm = nn.Identity()
     encoder.train(False)
@@ -63,8 +64,8 @@ def mel_filters() -> Tensor:
 class LogMel:
     """Whisper's log-mel picture of a recording, computed piece by piece.
 
-    ``read(start, stop)`` returns float32 samples at 16 kHz, -1…1. Levels are clipped at 8 (80 dB) below the maximum of
-    the whole recording, so making one goes through the recording once.
+    ``read(start, stop)`` returns float32 samples at 16 kHz, -1…1. Levels are clipped at 8 (80 dB) below the
+    maximum of the whole recording, so making one goes through the recording once.
 
     Raises:
         SpeechError: the recording is shorter than one encoder step (20 ms).
@@ -72,7 +73,9 @@ class LogMel:
 
     def __init__(self, read: Callable[[int, int], np.ndarray], samples: int) -> None:
         if samples < 2 * WHISPER_HOP:
-            raise SpeechError(f"the speech lasts {samples / RATE:.3f} s: give at least {2 * WHISPER_HOP / RATE:.2f} s")
+            raise SpeechError(
+                f"the speech lasts {samples / RATE:.3f} s: give at least {2 * WHISPER_HOP / RATE:.2f} s"
+            )
         self.read, self.samples = read, samples
         self.frames = samples // WHISPER_HOP
         self.floor = max(float(self._log(*span).max()) for span in self.pieces()) - 8.0
@@ -114,10 +117,11 @@ def encode_speech(encoder: WhisperEncoder, mel: Tensor) -> Tensor:
 
 
 def chunk_rows(steps: int, fps: float) -> np.ndarray:
-    """Encoder steps every video frame hears, (frames, 10) int64: five before, its own and four after, clamped.
+    """Encoder steps every video frame hears, (frames, 10) int64: five before, its own and four after,
+    clamped.
 
-    There are a few more frames than the recording lasts, as in the official code: chunks are made until one starts
-    behind the last step.
+    There are a few more frames than the recording lasts, as in the official code: chunks are made until one
+    starts behind the last step.
     """
     starts = [0]
     while int((len(starts) - 1) * (STEPS_PER_SECOND / fps)) <= steps:
@@ -126,7 +130,8 @@ def chunk_rows(steps: int, fps: float) -> np.ndarray:
 
 
 class SpeechFeatures:
-    """Audio features of every frame of a video; ``len()`` is the number of frames the speech gives at ``fps``."""
+    """Audio features of every frame of a video; ``len()`` is the number of frames the speech gives at
+    ``fps``."""
 
     def __init__(self, encoder: WhisperEncoder, mel: LogMel, fps: float, keep: int = 3) -> None:
         self.encoder, self.mel = encoder, mel

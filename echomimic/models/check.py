@@ -54,9 +54,10 @@ class _Model:
 def check(folder: Path, report: Report = silent, thorough: bool = True) -> list[Finding]:
     """Every file of every model in ``folder``, in any layout, one or more findings per file.
 
-    Models of which the folder has the denoising file are expected to be complete; files shared with other folders
-    are looked for where :func:`layouts.find` looks. ``thorough`` also reads every file to its end and compares its
-    checksums. Raises :class:`WeightsError` only if there is no such folder or nothing of EchoMimic in it.
+    Models of which the folder has the denoising file are expected to be complete; files shared with other
+    folders are looked for where :func:`layouts.find` looks. ``thorough`` also reads every file to its end and
+    compares its checksums. Raises :class:`WeightsError` only if there is no such folder or nothing of
+    EchoMimic in it.
     """
     models = list(_models(folder))
     if not models:
@@ -80,7 +81,9 @@ def _models(folder: Path) -> Iterator[_Model]:
         if row.files and (place := layouts.model_folder(row, folder)):
             card = layouts.read_card(place)
             sizes = Sizes.from_card(card.get("networks", {}))
-            dtype = getattr(torch, str(card.get("dtype")), None) if row.name in card.get("models", {}) else None
+            dtype = (
+                getattr(torch, str(card.get("dtype")), None) if row.name in card.get("models", {}) else None
+            )
             yield _Model(row, layouts.expected(row, place, folder), sizes, dtype)
 
 

@@ -1,8 +1,8 @@
 """Official checkpoints → one folder of safetensors in the wanted precision, written tensor by tensor.
 
-The folder holds a file per network (motion modules inside the denoiser's) and ``echomimic.json``, which says what
-belongs to which model. Files several models share are written once. It appears under its name when it is complete,
-or not at all.
+The folder holds a file per network (motion modules inside the denoiser's) and ``echomimic.json``, which says
+what belongs to which model. Files several models share are written once. It appears under its name when it is
+complete, or not at all.
 """
 
 import errno
@@ -140,7 +140,9 @@ def _refuse(folder: Path, out: Path, overwrite: bool) -> None:
     if not overwrite:
         raise OutputError(f"{out} exists; choose another folder or allow overwriting it")
     if not (out / CARD).is_file():
-        raise OutputError(f"{out} was not written by this command, so it is not replaced; choose another folder")
+        raise OutputError(
+            f"{out} was not written by this command, so it is not replaced; choose another folder"
+        )
 
 
 @contextmanager
@@ -150,7 +152,9 @@ def _writing(out: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise OutputError(f"the disk of {out} is full; free some space or choose another folder") from error
+            raise OutputError(
+                f"the disk of {out} is full; free some space or choose another folder"
+            ) from error
         raise OutputError(f"cannot write {out} ({error.strerror or error}); choose another folder") from error
 
 
@@ -190,7 +194,8 @@ def _bytes(shapes: Shapes, dtype: torch.dtype) -> int:
 
 
 def _write(path: Path, job: _Job, dtype: torch.dtype, report: Report, done: int, total: int) -> int:
-    """Write one safetensors file; at most one tensor and one reading window are in memory. Returns ``done`` plus it."""
+    """Write one safetensors file; at most one tensor and one reading window are in memory. Returns ``done``
+    plus it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     header, offsets = _header(job.plan.shapes, dtype)
     with path.open("wb") as file:

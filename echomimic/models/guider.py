@@ -1,4 +1,5 @@
-"""V1's face locator and V2's pose encoder: one small net from pictures to features added at the denoiser's entrance."""
+"""V1's face locator and V2's pose encoder: one small net from pictures to features added at the denoiser's
+entrance."""
 
 from itertools import pairwise
 
@@ -9,11 +10,13 @@ from torch import Tensor, nn
 class Guider(nn.Module):
     """Pictures (N, inputs, H, W) in 0…1 → features (N, channels, H/8, W/8).
 
-    3×3 convolutions with SiLU; every second one halves the size. Parameter names are those of ``face_locator.pth``
-    and ``pose_encoder.pth``. ``inputs`` is 1 for the face mask, 3 for drawings.
+    3×3 convolutions with SiLU; every second one halves the size. Parameter names are those of
+    ``face_locator.pth`` and ``pose_encoder.pth``. ``inputs`` is 1 for the face mask, 3 for drawings.
     """
 
-    def __init__(self, inputs: int = 3, channels: int = 320, widths: tuple[int, ...] = (16, 32, 96, 256)) -> None:
+    def __init__(
+        self, inputs: int = 3, channels: int = 320, widths: tuple[int, ...] = (16, 32, 96, 256)
+    ) -> None:
         super().__init__()
         self.conv_in = nn.Conv2d(inputs, widths[0], 3, padding=1)
         self.blocks = nn.ModuleList()

@@ -18,9 +18,11 @@ TILES = 512
 
 
 def portions(x: Tensor, count: int, step: int) -> list[slice]:
-    """``count`` entries cut into slices of at most ``step`` on a CPU, one slice elsewhere and inside ``torch.compile``.
+    """``count`` entries cut into slices of at most ``step`` on a CPU, one slice elsewhere and inside
+    ``torch.compile``.
 
-    Small tensors stay in the cache and in memory the process already has: three times faster on a CPU, no use on a GPU.
+    Small tensors stay in the cache and in memory the process already has: three times faster on a CPU, no use
+    on a GPU.
     """
     step = max(1, step) if on_cpu(x) else max(1, count)
     return [slice(start, min(start + step, count)) for start in range(0, count, step)]
@@ -58,10 +60,12 @@ class Conv3x3(nn.Conv2d):
 
 
 def winograd(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """The convolution (N, C, h, w) → (N, O, h, w) with 2.25 times fewer products: F(2×2, 3×3) of Lavin and Gray, 2015.
+    """The convolution (N, C, h, w) → (N, O, h, w) with 2.25 times fewer products: F(2×2, 3×3) of Lavin and
+    Gray, 2015.
 
-    A 2×2 tile of the result needs a 4×4 patch of ``x``. Sums and differences of the patch (16 per channel) are
-    multiplied by as many of the weights, channel by channel; sums and differences of the products are the tile.
+    A 2×2 tile of the result needs a 4×4 patch of ``x``. Sums and differences of the patch (16 per channel)
+    are multiplied by as many of the weights, channel by channel; sums and differences of the products are the
+    tile.
     """
     n, _, h, w = x.shape
     down, across = (h + 1) // 2, (w + 1) // 2
@@ -92,7 +96,9 @@ def _mixed_patches(x: Tensor) -> Tensor:
     mixed = x.new_empty(4, 4, n, height // 2 - 1, width // 2 - 1, c)
     even, odd = x[:, 0::2], x[:, 1::2]
     above, below, between, beneath = even[:, :-1], even[:, 1:], odd[:, :-1], odd[:, 1:]
-    for row, into in zip((above - below, between + below, below - between, between - beneath), mixed, strict=True):
+    for row, into in zip(
+        (above - below, between + below, below - between, between - beneath), mixed, strict=True
+    ):
         even, odd = row[:, :, 0::2], row[:, :, 1::2]
         torch.sub(even[:, :, :-1], even[:, :, 1:], out=into[0])
         torch.add(odd[:, :, :-1], even[:, :, 1:], out=into[1])
@@ -123,15 +129,19 @@ def attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
 
 
 def _attend_blockwise(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
-    """The same in plain matrix products, which beat the fused CPU kernel in bfloat16; not finite if it overflows.
+    """The same in plain matrix products, which beat the fused CPU kernel in bfloat16; not finite if it
+    overflows.
 
-    Each thread takes one head of one image at a time, queries in blocks whose scores stay in its cache. Inside the
-    product every query's scores are shifted by the maximum over some of the keys: those that matter come to lie near
-    zero, where bfloat16 is fine, and exponentials need no maximum of their own. They overflow only where a key beats
-    all sampled ones by e⁸⁸. A column of ones behind the values sums the weights.
+    Each thread takes one head of one image at a time, queries in blocks whose scores stay in its cache.
+    Inside the product every query's scores are shifted by the maximum over some of the keys: those that
+    matter come to lie near zero, where bfloat16 is fine, and exponentials need no maximum of their own. They
+    overflow only where a key beats all sampled ones by e⁸⁸. A column of ones behind the values sums the
+    weights.
     """
     width = q.shape[-1] // heads
-    q, k, v = (torch.cat(torch.split(t, width, -1)) for t in (q * (math.log2(math.e) / math.sqrt(width)), k, v))
+    q, k, v = (
+        torch.cat(torch.split(t, width, -1)) for t in (q * (math.log2(math.e) / math.sqrt(width)), k, v)
+    )
     top = torch.bmm(q, k[:, ::32].transpose(1, 2)).amax(-1, keepdim=True)
     out = torch.empty_like(q)
     q, k = torch.cat([q, -top], -1), F.pad(k, (0, 1), value=1.0).transpose(1, 2)

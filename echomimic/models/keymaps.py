@@ -1,7 +1,7 @@
 """Foreign tensor names → ours, in one place. Names only: nothing here touches a tensor.
 
-The U-Nets and the guider carry the official names verbatim. The VAE has been published in three spellings, the
-Whisper encoder in two.
+The U-Nets and the guider carry the official names verbatim. The VAE has been published in three spellings,
+the Whisper encoder in two.
 """
 
 import re
@@ -25,9 +25,9 @@ def vae_names(names: Iterable[str], blocks: int = 4) -> dict[str, str]:
     """Ours → theirs for a VAE of ``blocks`` levels in diffusers' new or old spelling, or the original one.
 
     The original spelling (``encoder.down.0.block.0…``) is that of single files such as
-    ``vae-ft-mse-840000-ema-pruned.safetensors``; of a whole Stable Diffusion checkpoint the ``first_stage_model.``
-    part is taken. Training leftovers (``loss.*``, ``model_ema.*``) are left out; everything else is mapped, so
-    unknown names stay visible.
+    ``vae-ft-mse-840000-ema-pruned.safetensors``; of a whole Stable Diffusion checkpoint the
+    ``first_stage_model.`` part is taken. Training leftovers (``loss.*``, ``model_ema.*``) are left out;
+    everything else is mapped, so unknown names stay visible.
     """
     prefix = "first_stage_model."
     whole = [name for name in names if not name.startswith(("loss.", "model_ema."))]
@@ -47,15 +47,20 @@ def _vae_name(name: str, blocks: int) -> str:
     name = re.sub(r"\.down\.(\d)\.block\.", r".down_blocks.\1.resnets.", name)
     name = re.sub(r"\.down\.(\d)\.downsample\.", r".down_blocks.\1.downsamplers.0.", name)
     name = re.sub(r"\.up\.(\d)\.block\.", lambda m: f".up_blocks.{blocks - 1 - int(m[1])}.resnets.", name)
-    name = re.sub(r"\.up\.(\d)\.upsample\.", lambda m: f".up_blocks.{blocks - 1 - int(m[1])}.upsamplers.0.", name)
-    return name.replace(".nin_shortcut.", ".conv_shortcut.").replace("coder.norm_out.", "coder.conv_norm_out.")
+    name = re.sub(
+        r"\.up\.(\d)\.upsample\.", lambda m: f".up_blocks.{blocks - 1 - int(m[1])}.upsamplers.0.", name
+    )
+    return name.replace(".nin_shortcut.", ".conv_shortcut.").replace(
+        "coder.norm_out.", "coder.conv_norm_out."
+    )
 
 
 def whisper_names(names: Iterable[str]) -> dict[str, str]:
-    """Ours (transformers' ``WhisperEncoder``) → theirs: OpenAI's ``.pt``, a Hugging Face file or already ours.
+    """Ours (transformers' ``WhisperEncoder``) → theirs: OpenAI's ``.pt``, a Hugging Face file or already
+    ours.
 
-    The decoder and the encoder's last norm are published with it and never used; they are left out. Everything else
-    is mapped, so unknown names stay visible.
+    The decoder and the encoder's last norm are published with it and never used; they are left out.
+    Everything else is mapped, so unknown names stay visible.
     """
     unused = ("decoder.", "model.decoder.", "proj_out.", "encoder.ln_post.", "model.encoder.layer_norm.")
     return {_whisper_name(name.removeprefix("model.")): name for name in names if not name.startswith(unused)}

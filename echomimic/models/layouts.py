@@ -1,8 +1,8 @@
 """Where weights lie on disk, and finding them without copying anything.
 
-Understood: the official ``pretrained_weights`` folders of V1 and V2, the ComfyUI node pack's ``models/echo_mimic``,
-folders written by ``echomimic weights convert``, and the Hugging Face cache. Only names are looked at here; what is
-inside the files is judged when they are opened. Needs no torch.
+Understood: the official ``pretrained_weights`` folders of V1 and V2, the ComfyUI node pack's
+``models/echo_mimic``, folders written by ``echomimic weights convert``, and the Hugging Face cache. Only
+names are looked at here; what is inside the files is judged when they are opened. Needs no torch.
 """
 
 import hashlib
@@ -18,7 +18,8 @@ from echomimic.variants import VARIANTS, Variant
 from echomimic.variants import variant as row_of
 
 CARD = "echomimic.json"
-"""Beside weights: which converted files make which model, and the sizes of networks that are not the official ones."""
+"""Beside weights: which converted files make which model, and the sizes of networks that are not the official
+ones."""
 
 COMPONENTS = ("denoising_unet", "motion_module", "reference_unet", "guider", "vae", "whisper")
 OWN = COMPONENTS[:4]
@@ -47,8 +48,9 @@ _WHISPER_NAMES = (
 class WeightFiles:
     """The files one model is loaded from.
 
-    ``paths`` has every component; a converted folder keeps motion modules in the denoising file, so both name the
-    same file there. ``networks`` holds sizes of networks that are not the official ones (see ``weights.Sizes``).
+    ``paths`` has every component; a converted folder keeps motion modules in the denoising file, so both name
+    the same file there. ``networks`` holds sizes of networks that are not the official ones (see
+    ``weights.Sizes``).
     """
 
     variant: str
@@ -61,7 +63,8 @@ class WeightFiles:
         return sum(path.stat().st_size for path in set(self.paths.values()))
 
     def fingerprint(self) -> str:
-        """A short name for the content: sizes and samples of every file, so it survives moving and copying."""
+        """A short name for the content: sizes and samples of every file, so it survives moving and
+        copying."""
         digest = hashlib.sha256()
         for name in COMPONENTS:
             digest.update(f"{name}:{content(self.paths[name])}".encode())
@@ -80,10 +83,11 @@ def content(path: Path, pieces: int = 32, length: int = 4096) -> str:
 
 
 def find(variant: str, weights: Path | None = None, vae: Path | None = None) -> WeightFiles:
-    """The files of ``variant``: in ``weights`` if given, else in ``ECHOMIMIC_HOME``, else in the Hugging Face cache.
+    """The files of ``variant``: in ``weights`` if given, else in ``ECHOMIMIC_HOME``, else in the Hugging Face
+    cache.
 
-    The shared autoencoder and Whisper encoder are looked for beside them first, then in the other places. ``vae``
-    names an autoencoder to use instead: its file, or the folder of its ``diffusion_pytorch_model``.
+    The shared autoencoder and Whisper encoder are looked for beside them first, then in the other places.
+    ``vae`` names an autoencoder to use instead: its file, or the folder of its ``diffusion_pytorch_model``.
     Raises :class:`WeightsError` that names what is missing, where it was looked for and what to do.
     """
     row = row_of(variant)
@@ -106,7 +110,8 @@ def find(variant: str, weights: Path | None = None, vae: Path | None = None) -> 
 
 
 def present(variant: str, weights: Path | None = None) -> dict[str, Path]:
-    """The components of ``variant`` that are there, complete or not, from the place :func:`find` would use."""
+    """The components of ``variant`` that are there, complete or not, from the place :func:`find` would
+    use."""
     row = row_of(variant)
     try:
         return dict(find(variant, weights).paths)
@@ -127,7 +132,8 @@ def model_folder(row: Variant, root: Path) -> Path | None:
 
 
 def expected(row: Variant, folder: Path, root: Path) -> dict[str, Path]:
-    """Where every component of the model is, or would be if it were there; ``folder`` is its :func:`place`."""
+    """Where every component of the model is, or would be if it were there; ``folder`` is its
+    :func:`place`."""
     card = read_card(folder)
     if names := card.get("models", {}).get(row.name):
         return {name: folder / names[name] for name in COMPONENTS}
@@ -137,7 +143,8 @@ def expected(row: Variant, folder: Path, root: Path) -> dict[str, Path]:
 
 
 def read_card(folder: Path) -> dict[str, Any]:
-    """What ``echomimic.json`` in ``folder`` says; {} without one. Raises :class:`WeightsError` if it is unreadable."""
+    """What ``echomimic.json`` in ``folder`` says; {} without one. Raises :class:`WeightsError` if it is
+    unreadable."""
     path = folder / CARD
     if not path.is_file():
         return {}
@@ -168,7 +175,8 @@ def home_folder() -> Path | None:
 
 
 def cache() -> Path:
-    """The Hugging Face cache, as huggingface_hub places it (``HF_HUB_CACHE``, ``HF_HOME``, ``XDG_CACHE_HOME``)."""
+    """The Hugging Face cache, as huggingface_hub places it (``HF_HUB_CACHE``, ``HF_HOME``,
+    ``XDG_CACHE_HOME``)."""
     if value := os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE"):
         return _expanded(value)
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
@@ -195,7 +203,9 @@ def _roots(row: Variant, weights: Path | None) -> list[Path]:
         weights = _expanded(weights)
         if not os.path.isdir(weights):
             what = (
-                "is a file; give the folder it lies in" if os.path.exists(weights) else "does not exist; give another"
+                "is a file; give the folder it lies in"
+                if os.path.exists(weights)
+                else "does not exist; give another"
             )
             raise WeightsError(f"the weights folder {weights} {what}")
         return [weights]
@@ -211,7 +221,8 @@ def _folders(root: Path, row: Variant) -> list[Path]:
 
 
 def _around(folder: Path, root: Path) -> Iterator[Path]:
-    """Where shared files may lie beside ``folder``: ``root``, the folder above a family's, the node pack's."""
+    """Where shared files may lie beside ``folder``: ``root``, the folder above a family's, the node
+    pack's."""
     yield root
     if folder.name in ("v1", "v2", "EchoMimic", "EchoMimicV2"):
         yield folder.parent
@@ -219,7 +230,9 @@ def _around(folder: Path, root: Path) -> Iterator[Path]:
 
 def _elsewhere(row: Variant) -> list[Path]:
     repos = (row.repo, VARIANTS["v1"].repo)
-    return [model_folder for model_folder in (home_folder(), *map(snapshot, repos)) if model_folder is not None]
+    return [
+        model_folder for model_folder in (home_folder(), *map(snapshot, repos)) if model_folder is not None
+    ]
 
 
 def _own(row: Variant, folder: Path) -> dict[str, Path]:
@@ -268,7 +281,9 @@ def _vae_file(path: Path) -> Path:
     for file in (path, *inside):
         if file.is_file():
             return file
-    raise WeightsError(f"{path} is no autoencoder; give its file, or the folder of its diffusion_pytorch_model")
+    raise WeightsError(
+        f"{path} is no autoencoder; give its file, or the folder of its diffusion_pytorch_model"
+    )
 
 
 def _converted(row: Variant, folder: Path, card: Mapping[str, Any]) -> dict[str, Path]:
@@ -282,7 +297,9 @@ def _converted(row: Variant, folder: Path, card: Mapping[str, Any]) -> dict[str,
 def _missing(row: Variant, roots: list[Path], given: Mapping[str, Path]) -> WeightsError:
     remedy = f"run `echomimic weights get {row.name}` or point --weights at the folder that has them"
     if not roots:
-        return WeightsError(f"no weights for {row.name}: ECHOMIMIC_HOME is not set and nothing is cached; {remedy}")
+        return WeightsError(
+            f"no weights for {row.name}: ECHOMIMIC_HOME is not set and nothing is cached; {remedy}"
+        )
     folders = [folder for root in roots for folder in _folders(root, row)]
     if mixed := _other_family(row, folders) or _not_converted(row, folders):
         return mixed
@@ -290,13 +307,16 @@ def _missing(row: Variant, roots: list[Path], given: Mapping[str, Path]) -> Weig
     have = {**_own(row, best), **_shared(row, [*folders, *_elsewhere(row)]), **given}
     gone = ", ".join(row.files[name] for name in COMPONENTS if name not in have)
     looked = ", ".join(dict.fromkeys(map(str, [best, *roots])))
-    return WeightsError(f"weights for {row.name} are incomplete: {gone} not found (looked in {looked}); {remedy}")
+    return WeightsError(
+        f"weights for {row.name} are incomplete: {gone} not found (looked in {looked}); {remedy}"
+    )
 
 
 def _stranger(row: Variant, folder: Path) -> str:
     """The guider of the other family, if ``folder`` has that one only: V1 and V2 name the rest alike."""
     guiders = {
-        mine: {r.files["guider"] for r in VARIANTS.values() if r.files and r.family == mine} for mine in ("v1", "v2")
+        mine: {r.files["guider"] for r in VARIANTS.values() if r.files and r.family == mine}
+        for mine in ("v1", "v2")
     }
     if any((folder / name).exists() for name in guiders[row.family]):
         return ""

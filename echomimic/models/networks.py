@@ -1,7 +1,8 @@
 """The five networks a model consists of: their sizes, their empty modules, and the tensors each one has.
 
-The denoiser and the reference net are U-Nets, the guider is V1's face locator or V2's pose encoder; the autoencoder
-and the Whisper encoder are shared by all models. Sizes other than the official ones come from ``echomimic.json``.
+The denoiser and the reference net are U-Nets, the guider is V1's face locator or V2's pose encoder; the
+autoencoder and the Whisper encoder are shared by all models. Sizes other than the official ones come from
+``echomimic.json``.
 """
 
 from collections.abc import Mapping
@@ -80,7 +81,8 @@ def _unknown(why: object) -> WeightsError:
 
 
 def _possible(value: Any, of_vae: bool) -> bool:
-    """Whether a card's value is a flag or a number that a layer can have; diffusers' settings are texts too."""
+    """Whether a card's value is a flag or a number that a layer can have; diffusers' settings are texts
+    too."""
     if isinstance(value, bool) or value is None or (of_vae and isinstance(value, str)):
         return True
     return isinstance(value, int | float if of_vae else int) and 0 < value <= _LARGEST
@@ -116,7 +118,8 @@ def guider_inputs(row: Variant) -> int:
 
 
 def shapes(network: Network, row: Variant, sizes: Sizes) -> Shapes:
-    """Name and shape of every tensor of a network, in our spelling; builds nothing if the sizes are official."""
+    """Name and shape of every tensor of a network, in our spelling; builds nothing if the sizes are
+    official."""
     official = Sizes()
     if network in ("denoiser", "reference") and sizes.unet == official.unet:
         parts = ("denoising_unet", "motion_module") if network == "denoiser" else ("reference_unet",)

@@ -1,16 +1,19 @@
-"""Both U-Nets of EchoMimic as one class: the denoiser (audio, motion, output head) and the reference net (features).
+"""Both U-Nets of EchoMimic as one class: the denoiser (audio, motion, output head) and the reference net
+(features).
 
-Shapes: B = clips, F = frames, N = B·F images, C = channels. Activations stay (N, C, h, w), clip by clip; only the
-motion modules see the frame axis. ``unconditional`` leading clips get no reference, no audio and no guide, so with
-guidance::
+Shapes: B = clips, F = frames, N = B·F images, C = channels. Activations stay (N, C, h, w), clip by clip; only
+the motion modules see the frame axis. ``unconditional`` leading clips get no reference, no audio and no
+guide, so with guidance::
 
-    both = unet(torch.cat([window, window]), t, frames=F, audio=audio, guide=guide, reference=kv, unconditional=1)
-    without, with_ = both.chunk(2)
+    both = unet(torch.cat([window, window]), t, frames=F, audio=audio, guide=guide, reference=kv,
+    unconditional=1) without, with_ = both.chunk(2)
 
-where ``window`` is (F, 4, h, w), and ``audio`` (F, 50, 384) and ``guide`` (F or 1, 320, h, w) belong to the conditional
-clip only. The reference is a value: ``kv = unet.project_reference(reference_unet.taps(latent))``, once per video.
+where ``window`` is (F, 4, h, w), and ``audio`` (F, 50, 384) and ``guide`` (F or 1, 320, h, w) belong to the
+conditional clip only. The reference is a value: ``kv = unet.project_reference(reference_unet.taps(latent))``,
+once per video.
 
-Parameter names are the official ones: the denoiser is ``denoising_unet.pth`` and ``motion_module.pth`` together.
+Parameter names are the official ones: the denoiser is ``denoising_unet.pth`` and ``motion_module.pth``
+together.
 """
 
 import math
@@ -123,7 +126,8 @@ class Upsample(nn.Module):
 
 
 class UNetStage(nn.Module):
-    """The layers of one resolution: residual block, spatial transformer, motion module, as often as ``widths`` says.
+    """The layers of one resolution: residual block, spatial transformer, motion module, as often as
+    ``widths`` says.
 
     ``widths`` are the input channels of the residual blocks; ``name`` is the stage's place in the net.
     """
@@ -138,7 +142,8 @@ class UNetStage(nn.Module):
         self.motion_modules = nn.ModuleList(modules)
 
     def layer(self, i: int, inputs: list[Tensor], time: Tensor, context: Context) -> Tensor:
-        """Layer ``i``: residual block over the joined inputs, then attention and motion where the stage has them."""
+        """Layer ``i``: residual block over the joined inputs, then attention and motion where the stage has
+        them."""
         some = portions(inputs[0], len(inputs[0]), 8192 // inputs[0][0, 0].numel())
         x = torch.cat([self.resnets[i](torch.cat([x[images] for x in inputs], 1), time) for images in some])
         if len(self.attentions):
@@ -177,7 +182,9 @@ class MidStage(UNetStage):
 class UpStage(UNetStage):
     """A stage of the decoder; every layer takes one skip off the stack, behind its own channels."""
 
-    def __init__(self, name: str, widths: list[int], dim: int, config: UNetConfig, first: bool, last: bool) -> None:
+    def __init__(
+        self, name: str, widths: list[int], dim: int, config: UNetConfig, first: bool, last: bool
+    ) -> None:
         super().__init__(name, widths, dim, config, attends=not first)
         self.upsamplers = nn.ModuleList([] if last else [Upsample(dim)])
 
@@ -233,7 +240,8 @@ class UNet(nn.Module):
             unconditional: leading clips without any condition.
 
         Raises:
-            ValueError: sizes that do not fit together, more frames than the position table has, or a reference net.
+            ValueError: sizes that do not fit together, more frames than the position table has, or a
+            reference net.
         """
         plain = self._check(x, frames, audio, guide, unconditional)
         context = Context(frames, plain, audio, reference)
@@ -265,17 +273,23 @@ class UNet(nn.Module):
         for name, block in blocks.items():
             if taps[name].ndim != 3 or taps[name].shape[::2] != (1, block.proj_in.in_channels):
                 want = f"(1, tokens, {block.proj_in.in_channels})"
-                raise ValueError(f"reference features of {name} are {tuple(taps[name].shape)}, expected {want}")
+                raise ValueError(
+                    f"reference features of {name} are {tuple(taps[name].shape)}, expected {want}"
+                )
         return ReferenceKV({name: block.reference_kv(taps[name]) for name, block in blocks.items()})
 
     def spatial_transformers(self) -> Iterator[tuple[str, SpatialTransformer]]:
         """Name and module of every spatial transformer."""
-        return ((name, module) for name, module in self.named_modules() if isinstance(module, SpatialTransformer))
+        return (
+            (name, module) for name, module in self.named_modules() if isinstance(module, SpatialTransformer)
+        )
 
     def position_tables(self) -> dict[str, Tensor]:
         """Computed value of every position table by state-dict key, for states that lack them."""
         found = {name: m for name, m in self.named_modules() if isinstance(m, PositionTable)}
-        return {f"{name}.pe": position_table(m.pe.shape[2], m.pe.shape[1], "cpu") for name, m in found.items()}
+        return {
+            f"{name}.pe": position_table(m.pe.shape[2], m.pe.shape[1], "cpu") for name, m in found.items()
+        }
 
     def _features(self, x: Tensor, t: Tensor, guide: Tensor | None, context: Context) -> Tensor:
         time = self.time_embedding(t)
@@ -290,10 +304,14 @@ class UNet(nn.Module):
             x = stage(x, time, context, skips)
         return x
 
-    def _check(self, x: Tensor, frames: int, audio: Tensor | None, guide: Tensor | None, unconditional: int) -> int:
+    def _check(
+        self, x: Tensor, frames: int, audio: Tensor | None, guide: Tensor | None, unconditional: int
+    ) -> int:
         limit = self.config.motion_frames
         if limit is not None and frames > limit:
-            raise ValueError(f"a window has {frames} frames, the position table ends at {limit}: use shorter windows")
+            raise ValueError(
+                f"a window has {frames} frames, the position table ends at {limit}: use shorter windows"
+            )
         if frames < 1 or len(x) % frames:
             raise ValueError(f"{len(x)} images cannot be split into clips of {frames} frames")
         plain = unconditional * frames

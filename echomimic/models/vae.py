@@ -1,7 +1,8 @@
-"""The picture autoencoder of Stable Diffusion 1.x (``sd-vae-ft-mse``), without its sampling: only the mean is used.
+"""The picture autoencoder of Stable Diffusion 1.x (``sd-vae-ft-mse``), without its sampling: only the mean is
+used.
 
-Pictures are (N, 3, H, W) in -1…1 going in and 0…1 coming out; latents are (N, 4, h, w), h = H/8. Parameter names are
-those of the published files in diffusers' spelling; ``keymaps.vae_names`` knows the other two.
+Pictures are (N, 3, H, W) in -1…1 going in and 0…1 coming out; latents are (N, 4, h, w), h = H/8. Parameter
+names are those of the published files in diffusers' spelling; ``keymaps.vae_names`` knows the other two.
 Source: Rombach et al. 2022 (arXiv 2112.10752), first stage "KL-f8".
 """
 
@@ -18,14 +19,20 @@ from echomimic.models.kernels import Conv3x3, Linear, attend
 LATENT_SCALE = 0.18215
 """Literal factor between the autoencoder's latents and the denoiser's."""
 
-CONFIG: dict[str, Any] = {"block_out_channels": [128, 256, 512, 512], "layers_per_block": 2, "norm_num_groups": 32}
-"""Sizes of the official autoencoder, named as in its ``config.json``; other entries of such a file are not used."""
+CONFIG: dict[str, Any] = {
+    "block_out_channels": [128, 256, 512, 512],
+    "layers_per_block": 2,
+    "norm_num_groups": 32,
+}
+"""Sizes of the official autoencoder, named as in its ``config.json``; other entries of such a file are not
+used."""
 
 WINOGRAD_PAYS = 256
 """Channels from which on Winograd's convolution is faster than the direct one (measured on a Zen 4 CPU)."""
 
 LATENT_TILE, LATENT_SEAM = 32, 8
-"""Side of a tile and how far neighbours overlap, in latent pixels, when memory is short: diffusers' defaults."""
+"""Side of a tile and how far neighbours overlap, in latent pixels, when memory is short: diffusers'
+defaults."""
 
 EPS = 1e-6
 
@@ -166,7 +173,8 @@ class Decoder(nn.Module):
 
 
 class Autoencoder(nn.Module):
-    """Both halves; ``tiled`` makes them work on overlapping tiles, which needs less memory and is not quite exact."""
+    """Both halves; ``tiled`` makes them work on overlapping tiles, which needs less memory and is not quite
+    exact."""
 
     def __init__(self, widths: Sequence[int], layers: int, groups: int) -> None:
         super().__init__()
@@ -183,7 +191,9 @@ class Autoencoder(nn.Module):
     def encode(self, pictures: Tensor) -> Tensor:
         """Mean of the latent distribution, not scaled."""
         if self.tiled:
-            return tilewise(self._mean, pictures, LATENT_TILE * self.factor, LATENT_SEAM * self.factor, 1 / self.factor)
+            return tilewise(
+                self._mean, pictures, LATENT_TILE * self.factor, LATENT_SEAM * self.factor, 1 / self.factor
+            )
         return self._mean(pictures)
 
     def decode(self, latents: Tensor) -> Tensor:
@@ -197,7 +207,8 @@ class Autoencoder(nn.Module):
         return torch.as_tensor(mean)
 
     def _picture(self, latents: Tensor) -> Tensor:
-        # On a GPU the plain layout is faster: 21.5 against 26.6 ms a frame of 512 × 512 on an H200, in half precision.
+        # On a GPU the plain layout is faster: 21.5 against 26.6 ms a frame of 512 × 512 on an H200, in half
+        # precision.
         put = latents.contiguous() if latents.is_cuda else channels_last(latents)
         picture: Tensor = self.decoder(self.post_quant_conv(put))
         return picture
@@ -209,7 +220,8 @@ def channels_last(x: Tensor) -> Tensor:
 
 
 def tilewise(work: Callable[[Tensor], Tensor], x: Tensor, tile: int, seam: int, factor: float) -> Tensor:
-    """``work`` on overlapping tiles of ``x`` (N, C, H, W), faded into each other; it scales sizes by ``factor``."""
+    """``work`` on overlapping tiles of ``x`` (N, C, H, W), faded into each other; it scales sizes by
+    ``factor``."""
     height, width = (round(side * factor) for side in x.shape[2:])
     total: Tensor | None = None
     weight = torch.zeros(1, 1, height, width, device=x.device)
@@ -241,7 +253,8 @@ def _fade(side: int, seam: int, device: torch.device) -> Tensor:
 def build_vae(config: Mapping[str, Any] = CONFIG) -> Autoencoder:
     """The autoencoder with unset weights; build it under ``torch.device("meta")`` to allocate nothing.
 
-    ``config`` are sizes in the words of the published ``config.json``; the official ones where it says nothing.
+    ``config`` are sizes in the words of the published ``config.json``; the official ones where it says
+    nothing.
     """
     sizes = {**CONFIG, **config}
     vae = Autoencoder(sizes["block_out_channels"], sizes["layers_per_block"], sizes["norm_num_groups"])

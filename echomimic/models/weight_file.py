@@ -132,7 +132,9 @@ def _foreign(path: Path, head: bytes) -> WeightsError | None:
     if not head:
         return WeightsError(f"{path} is empty; download it again")
     if head.startswith(b"version https://git-lfs"):
-        return WeightsError(f"{path} is a Git LFS pointer, not the weights; run `git lfs pull` or download it again")
+        return WeightsError(
+            f"{path} is a Git LFS pointer, not the weights; run `git lfs pull` or download it again"
+        )
     if head.lstrip()[:1] == b"<":
         return WeightsError(f"{path} is a web page, not weights; the download failed, get it again")
     if _is_safetensors(path) or head.startswith((b"PK", b"\x80\x02")):
@@ -183,7 +185,9 @@ def _state_dict(path: Path, found: object) -> Mapping[str, Tensor]:
         if isinstance(found, Mapping) and isinstance(found.get(nest), Mapping):
             found = found[nest]
     if not isinstance(found, Mapping) or not found:
-        raise WeightsError(f"{path} holds no named tensors; it is no checkpoint of this model; download it again")
+        raise WeightsError(
+            f"{path} holds no named tensors; it is no checkpoint of this model; download it again"
+        )
     if odd := [str(key) for key, value in found.items() if not isinstance(value, Tensor)]:
         raise WeightsError(
             f"{path} holds {odd[0]!r}, which is no tensor; it is no checkpoint of this model; download it again"

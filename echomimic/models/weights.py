@@ -1,8 +1,8 @@
 """Official checkpoints into our networks: nothing loose, nothing unpickled that could run, little memory.
 
-Every tensor of a network is accounted for before the first byte of data is read: what comes from which file, what is
-computed, what is not used. ``strict=False`` does not occur. Modules are built on the meta device and take the tensors
-of the files as their own (``assign=True``); what needs no cast stays memory-mapped.
+Every tensor of a network is accounted for before the first byte of data is read: what comes from which file,
+what is computed, what is not used. ``strict=False`` does not occur. Modules are built on the meta device and
+take the tensors of the files as their own (``assign=True``); what needs no cast stays memory-mapped.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -70,7 +70,9 @@ class Source:
         gone = [key for key in self.required if key not in specs and not key.endswith(TABLE)]
         odd = [self.names[key] for key in specs if key not in known]
         both = [(key, spec, known[key]) for key, spec in specs.items() if key in known]
-        shape = [f"{self.names[key]} is {s.shape}, expected {want}" for key, s, want in both if not _fits(s, want)]
+        shape = [
+            f"{self.names[key]} is {s.shape}, expected {want}" for key, s, want in both if not _fits(s, want)
+        ]
         dtype = [f"{self.names[key]} is {s.dtype}" for key, s, _ in both if not s.dtype.is_floating_point]
         kinds: tuple[tuple[Kind, str, list[str]], ...] = (
             ("missing", "lacks", gone),
@@ -89,7 +91,9 @@ class LoadPlan:
     parts: tuple[tuple[Checkpoint, Mapping[str, str]], ...]
     computed: Mapping[str, Tensor]
 
-    def tensors(self, dtype: torch.dtype | None, device: torch.device | str = "cpu") -> Iterator[tuple[str, Tensor]]:
+    def tensors(
+        self, dtype: torch.dtype | None, device: torch.device | str = "cpu"
+    ) -> Iterator[tuple[str, Tensor]]:
         """Yield our name and the tensor, cast and moved one by one; ``dtype`` None keeps what is stored."""
         for file, names in self.parts:
             ours = {theirs: our for our, theirs in names.items()}
@@ -147,7 +151,9 @@ def plan(network: Network, files: WeightFiles, want: Shapes | None = None) -> Lo
         if problems := source.problems():
             raise _refusal(row, network, source.file.path, problems)
         taken = {name for _, names in parts for name in names}
-        parts.append((source.file, {k: v for k, v in source.names.items() if k in source.required and k not in taken}))
+        parts.append(
+            (source.file, {k: v for k, v in source.names.items() if k in source.required and k not in taken})
+        )
     absent = want.keys() - {name for _, names in parts for name in names}
     return LoadPlan(want, tuple(parts), _computed(network, row, sizes, absent))
 
@@ -155,8 +161,8 @@ def plan(network: Network, files: WeightFiles, want: Shapes | None = None) -> Lo
 def sources(network: Network, row: Variant, paths: Mapping[str, Path], want: Shapes) -> list[Source]:
     """The files of a network and what each is expected to hold.
 
-    Motion modules come from their own file. If the denoising file holds some too, those win, as in the official
-    loader; what else the motion file repeats of the denoiser is not used.
+    Motion modules come from their own file. If the denoising file holds some too, those win, as in the
+    official loader; what else the motion file repeats of the denoiser is not used.
     """
     if network == "denoiser":
         return _denoiser_sources(Checkpoint(paths["denoising_unet"]), paths["motion_module"], want)
@@ -207,7 +213,9 @@ def _refusal(row: Variant, network: Network, path: Path, problems: list[Problem]
     text = "; ".join(problem.text for problem in problems)
     if network == "guider" and "conv_in.weight" in text:
         text += f"; it belongs to another model than {row.name}, which needs {row.files['guider']}"
-    return WeightsError(f"{path} is not the {network} of {row.name}: it {text}; get the right file or check the folder")
+    return WeightsError(
+        f"{path} is not the {network} of {row.name}: it {text}; get the right file or check the folder"
+    )
 
 
 def _few(names: list[str], most: int = 3) -> str:

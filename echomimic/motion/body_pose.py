@@ -38,8 +38,8 @@ _NAMES = ("body", "body_score", "hands", "hand_score", "face", "face_score")
 class BodyPose:
     """The upper body and hands of one person, frame by frame.
 
-    body: (F, 18, 2) x right and y down in pixels of `size`; float64, so that official drawings repeat exactly.
-    hands: (F, 2, 21, 2) the person's left hand first (on the image's right), then the right hand.
+    body: (F, 18, 2) x right and y down in pixels of `size`; float64, so that official drawings repeat
+    exactly. hands: (F, 2, 21, 2) the person's left hand first (on the image's right), then the right hand.
     body_score, hand_score: (F, 18), (F, 2, 21) confidence, 0 = not there, about 1 = sure (DWPose exceeds 1).
     fps, size: frames per second; (width, height) of the picture.
     face, face_score: (F, 68, 2), (F, 68) DWPose face points, or None.
@@ -88,7 +88,9 @@ class BodyPose:
         named = {name: getattr(self, name) for name in _NAMES}
         return replace(self, **{name: change(array) for name, array in named.items() if array is not None})
 
-    def moved(self, scale: tuple[float, float], shift: tuple[float, float], size: tuple[int, int]) -> BodyPose:
+    def moved(
+        self, scale: tuple[float, float], shift: tuple[float, float], size: tuple[int, int]
+    ) -> BodyPose:
         """Every point times `scale` plus `shift`, in a picture of `size`."""
         points = {name: getattr(self, name) * scale + shift for name in ("body", "hands")}
         face = None if self.face is None else self.face * scale + shift

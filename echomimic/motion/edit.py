@@ -1,4 +1,5 @@
-"""Edits of a motion. Each returns a new value; face motion and body pose are edited alike where it makes sense."""
+"""Edits of a motion. Each returns a new value; face motion and body pose are edited alike where it makes
+sense."""
 
 from __future__ import annotations
 
@@ -43,7 +44,9 @@ def resample(motion: M, fps: float) -> M:
     check_number("fps", fps, _SLOWEST, _FASTEST, unit="frames per second")
     if fps == motion.fps:
         return motion
-    frames = check_number("length", max(1, round(len(motion) * fps / motion.fps)), 1, MOST_FRAMES, unit="frames")
+    frames = check_number(
+        "length", max(1, round(len(motion) * fps / motion.fps)), 1, MOST_FRAMES, unit="frames"
+    )
     frames = int(frames)
     moments = np.arange(frames, dtype=np.float64) * (motion.fps / fps)
     return replace(_each(motion, lambda track: at_times(track, moments)), fps=fps)
@@ -52,7 +55,9 @@ def resample(motion: M, fps: float) -> M:
 def smooth(motion: M, seconds: float) -> M:
     """The motion smoothed in time by a Gaussian whose standard deviation is `seconds`."""
     check_number("smooth", seconds, 0, 10, unit="seconds")
-    return _each(motion, lambda track: track if track.dtype == np.bool_ else gaussian(track, seconds * motion.fps))
+    return _each(
+        motion, lambda track: track if track.dtype == np.bool_ else gaussian(track, seconds * motion.fps)
+    )
 
 
 def cut(motion: M, start: float = 0.0, stop: float | None = None) -> M:
@@ -95,8 +100,10 @@ def edited(
 ) -> Motion:
     """Face and body with every edit that is asked for, in the order of the arguments.
 
-    lips: the motion whose mouth is taken, see `blend`. length: exactly so many frames. The last five are gains.
-    Raises SettingsError when a number is out of range, DriverError when `lips` are to move a face and one is missing.
+    lips: the motion whose mouth is taken, see `blend`. length: exactly so many frames. The last five are
+    gains.
+    Raises SettingsError when a number is out of range, DriverError when `lips` are to move a face and one is
+    missing.
     """
     face, body = motion.face, motion.body
     if face is not None:
@@ -114,7 +121,9 @@ def edited(
     return Motion(face, body)
 
 
-def _recut(motion: M, fps: float | None, start: float, stop: float | None, seconds: float, mirrored: bool) -> M:
+def _recut(
+    motion: M, fps: float | None, start: float, stop: float | None, seconds: float, mirrored: bool
+) -> M:
     motion = motion if fps is None else resample(motion, fps)
     motion = motion if start == 0 and stop is None else cut(motion, start, stop)
     motion = motion if seconds == 0 else smooth(motion, seconds)
@@ -179,9 +188,11 @@ def mirror(motion: M) -> M:
 
 
 def blend(head: FaceMotion, lips: FaceMotion) -> FaceMotion:
-    """Head, eyes and brows of one motion with the mouth of another, at the rate, length and size of the first.
+    """Head, eyes and brows of one motion with the mouth of another, at the rate, length and size of the
+    first.
 
-    `lips` is resampled, and looped there and back when it is shorter. Mouths are compared with their own closed mouth.
+    `lips` is resampled, and looped there and back when it is shorter. Mouths are compared with their own
+    closed mouth.
     """
     spoken = loop(resample(lips, head.fps), len(head))
     base, mouth = split_heads(head), split_heads(spoken)
@@ -215,7 +226,8 @@ def _each(motion: M, change: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]) -> 
 
 
 def _neutral(face: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """(478, 3) the face to which a gain of 0 leads: lips closed, eyes as wide as usual, brows at their mean."""
+    """(478, 3) the face to which a gain of 0 leads: lips closed, eyes as wide as usual, brows at their
+    mean."""
     middle = np.median(face, axis=0)
     awake = middle.copy()
     for eye in EYES:

@@ -32,11 +32,12 @@ _PREFIX = "face_"
 class FaceMotion:
     """The face mesh of one person, frame by frame.
 
-    points: (F, 478, 3) float32; x right and y down in pixels of `size`, z in the same scale (smaller = nearer).
-    fps: frames per second, above 0.
+    points: (F, 478, 3) float32; x right and y down in pixels of `size`, z in the same scale (smaller =
+    nearer). fps: frames per second, above 0.
     size: (width, height) of the picture the points are in.
     found: (F,) bool; False where no face was seen and the points were bridged. All True when not given.
-    pose: (F, 4, 4) float32 head pose in the camera frame of `echomimic.motion.metric_face`, or None when not computed.
+    pose: (F, 4, 4) float32 head pose in the camera frame of `echomimic.motion.metric_face`, or None when not
+    computed.
 
     Raises DriverError when shapes disagree or a number is not finite.
     """
@@ -83,7 +84,8 @@ class FaceMotion:
         return replace(self, points=self.points[frames], found=self.seen[frames], pose=pose)
 
     def resized(self, width: int, height: int) -> FaceMotion:
-        """The same motion in a picture stretched to `width` x `height`; the pose is dropped if the shape changes."""
+        """The same motion in a picture stretched to `width` x `height`; the pose is dropped if the shape
+        changes."""
         scale = np.array([width / self.size[0], height / self.size[1], width / self.size[0]], np.float32)
         pose = self.pose if np.isclose(scale[0], scale[1]) else None
         return replace(self, points=self.points * scale, size=(width, height), pose=pose)
@@ -113,7 +115,9 @@ class FaceMotion:
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> FaceMotion:
         """The opposite of `arrays`. Raises DriverError when entries are missing or wrong."""
         check_version(arrays, _PREFIX, _VERSION, "face motion")
-        points, fps, size, found = (entry(arrays, _PREFIX + name) for name in ("points", "fps", "size", "found"))
+        points, fps, size, found = (
+            entry(arrays, _PREFIX + name) for name in ("points", "fps", "size", "found")
+        )
         pose = arrays.get(_PREFIX + "pose")
         return cls(points, fps=scalar(fps), size=pair(size), found=found, pose=pose)
 

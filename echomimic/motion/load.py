@@ -22,13 +22,16 @@ GENERATED = ("auto", "none")
 class Driver:
     """A source of motion. What it names is read when it is first asked for, and once.
 
-    source: ``auto`` (motion generated from the speech), ``none`` (V2's bundled pose; otherwise as auto), a motion file,
+    source: ``auto`` (motion generated from the speech), ``none`` (V2's bundled pose; otherwise as auto), a
+    motion file,
         a video, a folder of official pose files, or a motion itself.
     fps: frame rate of official folders, which do not name theirs.
     hands: follow body and hands in a video too, which takes longer.
     """
 
-    def __init__(self, source: str | Path | Motion = "auto", *, fps: float = OFFICIAL_FPS, hands: bool = False) -> None:
+    def __init__(
+        self, source: str | Path | Motion = "auto", *, fps: float = OFFICIAL_FPS, hands: bool = False
+    ) -> None:
         self._motion = source if isinstance(source, Motion) else None
         self.name = "the motion" if isinstance(source, Motion) else str(source)
         self.fps, self.hands = fps, hands
@@ -47,10 +50,14 @@ class Driver:
             return self._motion
 
 
-def motion_from(path: Path | str, report: Report = silent, fps: float = OFFICIAL_FPS, *, hands: bool = False) -> Motion:
-    """The motion in a ``.npz`` file, in an official folder of pose files (at ``fps``), or of the person in a video.
+def motion_from(
+    path: Path | str, report: Report = silent, fps: float = OFFICIAL_FPS, *, hands: bool = False
+) -> Motion:
+    """The motion in a ``.npz`` file, in an official folder of pose files (at ``fps``), or of the person in a
+    video.
 
-    ``hands``: follow body and hands in a video too, which takes longer. Raises :class:`DriverError` naming the file.
+    ``hands``: follow body and hands in a video too, which takes longer. Raises :class:`DriverError` naming
+    the file.
     """
     path = Path(path)
     if not os.path.exists(path) or not path.is_dir():

@@ -1,8 +1,9 @@
 """Face geometry: metric vertices and head pose from face-mesh points, and the camera that sees them.
 
-The camera is MediaPipe's virtual one: 63 degrees vertically, at the origin, looking along -z, x right, y up, lengths in
-centimetres. A face-mesh point gives x, y and relative depth; the scale follows from comparing with the canonical face.
-Against MediaPipe's own face geometry (fixture `v1_motion_sync`): pose within 0.1 degree, vertices within 0.1 mm.
+The camera is MediaPipe's virtual one: 63 degrees vertically, at the origin, looking along -z, x right, y up,
+lengths in centimetres. A face-mesh point gives x, y and relative depth; the scale follows from comparing with
+the canonical face. Against MediaPipe's own face geometry (fixture `v1_motion_sync`): pose within 0.1 degree,
+vertices within 0.1 mm.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from echomimic.faces.geometry import MESH_POINTS, canonical_face
 _NEAR, _FAR = 1.0, 10000.0
 _TANGENT = float(np.tan(np.radians(63.0) / 2))
 
-# The canonical face of this package, laid into MediaPipe's head frame: size, forward tilt and place were fitted to the
-# fixture's vertices.
+# The canonical face of this package, laid into MediaPipe's head frame: size, forward tilt and place were
+# fitted to the fixture's vertices.
 _CENTIMETRES = 9.2875
 _TILT = np.radians(2.247)
 _ORIGIN = np.array([0.0, 2.6834, 3.0065])
@@ -36,7 +37,8 @@ _SHARES = np.array(list(_WEIGHTS.values())) / sum(_WEIGHTS.values())
 
 
 def metric_motion(points: npt.NDArray[np.floating], size: tuple[int, int]) -> tuple[Doubles, Doubles]:
-    """Metric vertices (F, 468, 3) in the head's frame and head poses (F, 4, 4), from (F, 478, 3) pixels of `size`."""
+    """Metric vertices (F, 468, 3) in the head's frame and head poses (F, 4, 4), from (F, 478, 3) pixels of
+    `size`."""
     found = [_metric(np.asarray(frame, np.float64)[:MESH_POINTS], size) for frame in points]
     return np.stack([vertices for vertices, _ in found]), np.stack([pose for _, pose in found])
 

@@ -1,7 +1,7 @@
 """Plain arrays in and out of files, without ever running what a file says.
 
-One ``.npz`` holds named arrays of numbers or text. Reading checks every header before memory is taken, so a broken or
-hostile file gives a DriverError and nothing else.
+One ``.npz`` holds named arrays of numbers or text. Reading checks every header before memory is taken, so a
+broken or hostile file gives a DriverError and nothing else.
 """
 
 from __future__ import annotations
@@ -34,8 +34,18 @@ _LARGE, _DENSEST = 256 << 20, 200
 
 _ANEW = "make it anew with `echomimic motion extract` or `speak`"
 _PLAIN = frozenset("biufU")
-_ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, OSError, ValueError, RuntimeError, EOFError, KeyError, struct.error)
-"""What zipfile raises for damaged, encrypted (RuntimeError) or unknown (NotImplementedError is one too) members."""
+_ZIP_FAULTS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    OSError,
+    ValueError,
+    RuntimeError,
+    EOFError,
+    KeyError,
+    struct.error,
+)
+"""What zipfile raises for damaged, encrypted (RuntimeError) or unknown (NotImplementedError is one too)
+members."""
 
 
 def npy_header(data: bytes) -> tuple[str, bool, tuple[int, ...], int]:

@@ -1,7 +1,8 @@
-"""Edits of a stretch of a performance: gain, smooth, mute, mirror, replace, blink, each on one track or on all.
+"""Edits of a stretch of a performance: gain, smooth, mute, mirror, replace, blink, each on one track or on
+all.
 
-An edit is a plain value that can be stored, undone and done again. Frames outside its stretch keep their bits; inside,
-it comes and goes over ``RAMP`` seconds.
+An edit is a plain value that can be stored, undone and done again. Frames outside its stretch keep their
+bits; inside, it comes and goes over ``RAMP`` seconds.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ TRACKS: dict[str, tuple[str, ...]] = {
 }
 """Fields of a performance by the track they belong to."""
 RAMP = 0.12
-"""Seconds in which an edit comes and goes at the ends of its stretch, at most a quarter of it: a syllable's edge."""
+"""Seconds in which an edit comes and goes at the ends of its stretch, at most a quarter of it: a syllable's
+edge."""
 LONGEST_SMOOTH = 2.0
 MOST_GAIN = 3.0
 _SIGNS = {"rotation": (1, -1, -1), "translation": (-1, 1), "gaze": (-1, 1), "body": (-1, 1)}
@@ -49,8 +51,8 @@ _SIGNS = {"rotation": (1, -1, -1), "translation": (-1, 1), "gaze": (-1, 1), "bod
 class Edit:
     """One edit from ``start`` to ``stop`` (seconds, exclusive). Raises :class:`SettingsError`.
 
-    ``amount``: of gain 0…3, of blink 0…1. ``seconds``: of smooth. ``source`` and ``offset`` (seconds into it, ``start``
-    when None): of replace. ``eyes``: of blink, as seen in the picture.
+    ``amount``: of gain 0…3, of blink 0…1. ``seconds``: of smooth. ``source`` and ``offset`` (seconds into it,
+    ``start`` when None): of replace. ``eyes``: of blink, as seen in the picture.
     """
 
     op: Op
@@ -92,7 +94,8 @@ def _check_number(name: str, value: Any, low: float, high: float) -> None:
 
 
 def read_edits(values: Any) -> tuple[Edit, ...]:
-    """Edits from plain values, as JSON gives them; raises :class:`SettingsError` naming the one that is wrong."""
+    """Edits from plain values, as JSON gives them; raises :class:`SettingsError` naming the one that is
+    wrong."""
     if not isinstance(values, Sequence) or isinstance(values, str):
         raise SettingsError("edits are no list; give a list of objects")
     known = {field.name for field in fields(Edit)}
@@ -145,7 +148,8 @@ def _weight(count: int, fps: float) -> Floats:
 def _wanted(
     performance: Performance, edit: Edit, at: npt.NDArray[np.intp], sources: Sources
 ) -> tuple[dict[str, Floats], Performance]:
-    """What the fields shall be in the frames ``at``; and the performance, its basis wider if that is needed."""
+    """What the fields shall be in the frames ``at``; and the performance, its basis wider if that is
+    needed."""
     if edit.op == "blink":
         return {"blink": _blinking(performance.blink[at], edit)}, performance
     names = [name for key, group in TRACKS.items() if edit.track in (key, "all") for name in group]
@@ -169,7 +173,9 @@ def _mirrored(
     performance: Performance, names: Sequence[str], at: npt.NDArray[np.intp]
 ) -> tuple[dict[str, Floats], Performance]:
     done = {
-        name: getattr(performance, name)[at] * np.array(_SIGNS[name], np.float32) for name in names if name in _SIGNS
+        name: getattr(performance, name)[at] * np.array(_SIGNS[name], np.float32)
+        for name in names
+        if name in _SIGNS
     }
     if "blink" in names:
         done["blink"] = performance.blink[at][:, ::-1]
@@ -189,7 +195,9 @@ def _borrowed(
     offset = edit.start if edit.offset is None else edit.offset
     moments = (offset + (at - at[0]) / performance.fps) * source.fps
     last = len(source) - 1
-    path = there_and_back(len(source), int(moments[-1]) + 2)  # a source that is too short is played there and back
+    path = there_and_back(
+        len(source), int(moments[-1]) + 2
+    )  # a source that is too short is played there and back
     moments = moments if moments[-1] <= last else np.interp(moments, np.arange(len(path)), path.astype(float))
     done = {name: at_times(getattr(source, name), moments) for name in names}
     if "expression" in names and not np.array_equal(source.basis, performance.basis):
@@ -211,10 +219,11 @@ def _widened(performance: Performance, basis: Floats) -> Performance:
 
 
 def frame_keys(performance: Performance, further: Sequence[npt.NDArray[Any]] = ()) -> npt.NDArray[np.uint64]:
-    """(F,) a number per frame: frames with equal numbers show the same. ``further`` are tracks that count too.
+    """(F,) a number per frame: frames with equal numbers show the same. ``further`` are tracks that count
+    too.
 
-    Coefficients count up to the last one that is not zero, with what they mean, so that a basis which was widened
-    for an edit changes only the frames that use its new part.
+    Coefficients count up to the last one that is not zero, with what they mean, so that a basis which was
+    widened for an edit changes only the frames that use its new part.
     """
     names = [f.name for f in dataclasses.fields(performance) if f.name not in ("fps", "basis", "expression")]
     tracks = [getattr(performance, name) for name in names] + [np.asarray(track) for track in further]

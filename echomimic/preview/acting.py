@@ -76,7 +76,8 @@ class Actor:
 
 
 def talking_of(performance: Performance, i: int) -> float:
-    """0…1 how much the lips move around frame `i`: an open-mouthed photo closes to speak and relaxes in silence."""
+    """0…1 how much the lips move around frame `i`: an open-mouthed photo closes to speak and relaxes in
+    silence."""
     reach = max(1, round(TALK_REACH * performance.fps))
     first, last = max(0, i - reach), min(len(performance), i + reach + 1)
     lips = performance.basis[:, list(LIP_POINTS)]
@@ -91,7 +92,9 @@ def talking_track(performance: Performance) -> Array:
     lips = performance.basis[:, list(LIP_POINTS)].reshape(len(performance.basis), -1)
     size = np.zeros(len(performance), np.float32)
     for start in range(0, len(size), _BLOCK):
-        size[start : start + _BLOCK] = np.abs(performance.expression[start : start + _BLOCK] @ lips).max(1, initial=0.0)
+        size[start : start + _BLOCK] = np.abs(performance.expression[start : start + _BLOCK] @ lips).max(
+            1, initial=0.0
+        )
     reach = max(1, round(TALK_REACH * performance.fps))
     padded = np.pad(np.clip(size / TALK_MOVE, 0, 1), reach)
     near = np.minimum(1.0, 1.0 + np.cos(np.pi * np.arange(-reach, reach + 1) / (reach + 1)))

@@ -33,8 +33,8 @@ _AHEAD = 4
 class PreviewEngine:
     """Renders a portrait on the CPU; see :class:`echomimic.engine.Engine`.
 
-    What it worked out about a portrait and its performance is kept for as long as the conditions are, so that another
-    range of the same video starts at once.
+    What it worked out about a portrait and its performance is kept for as long as the conditions are, so that
+    another range of the same video starts at once.
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
@@ -69,14 +69,17 @@ def renderer_for(conditions: Conditions) -> PreviewRenderer:
 
 
 def mask_for(conditions: Conditions, face: Face) -> NDArray[np.float32]:
-    """Where the person is in the shown part, (h, w) 0…1; finer than ``MASK_SIDE`` a large picture is not looked at."""
+    """Where the person is in the shown part, (h, w) 0…1; finer than ``MASK_SIDE`` a large picture is not
+    looked at."""
     from echomimic.faces.segment import person_mask
 
     picture, view = conditions.picture, conditions.view
     scale = min(1.0, MASK_SIDE / max(picture.shape[:2]))
     small = resize(picture, round(picture.shape[1] * scale), round(picture.shape[0] * scale))
     mask = person_mask(small, face.points * np.float32(scale))
-    top, bottom, left, right = (round(edge * scale) for edge in (view.top, view.bottom, view.left, view.right))
+    top, bottom, left, right = (
+        round(edge * scale) for edge in (view.top, view.bottom, view.left, view.right)
+    )
     return mask[top:bottom, left:right]
 
 
@@ -106,7 +109,8 @@ def rendered(renderer: PreviewRenderer, acted: Performance, frames: range) -> Ge
 class _OneThread:
     """OpenCV's own threads are off while anybody renders: they would fight with ours.
 
-    OpenCV knows one number for the whole process, so it is counted who is inside; the last one out puts it back.
+    OpenCV knows one number for the whole process, so it is counted who is inside; the last one out puts it
+    back.
     """
 
     def __init__(self) -> None:

@@ -20,7 +20,8 @@ from echomimic.preview.mouth.mouth import make_mouth
 
 
 class PreviewRenderer:
-    """Renders frames of one portrait. Everything is computed once; `render` only reads, so threads may share it.
+    """Renders frames of one portrait. Everything is computed once; `render` only reads, so threads may share
+    it.
 
     picture: (H, W, 3) uint8 RGB, the region that fills the frame; detail beyond the frame's size is kept.
     face: the face in it, in pixels of `picture`.
@@ -28,7 +29,9 @@ class PreviewRenderer:
     width, height: of the frames.
     """
 
-    def __init__(self, picture: Pixels, face: Face, mask: NDArray[np.float32], width: int, height: int) -> None:
+    def __init__(
+        self, picture: Pixels, face: Face, mask: NDArray[np.float32], width: int, height: int
+    ) -> None:
         self.width, self.height = width, height
         texture = make_texture(picture, width, height)
         small = resized(picture, width, height)
@@ -82,6 +85,8 @@ class PreviewRenderer:
         """(478, 2) where the mesh points lie in the frame."""
         stance = acting.stance
         matrix = np.concatenate([(stance.turn - np.eye(3, dtype=np.float32))[:2], stance.shift[:, None]], 1)
-        moved = self._mesh.points[:, :2] + np.einsum("ij,nj->ni", matrix, self._lever) + self._body * stance.body
+        moved = (
+            self._mesh.points[:, :2] + np.einsum("ij,nj->ni", matrix, self._lever) + self._body * stance.body
+        )
         moved[:468] += skin[:468]
         return np.asarray(moved, dtype=np.float32)

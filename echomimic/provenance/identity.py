@@ -1,7 +1,8 @@
 """Keys to sign with: a personal certificate authority and a certificate of its own, made on this machine.
 
-C2PA refuses a certificate that signed itself, so there are two: the root (kept by whoever wants to trust the videos)
-and the leaf that signs. The root's private key is thrown away: nothing else can ever be signed in its name.
+C2PA refuses a certificate that signed itself, so there are two: the root (kept by whoever wants to trust the
+videos) and the leaf that signs. The root's private key is thrown away: nothing else can ever be signed in its
+name.
 """
 
 import datetime
@@ -34,18 +35,23 @@ def identity_folder() -> Path:
     if given := os.environ.get("ECHOMIMIC_KEYS"):
         return Path(given)
     settings = os.environ.get("APPDATA") or os.environ.get("XDG_CONFIG_HOME")
-    return (Path(settings) if settings else Path(os.path.expanduser("~/.config"))) / "echomimic" / "provenance"
+    return (
+        (Path(settings) if settings else Path(os.path.expanduser("~/.config"))) / "echomimic" / "provenance"
+    )
 
 
 def load_identity(folder: Path | None = None) -> Identity:
-    """The keys in ``folder`` (else one's own). Raises :class:`SettingsError` naming what is missing and what to do."""
+    """The keys in ``folder`` (else one's own). Raises :class:`SettingsError` naming what is missing and what
+    to do."""
     chosen = folder or identity_folder()
     found = {}
     for name in (KEY, CHAIN):
         try:
             found[name] = (chosen / name).read_bytes()
         except OSError as reason:
-            remedy = f"give a folder with {KEY} and {CHAIN}" if folder else "run `echomimic provenance init` first"
+            remedy = (
+                f"give a folder with {KEY} and {CHAIN}" if folder else "run `echomimic provenance init` first"
+            )
             raise SettingsError(
                 f"{chosen / name} cannot be read ({reason.strerror}), so nothing can be signed; {remedy}"
             ) from None
@@ -59,7 +65,9 @@ def make_identity(name: str, folder: Path | None = None) -> Path:
     """
     chosen = folder or identity_folder()
     if any((chosen / file).exists() for file in (KEY, CHAIN, ROOT)):
-        raise OutputError(f"{chosen} holds keys already; they are never replaced: choose another folder with -o")
+        raise OutputError(
+            f"{chosen} holds keys already; they are never replaced: choose another folder with -o"
+        )
     key, chain, root = _issue(name)
     try:
         chosen.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -67,7 +75,9 @@ def make_identity(name: str, folder: Path | None = None) -> Path:
             with open(os.open(chosen / file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as out:
                 out.write(content)
     except OSError as reason:
-        raise OutputError(f"{chosen} cannot be written ({reason.strerror}); choose another folder with -o") from None
+        raise OutputError(
+            f"{chosen} cannot be written ({reason.strerror}); choose another folder with -o"
+        ) from None
     return chosen
 
 
@@ -77,7 +87,9 @@ def _issue(name: str) -> tuple[bytes, bytes, bytes]:
         from cryptography.hazmat.primitives import hashes, serialization
         from cryptography.hazmat.primitives.asymmetric import ec
     except ImportError:
-        raise ResourceError("keys need the package cryptography; pip install 'echomimic-studio[provenance]'") from None
+        raise ResourceError(
+            "keys need the package cryptography; pip install 'echomimic-studio[provenance]'"
+        ) from None
     root_key, leaf_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     root = _root(name, root_key).sign(root_key, hashes.SHA256())
     leaf = _leaf(name, leaf_key, root_key, root).sign(root_key, hashes.SHA256())
@@ -95,8 +107,12 @@ def _blank(name: str, kind: str, issuer: Any, key: Any) -> "CertificateBuilder":
         [x509.NameAttribute(NameOID.ORGANIZATION_NAME, name), x509.NameAttribute(NameOID.COMMON_NAME, kind)]
     )
     now = datetime.datetime.now(datetime.timezone.utc)
-    blank = x509.CertificateBuilder().subject_name(who).issuer_name(issuer or who).public_key(key.public_key())
-    blank = blank.serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(hours=1))
+    blank = (
+        x509.CertificateBuilder().subject_name(who).issuer_name(issuer or who).public_key(key.public_key())
+    )
+    blank = blank.serial_number(x509.random_serial_number()).not_valid_before(
+        now - datetime.timedelta(hours=1)
+    )
     blank = blank.not_valid_after(now + datetime.timedelta(days=365 * YEARS))
     return blank.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
 
@@ -125,6 +141,8 @@ def _leaf(name: str, key: Any, root_key: Any, root: Any) -> "CertificateBuilder"
 def _usage(**wanted: bool) -> Any:
     from cryptography import x509
 
-    names = "digital_signature content_commitment key_encipherment data_encipherment key_agreement key_cert_sign"
+    names = (
+        "digital_signature content_commitment key_encipherment data_encipherment key_agreement key_cert_sign"
+    )
     every = [*names.split(), "crl_sign", "encipher_only", "decipher_only"]
     return x509.KeyUsage(**{name: wanted.get(name, False) for name in every})

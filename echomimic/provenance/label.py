@@ -1,7 +1,8 @@
 """The visible label: words in a corner of the frames, legible on any background.
 
-Sizes come from China's GB 45438-2025 (letters at least 5 % of the shorter side, at least 2 s at the start) and contrast
-from WCAG 2.2 (4.5 : 1); the EU's code of practice of June 2026 asks for a clear mark at first exposure.
+Sizes come from China's GB 45438-2025 (letters at least 5 % of the shorter side, at least 2 s at the start)
+and contrast from WCAG 2.2 (4.5 : 1); the EU's code of practice of June 2026 asks for a clear mark at first
+exposure.
 """
 
 from dataclasses import dataclass
@@ -35,7 +36,8 @@ class Label:
     frames: int
 
     def draw(self, frame: Picture, index: int) -> Picture:
-        """``frame`` (H, W, 3) uint8 with the label; the frame itself when ``index`` lies behind the labelled ones."""
+        """``frame`` (H, W, 3) uint8 with the label; the frame itself when ``index`` lies behind the labelled
+        ones."""
         if index >= self.frames:
             return frame
         left, top, right, bottom = self.box
@@ -63,7 +65,9 @@ def make_label(settings: Settings, width: int, height: int, fps: float, frames: 
     return Label((left, top, left + columns, top + rows), letters[..., None], min(frames, shown))
 
 
-def _fit(text: str, size: float, width: int, height: int) -> "np.ndarray[tuple[int, ...], np.dtype[np.float32]]":
+def _fit(
+    text: str, size: float, width: int, height: int
+) -> "np.ndarray[tuple[int, ...], np.dtype[np.float32]]":
     """(h, w) 0…1: the text in as many lines as the width needs, letters ``size`` of the shorter side high."""
     tall = size * min(width, height)
     font = _font(tall)
@@ -79,7 +83,9 @@ def _fit(text: str, size: float, width: int, height: int) -> "np.ndarray[tuple[i
     draw = ImageDraw.Draw(picture)
     for i, line in enumerate(lines):
         draw.text((pad, pad + i * step + step // 2), line, font=font, fill=255, anchor="lm")
-    letters: np.ndarray[tuple[int, ...], np.dtype[np.float32]] = np.asarray(picture, np.float32) / np.float32(255)
+    letters: np.ndarray[tuple[int, ...], np.dtype[np.float32]] = np.asarray(picture, np.float32) / np.float32(
+        255
+    )
     return letters
 
 
@@ -100,7 +106,9 @@ def _check_letters(text: str, font: ImageFont.FreeTypeFont) -> None:
     missing = font.getmask("\uffff").getbbox(), bytes(font.getmask("\uffff"))
     for letter in text:
         if letter != " " and (font.getmask(letter).getbbox(), bytes(font.getmask(letter))) == missing:
-            raise SettingsError(f"the label's font has no {letter!r}; use Latin, Greek, Cyrillic or simplified Chinese")
+            raise SettingsError(
+                f"the label's font has no {letter!r}; use Latin, Greek, Cyrillic or simplified Chinese"
+            )
 
 
 @lru_cache(maxsize=8)

@@ -1,7 +1,7 @@
 """The marks that every video carries in its metadata: who made it, with what, and that it is generated.
 
-Three forms of one statement, since readers differ: title and comment for people, IPTC's ``digitalSourceType`` (in XMP)
-for the field's tools, and the ``AIGC`` field that China's GB 45438-2025 asks for.
+Three forms of one statement, since readers differ: title and comment for people, IPTC's ``digitalSourceType``
+(in XMP) for the field's tools, and the ``AIGC`` field that China's GB 45438-2025 asks for.
 """
 
 import hashlib
@@ -24,7 +24,8 @@ SOURCE_TYPE = "DigitalSourceType"
 
 @dataclass(frozen=True)
 class Marks:
-    """What a video says about itself. ``inputs`` are digests (SHA-256, hex) of what it was made from, by role."""
+    """What a video says about itself. ``inputs`` are digests (SHA-256, hex) of what it was made from, by
+    role."""
 
     title: str
     comment: str
@@ -61,7 +62,8 @@ def marks_for(conditions: Conditions) -> Marks:
 
 
 def aigc_field(produced: str) -> str:
-    """The JSON of the ``AIGC`` field: label 1 is "AI-generated"; ``produced`` is the producer's own id of the work.
+    """The JSON of the ``AIGC`` field: label 1 is "AI-generated"; ``produced`` is the producer's own id of the
+    work.
 
     The field's keys are those of GB 45438-2025; the two reserved codes are for signatures and stay empty.
     """

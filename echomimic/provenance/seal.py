@@ -15,12 +15,15 @@ Seal = Callable[[Path], None]
 def seal_for(conditions: Conditions, marks: Marks, output: Path, overwrite: bool = False) -> Seal:
     """A function that marks and signs the temporary file or folder that will become ``output``.
 
-    Raises now, not after the rendering, when keys or packages are missing or the sidecar must not be replaced.
+    Raises now, not after the rendering, when keys or packages are missing or the sidecar must not be
+    replaced.
     """
     signer = signer_for(conditions.settings)
     detached = bool(output.suffix) and output.suffix.lower() not in EMBEDDED
     if signer and detached and sidecar_of(output).exists() and not overwrite:
-        raise OutputError(f"{sidecar_of(output)} exists; choose another name, or give --overwrite to replace it")
+        raise OutputError(
+            f"{sidecar_of(output)} exists; choose another name, or give --overwrite to replace it"
+        )
 
     def seal(part: Path) -> None:
         if output.suffix.lower() == ".mp4":

@@ -17,7 +17,8 @@ from echomimic.provenance.xmp import PNG_KEYWORD, marks_in_xmp, read_xmp
 
 @dataclass(frozen=True)
 class Provenance:
-    """What ``path`` says about itself; empty texts where it says nothing. ``aigc`` is the field's parsed JSON."""
+    """What ``path`` says about itself; empty texts where it says nothing. ``aigc`` is the field's parsed
+    JSON."""
 
     path: str
     title: str
@@ -68,7 +69,9 @@ def _tags(path: Path) -> tuple[dict[str, str], str | None]:
         with open_media(path) as container:
             return dict(container.metadata), read_xmp(path)
     except (av.FFmpegError, ValueError):
-        raise InputError(f"{path} is not a video or picture that this program reads; give one it wrote") from None
+        raise InputError(
+            f"{path} is not a video or picture that this program reads; give one it wrote"
+        ) from None
 
 
 def _picture_tags(path: Path) -> tuple[dict[str, str], str | None]:

@@ -1,7 +1,7 @@
 """C2PA signatures: a manifest with what was done, from what, by which software, bound to the file's bytes.
 
-Specification: https://spec.c2pa.org. mp4 files carry their manifest; a WebM cannot, so its manifest lies beside it as
-``talk.webm.c2pa``; an image sequence is signed through its list of digests, ``sums.sha256``.
+Specification: https://spec.c2pa.org. mp4 files carry their manifest; a WebM cannot, so its manifest lies
+beside it as ``talk.webm.c2pa``; an image sequence is signed through its list of digests, ``sums.sha256``.
 """
 
 import hashlib
@@ -68,7 +68,8 @@ def manifest_of(marks: Marks) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Signer:
-    """Signs finished files with one identity; ready before the rendering, so that missing keys are said at once."""
+    """Signs finished files with one identity; ready before the rendering, so that missing keys are said at
+    once."""
 
     identity: Identity
     timestamp_url: str = ""
@@ -121,7 +122,10 @@ class Signer:
                 private_key=self.identity.key,
                 ta_url=self.timestamp_url.encode() or None,
             )
-            with c2pa.Signer.from_info(info) as signer, c2pa.Builder(json.dumps(manifest_of(marks))) as builder:
+            with (
+                c2pa.Signer.from_info(info) as signer,
+                c2pa.Builder(json.dumps(manifest_of(marks))) as builder,
+            ):
                 return bytes(work(builder, signer) or b"")
         except c2pa.C2paError as error:
             reason = " ".join(str(error).split())
@@ -138,7 +142,9 @@ def signer_for(settings: Settings) -> Signer | None:
     if not settings.sign:
         return None
     if settings.timestamp_url and not settings.timestamp_url.startswith(("https://", "http://")):
-        raise SettingsError(f"timestamp_url {settings.timestamp_url!r} is no web address; give one with https://")
+        raise SettingsError(
+            f"timestamp_url {settings.timestamp_url!r} is no web address; give one with https://"
+        )
     _c2pa()
     return Signer(load_identity(settings.sign_key), settings.timestamp_url)
 
@@ -156,7 +162,8 @@ def sums_of(folder: Path) -> str:
 
 @dataclass(frozen=True)
 class Signature:
-    """A file's signature: ``state`` is Trusted (by the given root), Valid (intact, signer unknown), Invalid or none."""
+    """A file's signature: ``state`` is Trusted (by the given root), Valid (intact, signer unknown), Invalid
+    or none."""
 
     state: str
     signer: str = ""
@@ -166,7 +173,8 @@ class Signature:
 
 
 def read_signature(path: Path, root: Path | None = None) -> Signature:
-    """Checks the signature of a file or image sequence against its bytes, and its signer against ``root`` (PEM)."""
+    """Checks the signature of a file or image sequence against its bytes, and its signer against ``root``
+    (PEM)."""
     target, sidecar, broken = path, sidecar_of(path), ""
     if path.is_dir():
         target, sidecar = path / SUMS, path / f"{SUMS}{SIDECAR}"
@@ -205,4 +213,6 @@ def _validate(path: Path, kind: str, manifest: bytes | None, root: Path | None) 
     inputs: dict[str, str] = next(
         (a["data"] for a in active.get("assertions", []) if a["label"].startswith(_INPUTS)), {}
     )
-    return Signature(str(state), info.get("issuer", ""), info.get("time", ""), reasons, tuple(sorted(inputs.items())))
+    return Signature(
+        str(state), info.get("issuer", ""), info.get("time", ""), reasons, tuple(sorted(inputs.items()))
+    )

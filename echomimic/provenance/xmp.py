@@ -1,7 +1,7 @@
 """XMP packets: how IPTC's ``digitalSourceType`` and the ``AIGC`` field travel in mp4 files and PNG pictures.
 
-An mp4 carries its packet in a ``uuid`` box (Adobe XMP specification, part 3, section 1.1.4), which is appended: nothing
-that is already in the file moves.
+An mp4 carries its packet in a ``uuid`` box (Adobe XMP specification, part 3, section 1.1.4), which is
+appended: nothing that is already in the file moves.
 """
 
 import re

@@ -110,7 +110,9 @@ async def json_body(request: Request) -> Any:
     try:
         return json.loads(data or b"{}", parse_constant=_no_number)
     except (ValueError, RecursionError):
-        raise Refused("invalid", "the body is not JSON; send an object with Content-Type: application/json") from None
+        raise Refused(
+            "invalid", "the body is not JSON; send an object with Content-Type: application/json"
+        ) from None
 
 
 def _no_number(name: str) -> Any:
@@ -123,11 +125,15 @@ def _value(query: Query, text: str | None) -> Any:
     try:
         value = text not in ("0", "false", "no") if query.type is bool else query.type(text)
     except ValueError:
-        raise Refused("invalid", f"{query.name} takes {TYPES.get(query.type, 'a text')}, not {text[:80]!r}") from None
+        raise Refused(
+            "invalid", f"{query.name} takes {TYPES.get(query.type, 'a text')}, not {text[:80]!r}"
+        ) from None
     if isinstance(value, float) and not math.isfinite(value):
         raise Refused("invalid", f"{query.name} is not a number")
     if query.choices and value not in query.choices:
-        raise Refused("invalid", f"{query.name} {text[:80]!r} is unknown; choose one of {', '.join(query.choices)}")
+        raise Refused(
+            "invalid", f"{query.name} {text[:80]!r} is unknown; choose one of {', '.join(query.choices)}"
+        )
     if query.most is not None and not isinstance(value, str) and not 0 <= value <= query.most:
         raise Refused("invalid", f"{query.name} {text[:80]} is out of range; choose 0 to {query.most:g}")
     return value

@@ -63,7 +63,12 @@ def _faces(studio: Studio, call: Call) -> Response:
 
 
 def _map(studio: Studio, call: Call) -> Response:
-    question = {"do": "map", "path": _portrait(studio, call), "face": call.query["face"], "of": call.query["of"]}
+    question = {
+        "do": "map",
+        "path": _portrait(studio, call),
+        "face": call.query["face"],
+        "of": call.query["of"],
+    }
     return Response(studio.bench.ask(question, SOON)[1], media_type="image/png", headers=_KEPT)
 
 
@@ -192,14 +197,18 @@ _DRAWN = (
 )
 _BYTES, _JPEG = "application/octet-stream", "image/jpeg"
 ASSET_ROUTES = (
-    Route("POST", "/api/assets", "Upload a file", asynchronous=_upload, query=_SENT, schema=_ASSET, status=201),
+    Route(
+        "POST", "/api/assets", "Upload a file", asynchronous=_upload, query=_SENT, schema=_ASSET, status=201
+    ),
     Route("GET", "/api/assets", "List what was given, newest first", _list, query=_LISTED),
     Route("GET", "/api/assets/{id}", "One asset", _get, schema=_ASSET),
     Route("DELETE", "/api/assets/{id}", "Delete it, unless takes use it", _delete, status=204),
     Route("GET", "/api/assets/{id}/file", "Its bytes", _file, answer=_BYTES),
     Route("GET", "/api/assets/{id}/picture", "A portrait, upright", _picture, query=_WIDTH, answer=_JPEG),
     Route("GET", "/api/assets/{id}/faces", "Faces in a portrait", _faces),
-    Route("GET", "/api/assets/{id}/map", "Its landmarks or pose, drawn", _map, query=_DRAWN, answer="image/png"),
+    Route(
+        "GET", "/api/assets/{id}/map", "Its landmarks or pose, drawn", _map, query=_DRAWN, answer="image/png"
+    ),
     Route("GET", "/api/assets/{id}/peaks", "Loudness of a speech", _peaks, query=_PART),
     Route("POST", "/api/still", "One frame at these settings", _still, body=ref("Still"), answer=_JPEG),
 )

@@ -44,7 +44,8 @@ class Assets:
     def keep(
         self, part: Path, digest: str, kind: str, name: str, further: Mapping[str, Any] | None = None
     ) -> tuple[Row, bool]:
-        """Judges a file that has come in and keeps it; the row, and whether it is new. ``part`` is gone afterwards.
+        """Judges a file that has come in and keeps it; the row, and whether it is new. ``part`` is gone
+        afterwards.
 
         ``further`` facts stand beside those that were found out.
         """
@@ -146,7 +147,9 @@ async def receive(home: Home, chunks: AsyncIterator[bytes], most: int) -> tuple[
 
 def too_large(most: int) -> Refused:
     """More bytes than are taken."""
-    return Refused("too_large", f"the upload is larger than {most >> 20} MB; give a smaller file, or --max-upload more")
+    return Refused(
+        "too_large", f"the upload is larger than {most >> 20} MB; give a smaller file, or --max-upload more"
+    )
 
 
 def shown_name(name: str, kind: str) -> str:

@@ -59,10 +59,17 @@ def _speech_of(path: str) -> Speech:
 
 
 @functools.lru_cache(KEPT_RENDERERS)
-def ready_portrait(path: str, face: int, framing: tuple[tuple[str, Any], ...]) -> tuple[Conditions, PreviewRenderer]:
+def ready_portrait(
+    path: str, face: int, framing: tuple[tuple[str, Any], ...]
+) -> tuple[Conditions, PreviewRenderer]:
     """The portrait ready to move."""
     job = gather(
-        portrait_of(path), _speech_of(""), Settings(**dict(framing)), face=face, allow_silence=True, name="the portrait"
+        portrait_of(path),
+        _speech_of(""),
+        Settings(**dict(framing)),
+        face=face,
+        allow_silence=True,
+        name="the portrait",
     )
     return job, renderer_for(job)
 
@@ -74,9 +81,7 @@ def faces(question: Question) -> Answer:
     for index, face in enumerate(faces_of(question["path"])):
         head, _ = view_of(picture, face, Settings(crop="head"))
         wide = float(np.ptp(face.points[:, 0]))
-        small = (
-            f"the face is too small: {wide:.0f} pixels wide, at least {SMALLEST_FACE} are needed; use a larger picture"
-        )
+        small = f"the face is too small: {wide:.0f} pixels wide, at least {SMALLEST_FACE} are needed; use a larger picture"
         usable = wide >= SMALLEST_FACE
         shown.append(
             {
@@ -145,7 +150,9 @@ def _spoken(job: Conditions, path: str) -> Performance:
         frames = settings.length or max(1, round(_speech_of(path).seconds * job.fps))
         strengths = {name: getattr(settings, name) for name in STRENGTHS}
         heard = _heard_in(path, frames, job.fps)
-        _SPOKEN[key] = perform(_speech_of(path), frames, job.fps, seed=settings.seed, heard=heard, **strengths)
+        _SPOKEN[key] = perform(
+            _speech_of(path), frames, job.fps, seed=settings.seed, heard=heard, **strengths
+        )
     return _SPOKEN[key]
 
 
@@ -184,7 +191,8 @@ def curves(question: Question) -> Answer:
 
 
 def changes(question: Question) -> Answer:
-    """The frames that these edits would change in the video that is there; None when its frames are not known."""
+    """The frames that these edits would change in the video that is there; None when its frames are not
+    known."""
     if not Path(question["keys"]).is_file():
         return {"frames": None}, b""
     kept, wanted = np.load(question["keys"]), keys_of(_acted(question))
@@ -196,7 +204,9 @@ def landmark_map(question: Question) -> Answer:
     if "performance" in question:
         acted = _acted(question)
         at = min(len(acted) - 1, max(0, round(question["time"] * acted.fps)))
-        points = motion_from_performance(acted[at : at + 1], np.load(question["points"]), question["size"]).points[0]
+        points = motion_from_performance(
+            acted[at : at + 1], np.load(question["points"]), question["size"]
+        ).points[0]
         return {}, overlay(points, *question["size"])
     whole = portrait_of(question["path"])
     if question["of"] == "pose":

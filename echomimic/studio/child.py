@@ -27,11 +27,14 @@ def start(module: str, *arguments: str, **pipes: Any) -> "subprocess.Popen[bytes
     root = str(Path(echomimic.__file__).parents[1])
     path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {**os.environ, "PYTHONPATH": path, **pipes.pop("environment", {})}
-    return subprocess.Popen([sys.executable, "-m", module, *arguments], stdin=subprocess.PIPE, env=environment, **pipes)
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *arguments], stdin=subprocess.PIPE, env=environment, **pipes
+    )
 
 
 class Child:
-    """One process that is asked by any thread, one question at a time. ``environment`` is added to the server's."""
+    """One process that is asked by any thread, one question at a time. ``environment`` is added to the
+    server's."""
 
     def __init__(self, module: str, what: str, **environment: str) -> None:
         self._module, self._what, self._environment = module, what, environment

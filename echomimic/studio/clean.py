@@ -12,8 +12,11 @@ from echomimic.studio.takes import Takes
 DAY = 24 * 3600.0
 
 
-def clean_up(home: Home, database: Database, days: float, keep_starred: bool, dry_run: bool = False) -> dict[str, int]:
-    """Removes takes older than ``days``, assets that no take uses, finished jobs and kept sentences of that age.
+def clean_up(
+    home: Home, database: Database, days: float, keep_starred: bool, dry_run: bool = False
+) -> dict[str, int]:
+    """Removes takes older than ``days``, assets that no take uses, finished jobs and kept sentences of that
+    age.
 
     Returns how many takes and assets that were (or would be), and how many bytes.
     """

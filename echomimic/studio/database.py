@@ -135,7 +135,9 @@ def as_json(value: Any) -> str:
 
 
 def _read(row: sqlite3.Row) -> Row:
-    return {k: json.loads(v) if k in JSON and v is not None else v for k, v in zip(row.keys(), row, strict=True)}
+    return {
+        k: json.loads(v) if k in JSON and v is not None else v for k, v in zip(row.keys(), row, strict=True)
+    }
 
 
 def _statements(script: str) -> Iterator[str]:

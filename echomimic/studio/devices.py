@@ -12,7 +12,9 @@ def devices(lane: str) -> dict[str, dict[str, str]]:
     if lane != "diffusion":
         return {lane: {}}
     gpus = _gpus()
-    return {f"cuda:{index}": {"CUDA_VISIBLE_DEVICES": index} for index in gpus} if len(gpus) > 1 else {lane: {}}
+    return (
+        {f"cuda:{index}": {"CUDA_VISIBLE_DEVICES": index} for index in gpus} if len(gpus) > 1 else {lane: {}}
+    )
 
 
 @functools.cache

@@ -64,7 +64,8 @@ def _put_edits(studio: Studio, call: Call) -> Response:
     row = studio.takes.get(call.path["id"])
     if not row["editable"]:
         raise Refused(
-            "conflict", "parts of this take cannot be rendered anew; edit a preview, then make it again with V1"
+            "conflict",
+            "parts of this take cannot be rendered anew; edit a preview, then make it again with V1",
         )
     edits = checked_edits(studio, taken(call.body, "edits", list, ...))
     spans = None
@@ -77,7 +78,8 @@ def _put_edits(studio: Studio, call: Call) -> Response:
 
 
 def order_edit(studio: Studio, row: Row, edits: list[Row], spans: list[list[int]] | None) -> str | None:
-    """Keeps the edits and orders what they change; the id of the job. ``spans`` is None before there is a video.
+    """Keeps the edits and orders what they change; the id of the job. ``spans`` is None before there is a
+    video.
 
     A job of this take that has not begun will do; one that runs may have read the old list.
     """
@@ -91,10 +93,19 @@ def order_edit(studio: Studio, row: Row, edits: list[Row], spans: list[list[int]
             return str(waiting)
         if spans == [] and not found:
             return None
-        connection.execute("DELETE FROM jobs WHERE take = ? AND kind = 'edit' AND state = 'done'", [row["id"]])
+        connection.execute(
+            "DELETE FROM jobs WHERE take = ? AND kind = 'edit' AND state = 'done'", [row["id"]]
+        )
         title = row["name"] or row["id"]
         id = studio.jobs.add(
-            connection, "edit", "preview", "preview", title, take=row["id"], work={"frames": spans}, first=True
+            connection,
+            "edit",
+            "preview",
+            "preview",
+            title,
+            take=row["id"],
+            work={"frames": spans},
+            first=True,
         )
     return id
 
@@ -191,9 +202,18 @@ _TIME = (Query("time", "s", float, 0.0, most=1e6),)
 _TAKE = "/api/takes/{id}"
 EDIT_ROUTES = (
     Route("GET", f"{_TAKE}/curves", "Its performance as curves", _curves, query=(*_PART, _WITH)),
-    Route("POST", f"{_TAKE}/curves", "As curves with edits not saved", _tried_curves, query=_PART, body=_EDITS),
+    Route(
+        "POST", f"{_TAKE}/curves", "As curves with edits not saved", _tried_curves, query=_PART, body=_EDITS
+    ),
     Route("GET", f"{_TAKE}/edits", "Its edits", _edits, schema=_EDITS),
-    Route("PUT", f"{_TAKE}/edits", "All its edits anew; what changes is rendered", _put_edits, body=_EDITS, status=202),
+    Route(
+        "PUT",
+        f"{_TAKE}/edits",
+        "All its edits anew; what changes is rendered",
+        _put_edits,
+        body=_EDITS,
+        status=202,
+    ),
     Route("GET", f"{_TAKE}/motion", "Its motion as .npz", _motion, answer="application/octet-stream"),
     Route("GET", f"{_TAKE}/map", "The landmarks of a moment, drawn", _map, query=_TIME, answer="image/png"),
     Route("GET", f"{_TAKE}/frame", "One frame", _frame, query=_TIME, answer="image/jpeg"),

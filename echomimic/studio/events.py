@@ -63,7 +63,9 @@ class Events:
 
     async def _stream(self, seen: int | None) -> AsyncIterator[str]:
         start = await run_in_threadpool(newest, self.studio)
-        yield "retry: 1000\n" + event("hello", {"version": VERSION, "seq": start}, start if seen is None else None)
+        yield "retry: 1000\n" + event(
+            "hello", {"version": VERSION, "seq": start}, start if seen is None else None
+        )
         seen, told = start if seen is None else seen, time.monotonic()
         if seen > start:  # another data folder
             yield event("reset", {}, start)
@@ -93,7 +95,9 @@ class Events:
             return event("queue", {"order": list(positions), "positions": positions}, seq) + event(
                 "status", self.status()
             )
-        row = None if change["gone"] else self.studio.database.row(f"SELECT * FROM {kind}s WHERE id = ?", [id])
+        row = (
+            None if change["gone"] else self.studio.database.row(f"SELECT * FROM {kind}s WHERE id = ?", [id])
+        )
         if row is None:
             return event("gone", {"kind": kind, "id": id}, seq)
         return event(kind, self._shown(kind, row), seq)

@@ -1,8 +1,8 @@
 """Who may ask: the token, where the request comes from, and what every answer says about itself.
 
 Threats: another web site that the user visits (its requests carry a foreign Origin, or by DNS rebinding a
-foreign Host), other users of the network or the computer (they lack the token), and files with hostile content (see
-``judge``).
+foreign Host), other users of the network or the computer (they lack the token), and files with hostile
+content (see ``judge``).
 """
 
 import hmac
@@ -41,7 +41,9 @@ class Guard:
     loopback; with ``any_address`` any plain address will do too: those cannot be rebound.
     """
 
-    def __init__(self, app: ASGIApp, token: str | None, hosts: Iterable[str] = (), any_address: bool = False) -> None:
+    def __init__(
+        self, app: ASGIApp, token: str | None, hosts: Iterable[str] = (), any_address: bool = False
+    ) -> None:
         self.app, self.token, self.any_address = app, token, any_address
         self.hosts = LOOPBACK | {host.lower() for host in hosts}
 
@@ -71,13 +73,21 @@ class Guard:
     def _refusal(self, scope: Scope) -> Refused | None:
         headers = Headers(scope=scope)
         if not self._known_host(headers.getlist("host")):
-            return Refused("forbidden", "this name is not the studio's; start it with --allow-host NAME to use it")
+            return Refused(
+                "forbidden", "this name is not the studio's; start it with --allow-host NAME to use it"
+            )
         if not self._same_origin(headers):
             return Refused("forbidden", "another web site may not use the studio")
         path = path_of(scope)
-        if not (path == "/api" or path.startswith("/api/")) or path in OPEN_PATHS or self._knows_token(headers):
+        if (
+            not (path == "/api" or path.startswith("/api/"))
+            or path in OPEN_PATHS
+            or self._knows_token(headers)
+        ):
             return None
-        return Refused("unauthorized", "the token is missing or wrong; open the address that the studio printed")
+        return Refused(
+            "unauthorized", "the token is missing or wrong; open the address that the studio printed"
+        )
 
     def _known_host(self, given: list[str]) -> bool:
         if len(given) != 1:

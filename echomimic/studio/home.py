@@ -43,7 +43,9 @@ class Home:
             (self.incoming / "probe").write_bytes(b"")
             (self.incoming / "probe").unlink()
         except OSError as error:
-            raise OutputError(f"{self.folder} cannot be used ({error.strerror}); choose another --home") from None
+            raise OutputError(
+                f"{self.folder} cannot be used ({error.strerror}); choose another --home"
+            ) from None
 
     def file(self, digest: str, suffix: str) -> Path:
         """Where the file with this content lies."""
@@ -73,13 +75,16 @@ class Home:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Only one server at a time. The lock is SQLite's own, so it goes with the process, however that ends."""
+        """Only one server at a time. The lock is SQLite's own, so it goes with the process, however that
+        ends."""
         lock = sqlite3.connect(self.folder / "lock.db", timeout=2.0, isolation_level=None)
         try:
             lock.execute("BEGIN EXCLUSIVE")
         except sqlite3.OperationalError:
             lock.close()
-            raise ResourceError(f"another studio uses {self.folder}; stop it first, or give another --home") from None
+            raise ResourceError(
+                f"another studio uses {self.folder}; stop it first, or give another --home"
+            ) from None
         try:
             yield
         finally:

@@ -39,7 +39,12 @@ def as_option(option: Option) -> Row:
 
 def standing(studio: Studio) -> Row:
     """How the studio stands, without what takes time."""
-    return {"version": VERSION, "started": studio.started, "sizes": studio.sizes(), "workers": studio.workers()}
+    return {
+        "version": VERSION,
+        "started": studio.started,
+        "sizes": studio.sizes(),
+        "workers": studio.workers(),
+    }
 
 
 def _options(studio: Studio, call: Call) -> Response:
@@ -107,7 +112,9 @@ def with_cookie(answer: Response, request: Request, token: str | None) -> Respon
     """The answer, with the cookie that lets its browser in."""
     if token is not None:
         path, secure = request.scope.get("root_path") or "/", request.url.scheme == "https"
-        answer.set_cookie(COOKIE, token, max_age=YEAR, path=path, httponly=True, samesite="strict", secure=secure)
+        answer.set_cookie(
+            COOKIE, token, max_age=YEAR, path=path, httponly=True, samesite="strict", secure=secure
+        )
     return answer
 
 
@@ -117,7 +124,15 @@ HOUSE_ROUTES = (
     Route("POST", "/api/logout", "Drop the cookie", asynchronous=_logout, status=204),
     Route("GET", "/api/options", "What can be chosen", _options),
     Route("GET", "/api/status", "How the studio stands", _status),
-    Route("POST", "/api/speech", "Say a text", asynchronous=_say, body=ref("Text"), schema=ref("Asset"), status=201),
+    Route(
+        "POST",
+        "/api/speech",
+        "Say a text",
+        asynchronous=_say,
+        body=ref("Text"),
+        schema=ref("Asset"),
+        status=201,
+    ),
     Route("POST", "/api/clean", "Remove what is old and not used", _clean, body=ref("Clean")),
     Route("GET", "/api/sizes", "What it keeps, in bytes", _sizes),
 )

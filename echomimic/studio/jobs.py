@@ -65,7 +65,13 @@ class Jobs:
         **more: Any,
     ) -> str:
         """A new job at the end (or front) of its lane, in the caller's transaction; its id."""
-        row: Row = {"id": f"j{secrets.token_hex(8)}", "kind": kind, "state": "queued", "lane": lane, "model": model}
+        row: Row = {
+            "id": f"j{secrets.token_hex(8)}",
+            "kind": kind,
+            "state": "queued",
+            "lane": lane,
+            "model": model,
+        }
         row |= {
             "place": _first(connection, lane) - 1 if first else _last(connection, lane) + 1,
             "title": title,
@@ -130,7 +136,12 @@ class Jobs:
         with self.database.write() as connection:
             row = self.get(id)
             _must_be(row, ("stopped", "failed"), "tried again")
-            fresh = {"state": "queued", "place": _last(connection, row["lane"]) + 1, "error": None, "ended": None}
+            fresh = {
+                "state": "queued",
+                "place": _last(connection, row["lane"]) + 1,
+                "error": None,
+                "ended": None,
+            }
             update(connection, "jobs", id, fresh | _BLANK)
 
     def claim(self, lane: str, worker: str) -> Row | None:
@@ -141,23 +152,32 @@ class Jobs:
         with self.database.write() as connection:
             coming = {row["model"] for row in connection.execute(_COMING)}
             job = next(
-                (row for row in _queued(connection, lane) if lane == "fetch" or row["model"] not in coming), None
+                (row for row in _queued(connection, lane) if lane == "fetch" or row["model"] not in coming),
+                None,
             )
             if job is None:
                 return None
             now = time.time()
-            taken = {"state": "running", "worker": worker, "lease": now + LEASE, "started": now, "error": None}
+            taken = {
+                "state": "running",
+                "worker": worker,
+                "lease": now + LEASE,
+                "started": now,
+                "error": None,
+            }
             update(connection, "jobs", job["id"], taken | {"attempts": job["attempts"] + 1, "stopping": 0})
         return self.get(job["id"])
 
     def hold(self, id: str, worker: str, **values: Any) -> bool:
-        """Renews the lease and notes progress; False when the job is no longer this worker's or shall stop."""
+        """Renews the lease and notes progress; False when the job is no longer this worker's or shall
+        stop."""
         names = "".join(f", {name} = ?" for name in values)
         query = f"UPDATE jobs SET lease = ?{names} WHERE id = ? AND worker = ? AND state = 'running' AND stopping = 0"
         return self.database.change(query, [time.time() + LEASE, *values.values(), id, worker]) > 0
 
     def requeue(self, worker: str | None = None) -> None:
-        """Running jobs (of one worker) wait again at their old places: their worker is gone with the server."""
+        """Running jobs (of one worker) wait again at their old places: their worker is gone with the
+        server."""
         query = "UPDATE jobs SET state = 'queued', worker = NULL, lease = NULL, stopping = 0 WHERE state = 'running'"
         if worker is None:
             stopped = "UPDATE jobs SET state = 'stopped', ended = ? WHERE state = 'running' AND stopping = 1"
@@ -188,7 +208,9 @@ def as_job(row: Row, positions: dict[str, int]) -> Row:
 
 
 def _queued(connection: sqlite3.Connection, lane: str) -> list[sqlite3.Row]:
-    return list(connection.execute("SELECT * FROM jobs WHERE state = 'queued' AND lane = ? ORDER BY place", [lane]))
+    return list(
+        connection.execute("SELECT * FROM jobs WHERE state = 'queued' AND lane = ? ORDER BY place", [lane])
+    )
 
 
 def _first(connection: sqlite3.Connection, lane: str) -> float:

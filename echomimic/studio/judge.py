@@ -21,11 +21,18 @@ from echomimic.studio.problems import Refused, refusal
 MEMORY = 6 << 30
 SECONDS = 120
 PEAKS_PER_SECOND = 100
-_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "bmp": "image/bmp", "tiff": "image/tiff"}
+_TYPES = {
+    "png": "image/png",
+    "jpeg": "image/jpeg",
+    "webp": "image/webp",
+    "bmp": "image/bmp",
+    "tiff": "image/tiff",
+}
 
 
 def judge(question: Question) -> Answer:
-    """``{"path", "kind"}`` → type, suffix and facts; the peaks of a sound as bytes. Raises :class:`Refused`."""
+    """``{"path", "kind"}`` → type, suffix and facts; the peaks of a sound as bytes. Raises
+    :class:`Refused`."""
     path, kind = Path(question["path"]), question["kind"]
     try:
         return {"portrait": _portrait, "speech": _speech, "motion": _motion, "video": _video}[kind](path)
@@ -56,9 +63,16 @@ def _speech(path: Path) -> Answer:
     loud = [np.abs(speech.read(i, i + 600 * RATE)) for i in range(0, speech.samples, 600 * RATE)]
     samples = np.concatenate(loud)
     samples = np.pad(samples, (0, -len(samples) % step)).reshape(-1, step).max(1)
-    info = {"seconds": speech.seconds, "rate": speech.rate, "channels": speech.channels, "silent": speech.silent}
+    info = {
+        "seconds": speech.seconds,
+        "rate": speech.rate,
+        "channels": speech.channels,
+        "silent": speech.silent,
+    }
     kind = {"wav": "audio/wav", "mp3": "audio/mpeg", "flac": "audio/flac", "ogg": "audio/ogg"}.get(name)
-    kind = kind or ("audio/webm" if "webm" in name else "audio/mp4" if "mp4" in name else "application/octet-stream")
+    kind = kind or (
+        "audio/webm" if "webm" in name else "audio/mp4" if "mp4" in name else "application/octet-stream"
+    )
     return {"type": kind, "suffix": ".sound", "info": info}, np.round(samples.clip(0, 1) * 255).astype(
         np.uint8
     ).tobytes()

@@ -52,7 +52,9 @@ def make_live_app(portrait: Path | Picture, settings: Settings, token: str | Non
     return Guard(Starlette(routes=routes), token)
 
 
-def serve_live(portrait: Path, settings: Settings, serving: Serving, face: int, tell: Callable[[str], None]) -> None:
+def serve_live(
+    portrait: Path, settings: Settings, serving: Serving, face: int, tell: Callable[[str], None]
+) -> None:
     """Serves until it is interrupted; ``tell`` gets the address with its token."""
     import uvicorn
 

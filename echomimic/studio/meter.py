@@ -1,4 +1,5 @@
-"""How good a take is, measured in a process of its own: ``python -m echomimic.studio.meter`` (see ``child``)."""
+"""How good a take is, measured in a process of its own: ``python -m echomimic.studio.meter`` (see
+``child``)."""
 
 import dataclasses
 import math
@@ -13,7 +14,12 @@ def measure_take(question: Question) -> Answer:
     """The figures of a video as plain values."""
     found = evaluate(question["video"], speech=question["speech"], portrait=question["portrait"])
     figures, worst = ([_plain(one) for one in part] for part in (found.figures, found.worst))
-    return {"figures": figures, "worst": worst, "protocol": list(found.protocol), "notes": list(found.notes)}, b""
+    return {
+        "figures": figures,
+        "worst": worst,
+        "protocol": list(found.protocol),
+        "notes": list(found.notes),
+    }, b""
 
 
 def _plain(one: Figure | WorstMoment) -> dict[str, Any]:

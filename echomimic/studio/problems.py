@@ -49,4 +49,6 @@ def refusal(error: Exception) -> Refused:
         return Refused("invalid", str(error))
     if isinstance(error, WeightsError | ResourceError | EchoMimicError):
         return Refused("missing", str(error))
-    return Refused("internal", f"a fault in this program ({type(error).__name__}); please report it with the log")
+    return Refused(
+        "internal", f"a fault in this program ({type(error).__name__}); please report it with the log"
+    )

@@ -59,7 +59,12 @@ class JobReport:
         if not self._fraction and fraction > 0.5:
             self._from, self._began = fraction, now  # it goes on from an earlier run
         self._fraction = fraction
-        how_far = {"stage": progress.stage, "done": progress.done, "total": progress.total, "fraction": fraction}
+        how_far = {
+            "stage": progress.stage,
+            "done": progress.done,
+            "total": progress.total,
+            "fraction": fraction,
+        }
         self._hold(**how_far, left=self._left(now))
 
     def note(self, text: str) -> None:

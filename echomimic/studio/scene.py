@@ -83,7 +83,9 @@ def draw_changes(scene: TakeScene, acted: Performance, folder: Path, report: Rep
     def draw(frames: range) -> Iterator[Picture]:
         return _drawn(scene, acted, frames, report, max(count, len(frames)))
 
-    drawn = replace_frames(folder / VIDEO, video_shape(scene.job), spans_of(changed), draw, _seal(scene, folder))
+    drawn = replace_frames(
+        folder / VIDEO, video_shape(scene.job), spans_of(changed), draw, _seal(scene, folder)
+    )
     _save(folder / KEYS, wanted)
     return drawn
 

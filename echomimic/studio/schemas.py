@@ -1,4 +1,5 @@
-"""Schemas of what the API takes and gives; what are options is generated from ``Settings`` and ``Request``."""
+"""Schemas of what the API takes and gives; what are options is generated from ``Settings`` and
+``Request``."""
 
 from typing import Any
 
@@ -32,7 +33,10 @@ PLAIN = frozenset({"string", "number", "integer", "boolean", "object"})
 
 def schemas() -> dict[str, Schema]:
     """By name."""
-    made = {name: _object({o: option_schema(option) for o, option in known.items()}) for name, known in _FORMS.items()}
+    made = {
+        name: _object({o: option_schema(option) for o, option in known.items()})
+        for name, known in _FORMS.items()
+    }
     for name, text in OBJECTS.items():
         made[name] = _object({key: _type(kind) for key, kind in (pair.split(":") for pair in text.split())})
     return made

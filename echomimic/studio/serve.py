@@ -44,7 +44,9 @@ def serve(serving: Serving, tell: Callable[[str], None]) -> None:
     :class:`SettingsError` for an open door without a token.
     """
     if not serving.token and not serving.loopback:
-        raise SettingsError(f"--host {serving.host} lets others in; it needs the token: leave --no-token away")
+        raise SettingsError(
+            f"--host {serving.host} lets others in; it needs the token: leave --no-token away"
+        )
     try:
         import uvicorn
 
@@ -60,7 +62,9 @@ def serve(serving: Serving, tell: Callable[[str], None]) -> None:
         root = "/" + serving.root_path.strip("/") if serving.root_path.strip("/") else ""
         studio = Studio(home.folder, token, serving.upload << 20)
         hosts = {serving.host, *serving.hosts} - {"0.0.0.0", "::"}
-        app = make_app(studio, hosts=hosts, any_address=not serving.loopback, page=serving.page, root_path=root)
+        app = make_app(
+            studio, hosts=hosts, any_address=not serving.loopback, page=serving.page, root_path=root
+        )
         config = uvicorn.Config(
             app, log_level="warning", lifespan="on", server_header=False, timeout_graceful_shutdown=1
         )
@@ -86,5 +90,7 @@ def listening(serving: Serving) -> socket.socket:
     except (OSError, OverflowError) as error:
         made.close()
         reason = getattr(error, "strerror", None) or error
-        raise ResourceError(f"{serving.host}:{serving.port} cannot be used ({reason}); give another --port") from None
+        raise ResourceError(
+            f"{serving.host}:{serving.port} cannot be used ({reason}); give another --port"
+        ) from None
     return made

@@ -28,7 +28,8 @@ PERFORMANCE = "performance.npz"
 def describe_sources(
     home: Home, database: Database, edits: Sequence[Mapping[str, Any]], depth: int = 0
 ) -> dict[str, Row]:
-    """Where everything lies that the edits borrow from, as plain values for other processes. Raises Refused."""
+    """Where everything lies that the edits borrow from, as plain values for other processes. Raises
+    Refused."""
     names = {str(edit["source"]) for edit in edits if edit.get("op") == "replace"}
     return {name: _described(home, database, name, depth) for name in sorted(names)}
 
@@ -40,7 +41,11 @@ def _described(home: Home, database: Database, name: str, depth: int) -> Row:
         if take is None or path is None or not path.is_file():
             raise Refused("invalid", f"the source {name[:80]!r} is no take that was rendered by the preview")
         kept = take["edits"] if depth < DEEPEST else []
-        return {"performance": str(path), "edits": kept, "sources": describe_sources(home, database, kept, depth + 1)}
+        return {
+            "performance": str(path),
+            "edits": kept,
+            "sources": describe_sources(home, database, kept, depth + 1),
+        }
     row = database.row("SELECT * FROM assets WHERE id = ? AND kind IN ('motion', 'video')", [name])
     if row is None:
         raise Refused("invalid", f"the source {name[:80]!r} is no take, motion or video")
@@ -83,7 +88,9 @@ class Borrowed:
     def missing(self) -> set[str]:
         """Clips that would have to be followed first."""
         return {
-            name for name, found in self.described.items() if "motion" in found and not Path(found["motion"]).is_file()
+            name
+            for name, found in self.described.items()
+            if "motion" in found and not Path(found["motion"]).is_file()
         }
 
 

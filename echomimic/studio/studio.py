@@ -68,7 +68,10 @@ class Studio:
 
     def sizes(self) -> dict[str, Any]:
         """Bytes that assets and takes use, and that are free."""
-        queries = {"assets": "SELECT sum(bytes) AS n FROM assets", "takes": "SELECT sum(bytes) AS n FROM takes"}
+        queries = {
+            "assets": "SELECT sum(bytes) AS n FROM assets",
+            "takes": "SELECT sum(bytes) AS n FROM takes",
+        }
         used = {name: (self.database.row(query) or {})["n"] or 0 for name, query in queries.items()}
         return used | {"total": sum(used.values()), "free": self.home.free()}
 

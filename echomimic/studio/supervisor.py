@@ -64,12 +64,16 @@ class Supervisor:
                 del self._processes[name]
                 self._bury(process)
         self._kill_silent()
-        queued = {r["lane"] for r in self.database.rows("SELECT DISTINCT lane FROM jobs WHERE state = 'queued'")}
+        queued = {
+            r["lane"] for r in self.database.rows("SELECT DISTINCT lane FROM jobs WHERE state = 'queued'")
+        }
         for lane in sorted(queued | {ALWAYS}):
             for name, environment in devices(lane).items():
                 if name not in self._processes:
                     folder = str(self.home.folder)
-                    self._processes[name] = start("echomimic.studio.worker", folder, lane, environment=environment)
+                    self._processes[name] = start(
+                        "echomimic.studio.worker", folder, lane, environment=environment
+                    )
 
     def _bury(self, process: "subprocess.Popen[bytes]") -> None:
         """Ends the jobs of a process that is gone: stopped if they were to stop, failed otherwise."""
@@ -79,7 +83,9 @@ class Supervisor:
 
     def _kill_silent(self) -> None:
         """A worker whose lease ran out hangs: it is ended, and its job with it."""
-        for job in self.database.rows("SELECT * FROM jobs WHERE state = 'running' AND lease < ?", [time.time()]):
+        for job in self.database.rows(
+            "SELECT * FROM jobs WHERE state = 'running' AND lease < ?", [time.time()]
+        ):
             for process in self._processes.values():
                 if process.pid == _pid(job):
                     _end(process)
@@ -95,9 +101,7 @@ class Supervisor:
 
 def _reason(code: int) -> str:
     if code == -getattr(signal, "SIGKILL", 9):
-        return (
-            "the process that rendered was killed, probably because memory ran out; choose a smaller size, or try again"
-        )
+        return "the process that rendered was killed, probably because memory ran out; choose a smaller size, or try again"
     return f"the process that rendered ended unexpectedly ({code}); the server's log says more; try again"
 
 

@@ -15,10 +15,13 @@ from echomimic.studio.sources import PERFORMANCE, Borrowed, describe_sources, wi
 
 
 def motion_file(home: Home, database: Database, take: str) -> Path:
-    """Writes the take's motion beside it, anew when it has changed; raises :class:`Refused` when it has none."""
+    """Writes the take's motion beside it, anew when it has changed; raises :class:`Refused` when it has
+    none."""
     row = database.row("SELECT * FROM takes WHERE id = ?", [take])
     if row is None or not has_performance(home, take):
-        raise Refused("conflict", "the take has no performance: it is not rendered yet, or not by the preview")
+        raise Refused(
+            "conflict", "the take has no performance: it is not rendered yet, or not by the preview"
+        )
     path = home.take(take) / f"motion-{row['revision']}.npz"
     if not path.is_file():
         for old in home.take(take).glob("motion-*.npz"):
@@ -31,7 +34,9 @@ def write_motion(home: Home, row: Row, described: dict[str, Row], path: Path) ->
     """Writes the motion of a take."""
     folder = home.take(row["id"])
     points = np.load(folder / SCENE_POINTS)
-    acted = with_edits(read_performance(folder / PERFORMANCE), row["edits"], Borrowed(described, points, True))
+    acted = with_edits(
+        read_performance(folder / PERFORMANCE), row["edits"], Borrowed(described, points, True)
+    )
     Motion(face=motion_from_performance(acted, points, (row["width"], row["height"]))).save(path)
 
 

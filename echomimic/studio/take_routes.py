@@ -60,7 +60,9 @@ def _evaluation(studio: Studio, call: Call) -> Response:
     if not row["ready"]:
         raise Refused("conflict", "the take is not rendered yet")
     if row["evaluation"] is None:
-        named = {kind: str(studio.assets.path(studio.assets.get(row[kind]))) for kind in ("portrait", "speech")}
+        named = {
+            kind: str(studio.assets.path(studio.assets.get(row[kind]))) for kind in ("portrait", "speech")
+        }
         question = {"video": str(studio.home.take(row["id"]) / VIDEO), **named}
         figures = studio.meter.ask(question, MEASURED + 20 * row["frames"] / row["fps"])[0]
         with studio.database.write() as connection:

@@ -14,7 +14,9 @@ from echomimic.studio.database import Database, Row, insert
 from echomimic.studio.home import Home
 from echomimic.studio.problems import Refused
 
-OURS = frozenset({"weights", "vae", "resume", "device", "offload", "sample_rate", "sign_key", "timestamp_url"})
+OURS = frozenset(
+    {"weights", "vae", "resume", "device", "offload", "sample_rate", "sign_key", "timestamp_url"}
+)
 """Settings that the studio decides, or that are not for a page."""
 ASKED = ("driver", "face", "allow_silence")
 """What a take may say of its request."""
@@ -83,7 +85,9 @@ class Takes:
 
     def shown(self, row: Row, against: Row | None = None) -> Row:
         """What the API shows."""
-        job = self.database.row("SELECT id, state FROM jobs WHERE take = ? ORDER BY n DESC LIMIT 1", [row["id"]])
+        job = self.database.row(
+            "SELECT id, state FROM jobs WHERE take = ? ORDER BY n DESC LIMIT 1", [row["id"]]
+        )
         other = against or self._other(row)
         facts = {
             "from": row["origin"],
@@ -118,7 +122,9 @@ def checked(given: Any, known: dict[str, Any], what: str) -> Row:
         raise Refused("invalid", f"{what} is an object of names and values")
     for name in given:
         if name not in known:
-            raise Refused("invalid", f"{what} has no {str(name)[:80]!r}; GET /api/options tells what there is")
+            raise Refused(
+                "invalid", f"{what} has no {str(name)[:80]!r}; GET /api/options tells what there is"
+            )
     return {name: value for name, value in given.items() if value is not None}
 
 
@@ -133,7 +139,8 @@ def checked_settings(given: Any) -> Row:
 
 
 def checked_request(given: Any) -> Row:
-    """What differs from the defaults, checked; raises :class:`Refused`. The driver is a name, not yet looked up."""
+    """What differs from the defaults, checked; raises :class:`Refused`. The driver is a name, not yet looked
+    up."""
     values = checked(given, REQUEST, "request")
     if not isinstance(values.get("driver", ""), str):
         raise Refused("invalid", "driver is auto, none, or the id of a motion, a video or a take")
@@ -149,7 +156,9 @@ def _differences(row: Row, other: Row) -> list[Row]:
     found = []
     for where, known in (("settings", SETTINGS), ("request", REQUEST)):
         for name in {**other[where], **row[where]}:  # what neither has is the default in both
-            mine, theirs = (r[where].get(name, known[name].default if name in known else None) for r in (row, other))
+            mine, theirs = (
+                r[where].get(name, known[name].default if name in known else None) for r in (row, other)
+            )
             if mine != theirs:
                 found.append({"name": name, "value": mine, "other": theirs})
     for name in ("portrait", "speech"):

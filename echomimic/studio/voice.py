@@ -1,7 +1,7 @@
 """Typed text said by the optional voice (``hibari-tts``, Apache-2.0), sentence by sentence, each kept.
 
-``python -m echomimic.studio.voice`` answers questions (see ``child``). A changed sentence costs only itself. Only
-voices whose files are here are offered: nothing is fetched.
+``python -m echomimic.studio.voice`` answers questions (see ``child``). A changed sentence costs only itself.
+Only voices whose files are here are offered: nothing is fetched.
 """
 
 import functools
@@ -74,7 +74,9 @@ def voices() -> list[dict[str, str]]:
     """The voices whose files are here."""
     from hibari.voices import VOICES, cache_dir
 
-    found = {name: v for name, v in VOICES.items() if v["bundled"] or (Path(cache_dir()) / v["file"]).is_file()}
+    found = {
+        name: v for name, v in VOICES.items() if v["bundled"] or (Path(cache_dir()) / v["file"]).is_file()
+    }
     return [{"name": name, "language": v["language"], "gender": v["gender"]} for name, v in found.items()]
 
 

@@ -77,7 +77,9 @@ class Work:
         facts: Row = {"frames": shape.frames, "fps": shape.fps, "width": shape.width, "height": shape.height}
         return facts | {"notes": list(scene.job.notes)}
 
-    def _scene(self, take: Row, files: dict[str, tuple[Path, str]], folder: Path, report: JobReport) -> TakeScene:
+    def _scene(
+        self, take: Row, files: dict[str, tuple[Path, str]], folder: Path, report: JobReport
+    ) -> TakeScene:
         key = as_json([take[name] for name in ("id", "portrait", "speech", "settings", "request")])
         if key not in self._scenes:
             while len(self._scenes) >= KEPT_SCENES:
@@ -94,7 +96,9 @@ class Work:
             self._scenes[key] = prepare_scene(job, folder, report)
         return self._scenes[key]
 
-    def _diffusion(self, take: Row, files: dict[str, tuple[Path, str]], folder: Path, report: JobReport) -> Row:
+    def _diffusion(
+        self, take: Row, files: dict[str, tuple[Path, str]], folder: Path, report: JobReport
+    ) -> Row:
         settings = Settings(**take["settings"])
         asked = take["request"] | {"driver": self._driver(take), "overwrite": True}
         request = Request(files["portrait"][0], files["speech"][0], folder / VIDEO, **asked)

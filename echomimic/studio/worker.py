@@ -58,7 +58,14 @@ class Worker:
 
     def engine(self, settings: Settings, report: JobReport) -> Engine:
         """The engine for these settings; the last one stays loaded."""
-        key = (settings.model, settings.device, settings.dtype, settings.weights, settings.vae, settings.offload)
+        key = (
+            settings.model,
+            settings.device,
+            settings.dtype,
+            settings.weights,
+            settings.vae,
+            settings.offload,
+        )
         if self._engine is None or self._engine[0] != key:
             self._engine = None
             self._engine = (key, load(settings, report))

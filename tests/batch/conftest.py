@@ -30,7 +30,9 @@ def manifest(inputs: Path) -> Make:
 
     def make(*rows: dict[str, Any] | str) -> Path:
         path = inputs / "jobs.jsonl"
-        path.write_text("\n".join(row if isinstance(row, str) else json.dumps({**ROW, **row}) for row in rows) + "\n")
+        path.write_text(
+            "\n".join(row if isinstance(row, str) else json.dumps({**ROW, **row}) for row in rows) + "\n"
+        )
         return path
 
     return make

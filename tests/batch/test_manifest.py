@@ -67,7 +67,9 @@ def test_parquet_is_read_when_pyarrow_is_there(inputs: Path) -> None:
     pyarrow = pytest.importorskip("pyarrow")
     from pyarrow import parquet
 
-    parquet.write_table(pyarrow.table({"portrait": ["p.jpg"], "speech": ["s.wav"], "seed": [4]}), inputs / "j.parquet")
+    parquet.write_table(
+        pyarrow.table({"portrait": ["p.jpg"], "speech": ["s.wav"], "seed": [4]}), inputs / "j.parquet"
+    )
     rows, refused = read_manifest(str(inputs / "j.parquet"))
     assert (rows[0].settings.seed, refused) == (4, [])
 
@@ -105,7 +107,9 @@ def test_shards_are_disjoint_and_whole(manifest: Make) -> None:
 
 def test_rows_that_share_weights_stand_together(manifest: Make) -> None:
     models = ("v1", "preview", "v1", "v2", "preview")
-    rows = read_manifest(str(manifest(*({"model": m, "size": 256, "id": str(i)} for i, m in enumerate(models)))))[0]
+    rows = read_manifest(
+        str(manifest(*({"model": m, "size": 256, "id": str(i)} for i, m in enumerate(models))))
+    )[0]
     assert [r.settings.model for r in in_loading_order(rows)] == ["v1", "v1", "preview", "preview", "v2"]
 
 
@@ -136,7 +140,10 @@ def test_a_row_may_hold_anything_json_can(inputs: Path) -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode), st.sampled_from((".jsonl", ".csv", ".parquet")))
+@given(
+    st.binary(max_size=200) | st.text(max_size=200).map(str.encode),
+    st.sampled_from((".jsonl", ".csv", ".parquet")),
+)
 def test_any_bytes_as_a_list_are_refused_as_a_list(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, suffix: str
 ) -> None:

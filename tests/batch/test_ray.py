@@ -22,7 +22,9 @@ def test_rows_on_ray_are_the_same_and_survive_a_killed_worker(
     manifest: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
-    path = manifest(*({"id": f"r{i}", "seed": i, "length": 40} for i in range(4)), {"id": "bad", "portrait": "s.wav"})
+    path = manifest(
+        *({"id": f"r{i}", "seed": i, "length": 40} for i in range(4)), {"id": "bad", "portrait": "s.wav"}
+    )
     assert batch(path, "-o", tmp_path / "one") == 1
     rows, refused = read_manifest(str(path))
     out = tmp_path / "two"

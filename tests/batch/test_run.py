@@ -75,10 +75,14 @@ def test_what_differs_is_refused_unless_asked_for(
     assert states(out) == {"a": "refused"}
     assert batch(manifest({"id": "a", "seed": 2}), "-o", out, "--overwrite") == 0
     (inputs / "s.wav").write_bytes((inputs / "s.wav").read_bytes()[:-3200])
-    assert batch(manifest({"id": "a", "seed": 2}), "-o", out) == 1, "another speech under the same name went unseen"
+    assert batch(manifest({"id": "a", "seed": 2}), "-o", out) == 1, (
+        "another speech under the same name went unseen"
+    )
 
 
-def test_a_file_of_somebody_else_is_not_replaced(manifest: Make, tmp_path: Path, fake_engine: FakeEngine) -> None:
+def test_a_file_of_somebody_else_is_not_replaced(
+    manifest: Make, tmp_path: Path, fake_engine: FakeEngine
+) -> None:
     out = tmp_path / "out"
     out.mkdir()
     (out / "a.mp4").write_bytes(b"mine")
@@ -156,7 +160,10 @@ def test_an_engine_is_loaded_once_for_rows_that_share_it(
 
     monkeypatch.setattr("echomimic.engine.load", load)
     path = manifest(
-        *({"id": f"r{i}", "seed": i, "model": m, "size": 256} for i, m in enumerate(["preview", "v1", "preview", "v1"]))
+        *(
+            {"id": f"r{i}", "seed": i, "model": m, "size": 256}
+            for i, m in enumerate(["preview", "v1", "preview", "v1"])
+        )
     )
     assert batch(path, "-o", tmp_path / "out") == 0
     assert loads == ["preview", "v1"]
@@ -197,10 +204,14 @@ def test_kill_9_leaves_nothing_half_and_the_rest_is_finished(manifest: Make, tmp
     assert set(states(out).values()) <= {"done", "skipped"}
     whole = tmp_path / "whole"
     assert batch(path, "-o", whole) == 0
-    assert [(out / f"r{i}.mp4").read_bytes() == (whole / f"r{i}.mp4").read_bytes() for i in range(3)] == [True] * 3
+    assert [(out / f"r{i}.mp4").read_bytes() == (whole / f"r{i}.mp4").read_bytes() for i in range(3)] == [
+        True
+    ] * 3
 
 
-def test_two_batches_do_not_share_a_folder(manifest: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_batches_do_not_share_a_folder(
+    manifest: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     from echomimic.batch.run import alone_in
 
     path, out = manifest({"id": "a"}), tmp_path / "out"
@@ -218,7 +229,13 @@ def test_inputs_and_outputs_behind_urls(
     memory.store.clear()
     for name in ("p.jpg", "s.wav"):
         memory.pipe_file(f"/in/{name}", (inputs / name).read_bytes())
-    row = {"portrait": "memory://in/p.jpg", "speech": "memory://in/s.wav", "size": 128, "length": 3, "id": "a"}
+    row = {
+        "portrait": "memory://in/p.jpg",
+        "speech": "memory://in/s.wav",
+        "size": 128,
+        "length": 3,
+        "id": "a",
+    }
     (inputs / "far.jsonl").write_text(json.dumps(row))
     arguments = (inputs / "far.jsonl", "-o", "memory://out", "--work", tmp_path / "work")
     put = Folder.publish

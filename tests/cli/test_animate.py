@@ -15,7 +15,11 @@ from tests.conftest import FakeEngine
 
 
 def test_json_result_names_everything(
-    fake_engine: FakeEngine, portrait: Path, short_speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    fake_engine: FakeEngine,
+    portrait: Path,
+    short_speech: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     out = tmp_path / "talk.mp4"
     assert run("animate", portrait, short_speech, "-o", out, "--json", "--seed", 7, "--fps", 20) == 0
@@ -30,16 +34,26 @@ def test_json_result_names_everything(
 
 
 def test_quiet_prints_nothing(
-    fake_engine: FakeEngine, portrait: Path, short_speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    fake_engine: FakeEngine,
+    portrait: Path,
+    short_speech: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert run("animate", portrait, short_speech, "-o", tmp_path / "talk.webm", "--quiet") == 0
     assert capsys.readouterr() == ("", "")
 
 
 def test_odd_size_is_rounded_and_said(
-    fake_engine: FakeEngine, portrait: Path, short_speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    fake_engine: FakeEngine,
+    portrait: Path,
+    short_speech: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert run("animate", portrait, short_speech, "-o", tmp_path / "t.mp4", "--width", 301, "--height", 203) == 0
+    assert (
+        run("animate", portrait, short_speech, "-o", tmp_path / "t.mp4", "--width", 301, "--height", 203) == 0
+    )
     assert "rounded to even pixels: 300x202" in capsys.readouterr().err
 
 
@@ -71,7 +85,11 @@ def test_sizes(
 
 
 def test_bad_input_is_one_line_and_leaves_nothing(
-    fake_engine: FakeEngine, portrait: Path, short_speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    fake_engine: FakeEngine,
+    portrait: Path,
+    short_speech: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     work = tmp_path / "work"
     work.mkdir()
@@ -155,7 +173,9 @@ def test_help_lists_every_option_under_its_heading(capsys: pytest.CaptureFixture
 
 @pytest.mark.slow
 def test_module_and_doctor_run() -> None:
-    done = subprocess.run([sys.executable, "-m", "echomimic", "doctor"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "echomimic", "doctor"], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "preview                  ready" in done.stdout
 

@@ -67,7 +67,12 @@ def motion(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(("command", "flag"), MOTION, ids=" ".join)
 def test_numbers_of_the_motion_commands(
-    motion: Path, short_speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, flag: str
+    motion: Path,
+    short_speech: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    flag: str,
 ) -> None:
     source = short_speech if command == "speak" else motion
     for value in MOTION[command, flag]:

@@ -17,7 +17,10 @@ def test_from_speech_to_a_picture_of_it(
     spoken, fitted, edited = (tmp_path / f"{name}.npz" for name in ("spoken", "fitted", "edited"))
     assert run("motion", "speak", short_speech, "-o", spoken, "--seed", 3) == 0
     assert run("motion", "sync", spoken, "--portrait", portrait, "-o", fitted) == 0
-    assert run("motion", "edit", fitted, "-o", edited, "--fps", 12, "--length", 10, "--mouth", 0.5, "--mirror") == 0
+    assert (
+        run("motion", "edit", fitted, "-o", edited, "--fps", 12, "--length", 10, "--mouth", 0.5, "--mirror")
+        == 0
+    )
     face = read_motion(edited).face
     assert face is not None
     assert (len(face), face.fps, face.size) == (10, 12.0, (576, 576))

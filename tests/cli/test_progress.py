@@ -18,7 +18,9 @@ def test_a_short_job_leaves_no_trace_in_a_log(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_long_job_leaves_plain_lines(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_long_job_leaves_plain_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(progress, "LOG_EVERY", 0.0)
     with progress.TerminalBar() as report:
         report(Progress("rendering", 2, 3))
@@ -35,7 +37,18 @@ def test_a_process_without_standard_error_still_works(monkeypatch: pytest.Monkey
 def test_verbose_says_what_is_decided_and_only_then(
     portrait: Path, short_speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ("animate", portrait, short_speech, "-o", tmp_path / "t.mp4", "--length", 1, "--size", 64, "--overwrite")
+    command = (
+        "animate",
+        portrait,
+        short_speech,
+        "-o",
+        tmp_path / "t.mp4",
+        "--length",
+        1,
+        "--size",
+        64,
+        "--overwrite",
+    )
     assert run("-v", *command) == 0
     err = capsys.readouterr().err
     assert "echomimic: face 0 of 1" in err

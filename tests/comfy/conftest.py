@@ -130,7 +130,9 @@ def folder_paths(base: Path) -> ModuleType:
         if path not in known[name]:
             known[name].append(path)
 
-    def save_path(prefix: str, folder: str, width: int = 0, height: int = 0) -> tuple[str, str, int, str, str]:
+    def save_path(
+        prefix: str, folder: str, width: int = 0, height: int = 0
+    ) -> tuple[str, str, int, str, str]:
         sub, name = os.path.split(prefix)
         place = Path(folder, sub)
         place.mkdir(parents=True, exist_ok=True)
@@ -242,7 +244,9 @@ def face(monkeypatch: pytest.MonkeyPatch) -> None:
 
     points = np.zeros((478, 3), np.float32)
     points[:, :2] = np.random.default_rng(0).uniform(200, 360, (478, 2))
-    monkeypatch.setattr("echomimic.conditions.find_faces", lambda *_, **__: [Face(points, 1.0, (200, 200, 360, 360))])
+    monkeypatch.setattr(
+        "echomimic.conditions.find_faces", lambda *_, **__: [Face(points, 1.0, (200, 200, 360, 360))]
+    )
 
 
 @pytest.fixture

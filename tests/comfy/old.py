@@ -1,4 +1,5 @@
-"""Workflows and prompts as people saved them with the classic node pack, built anew from the layouts of their day."""
+"""Workflows and prompts as people saved them with the classic node pack, built anew from the layouts of their
+day."""
 
 from typing import Any
 
@@ -34,7 +35,8 @@ MODEL_OUTPUTS = ["model", "face_detector", "visualizer"]
 
 
 def workflow(day: str, loader_day: str | None = None, control: bool = False) -> dict[str, Any]:
-    """A saved workflow of that day: picture and sound into the sampler, its frames into a foreign video node."""
+    """A saved workflow of that day: picture and sound into the sampler, its frames into a foreign video
+    node."""
     sockets, values = SAMPLERS[day]
     values = list(values)
     if control:
@@ -51,7 +53,9 @@ def workflow(day: str, loader_day: str | None = None, control: bool = False) -> 
         graph.node(6, "Echo_Predata", ["info", "image", "audio", "clip", "video_images"], ["emb"], PREDATA)
         graph.node(7, "CLIPLoader", [], ["CLIP"], ["umt5.safetensors", "wan", "cpu"])
         graph.link(3, 1, 6, "info"), graph.link(7, 0, 6, "clip"), graph.link(6, 0, 4, "emb")
-    graph.node(5, "VHS_VideoCombine", ["images", "audio", "frame_rate"], ["Filenames"], {"filename_prefix": "Old"})
+    graph.node(
+        5, "VHS_VideoCombine", ["images", "audio", "frame_rate"], ["Filenames"], {"filename_prefix": "Old"}
+    )
     taker = 6 if late else 4
     for origin, slot, name in ((1, 0, "image"), (2, 0, "audio"), (3, 0, "pipe"), (3, 0, "model")):
         graph.link(origin, slot, 4 if name in ("pipe", "model") else taker, name)
@@ -90,14 +94,37 @@ class Graph:
 
     def saved(self) -> dict[str, Any]:
         last = max(link[0] for link in self.links)
-        return {"last_node_id": 9, "last_link_id": last, "nodes": list(self.nodes.values()), "links": self.links}
+        return {
+            "last_node_id": 9,
+            "last_link_id": last,
+            "nodes": list(self.nodes.values()),
+            "links": self.links,
+        }
 
 
 def prompt(day: str) -> dict[str, Any]:
     """The same as the editor of that day would have posted it."""
     names = {
-        "2024-11-18": ["pose_dir", "seed", "cfg", "steps", "fps", "sample_rate", "facemask_ratio", "facecrop_ratio"],
-        "2024-07-26": ["video_files", "pose_dir", "seeds", "cfg", "steps", "fps", "sample_rate", "facemask_ratio"],
+        "2024-11-18": [
+            "pose_dir",
+            "seed",
+            "cfg",
+            "steps",
+            "fps",
+            "sample_rate",
+            "facemask_ratio",
+            "facecrop_ratio",
+        ],
+        "2024-07-26": [
+            "video_files",
+            "pose_dir",
+            "seeds",
+            "cfg",
+            "steps",
+            "fps",
+            "sample_rate",
+            "facemask_ratio",
+        ],
     }
     late = day == "2025-08-12"
     made: dict[str, Any] = {
@@ -105,12 +132,23 @@ def prompt(day: str) -> dict[str, Any]:
         "2": {"class_type": "LoadAudio", "inputs": {"audio": "speech.wav"}},
         "3": {
             "class_type": "Echo_LoadModel",
-            "inputs": {"vae": "stabilityai/sd-vae-ft-mse", "denoising": True, "infer_mode": "audio_drived_acc"},
+            "inputs": {
+                "vae": "stabilityai/sd-vae-ft-mse",
+                "denoising": True,
+                "infer_mode": "audio_drived_acc",
+            },
         },
         "5": {"class_type": "PreviewImage", "inputs": {"images": ["4", 0]}},
     }
     if late:
-        ahead = {"info": ["3", 1], "image": ["1", 0], "audio": ["2", 0], "prompt": "x", "width": 448, "height": 576}
+        ahead = {
+            "info": ["3", 1],
+            "image": ["1", 0],
+            "audio": ["2", 0],
+            "prompt": "x",
+            "width": 448,
+            "height": 576,
+        }
         made["6"] = {"class_type": "Echo_Predata", "inputs": {**ahead, "pose_dir": "pose_01", "length": 120}}
         made["4"] = {"class_type": "Echo_Sampler", "inputs": {"model": ["3", 0], "emb": ["6", 0], "seed": 7}}
         made["8"] = {"class_type": "VHS_VideoCombine", "inputs": {"images": ["4", 0], "frame_rate": ["4", 1]}}
@@ -119,5 +157,8 @@ def prompt(day: str) -> dict[str, Any]:
     sources = {"image": ["1", 0], "audio": ["2", 0], "pipe": ["3", 0], "model": ["3", 0]}
     sources |= {"face_detector": ["3", 1], "visualizer": ["3", 2]}
     linked = {name: sources[name] for name in sockets if name in sources}
-    made["4"] = {"class_type": "Echo_Sampler", "inputs": {**dict(zip(names[day], values, strict=False)), **linked}}
+    made["4"] = {
+        "class_type": "Echo_Sampler",
+        "inputs": {**dict(zip(names[day], values, strict=False)), **linked},
+    }
     return made

@@ -1,4 +1,5 @@
-"""What a run says and carries: remarks on the node, its own words, tags, the workflow, one video per picture."""
+"""What a run says and carries: remarks on the node, its own words, tags, the workflow, one video per
+picture."""
 
 import json
 import shutil
@@ -78,7 +79,8 @@ def test_messages_speak_of_inputs(nodes: ModuleType, image: Any, model: Any) -> 
 
 
 @pytest.mark.parametrize(
-    ("linked", "said"), [(False, "give pose_dir a video, or --banana"), (True, "give driving a video, or --banana")]
+    ("linked", "said"),
+    [(False, "give pose_dir a video, or --banana"), (True, "give driving a video, or --banana")],
 )
 def test_the_driver_is_called_as_the_node_calls_it(nodes: ModuleType, linked: bool, said: str) -> None:
     from echomimic.comfy.jobs import said_plainly
@@ -139,7 +141,9 @@ def test_the_order_of_inputs_is_told_once(nodes: ModuleType, node: str) -> None:
     assert tuple(value.options["display_name"] for value in made.outputs) == OUTPUTS[made.node_id]
 
 
-def test_the_video_says_what_it_is_wherever_it_is_saved(nodes: ModuleType, image: Any, audio: Any, model: Any) -> None:
+def test_the_video_says_what_it_is_wherever_it_is_saved(
+    nodes: ModuleType, image: Any, audio: Any, model: Any
+) -> None:
     video = nodes.EchoSampler.execute(image, audio, model, **SMALL).args[3][0]
     written = video.save_to("x.mp4", metadata={"workflow": {}})["metadata"]
     assert "AI-generated" in written["comment"]
@@ -192,7 +196,9 @@ def test_the_pack_can_enter_the_registry() -> None:
 
 @pytest.mark.parametrize("node", ["Echo_LoadModel", "Echo_Sampler", "Echo_PreviewMotion"])
 def test_the_chinese_help_covers_what_the_english_does(node: str) -> None:
-    english, chinese = ((ROOT / "web" / "docs" / name).read_text() for name in (f"{node}.md", f"{node}/zh.md"))
+    english, chinese = (
+        (ROOT / "web" / "docs" / name).read_text() for name in (f"{node}.md", f"{node}/zh.md")
+    )
     ticked = {text for text in english.split("`")[1::2] if text.isidentifier()}
     assert {name for name in ticked if f"`{name}`" not in chinese} == set()
 

@@ -51,7 +51,9 @@ def test_the_length_follows_the_speech(nodes: ModuleType, image: Any, audio: Any
     assert sample(nodes, image, audio, model, length=0, fps=25.0).args[0].shape[0] == 15
 
 
-def test_inputs_stay_as_they_were(nodes: ModuleType, image: torch.Tensor, audio: dict[str, Any], model: Any) -> None:
+def test_inputs_stay_as_they_were(
+    nodes: ModuleType, image: torch.Tensor, audio: dict[str, Any], model: Any
+) -> None:
     before, wave = image.clone(), audio["waveform"].clone()
     _, sound, *_ = sample(nodes, image, audio, model).args
     sound["waveform"].zero_()
@@ -59,7 +61,9 @@ def test_inputs_stay_as_they_were(nodes: ModuleType, image: torch.Tensor, audio:
     assert torch.equal(audio["waveform"], wave)
 
 
-def test_half_precision_pictures_are_taken(nodes: ModuleType, image: torch.Tensor, audio: Any, model: Any) -> None:
+def test_half_precision_pictures_are_taken(
+    nodes: ModuleType, image: torch.Tensor, audio: Any, model: Any
+) -> None:
     with torch.inference_mode():
         assert sample(nodes, image.half(), audio, model).args[0].shape[0] == 10
 
@@ -117,9 +121,13 @@ def test_the_bar_counts_what_an_engine_reports_of_its_own(server: Server, nodes:
     assert server.bar[-1][0] >= 800
 
 
-def test_a_model_is_loaded_once(nodes: ModuleType, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_is_loaded_once(
+    nodes: ModuleType, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     loads: list[str] = []
-    monkeypatch.setattr("echomimic.engine.load", lambda settings, report: loads.append(settings.model) or fake_engine)
+    monkeypatch.setattr(
+        "echomimic.engine.load", lambda settings, report: loads.append(settings.model) or fake_engine
+    )
     first, again = (nodes.EchoLoadModel.execute(version="Preview").args[0] for _ in range(2))
     assert first is again
     assert loads == ["preview"]
@@ -208,7 +216,9 @@ def test_offloading_is_left_to_the_engine(
         ("V2", "pose_acc", "v2-acc"),
     ],
 )
-def test_modes_of_old_and_new_workflows_are_known(nodes: ModuleType, version: str, mode: str, name: str) -> None:
+def test_modes_of_old_and_new_workflows_are_known(
+    nodes: ModuleType, version: str, mode: str, name: str
+) -> None:
     from echomimic.comfy.modes import variant_name
 
     assert variant_name(version, mode) == name
@@ -216,7 +226,9 @@ def test_modes_of_old_and_new_workflows_are_known(nodes: ModuleType, version: st
 
 
 def test_unknown_modes_are_refused_in_words(nodes: ModuleType) -> None:
-    assert "choose one of audio_drived" in nodes.EchoLoadModel.validate_inputs(version="V1", infer_mode="dance")
+    assert "choose one of audio_drived" in nodes.EchoLoadModel.validate_inputs(
+        version="V1", infer_mode="dance"
+    )
     assert "choose one of Preview" in nodes.EchoLoadModel.validate_inputs(version="V3")
 
 
@@ -266,7 +278,13 @@ SOUND = torch.zeros(1, 1, 16000)
     ],
 )
 def test_bad_input_is_one_sentence(
-    nodes: ModuleType, image: Any, audio: Any, model: Any, change: dict[str, Any], error: type[Exception], says: str
+    nodes: ModuleType,
+    image: Any,
+    audio: Any,
+    model: Any,
+    change: dict[str, Any],
+    error: type[Exception],
+    says: str,
 ) -> None:
     given = {"image": image, "audio": audio, "model": model, **change}
     with pytest.raises(error, match=says) as fault:
@@ -298,7 +316,9 @@ def test_pose_folders_under_the_input_folder_are_offered(
     (poses / "0.npy").write_bytes(b"x")
     (server.base / "input" / "plain").mkdir()
     (server.base / "input" / "talk.npz").write_bytes(b"x")
-    offered = {value.id: value for value in nodes.EchoSampler.define_schema().inputs}["pose_dir"].options["options"]
+    offered = {value.id: value for value in nodes.EchoSampler.define_schema().inputs}["pose_dir"].options[
+        "options"
+    ]
     assert offered == ["none", "auto", "dance/one", "talk.npz"]
     assert nodes.EchoSampler.validate_inputs(pose_dir="dance/one") is True
     assert "choose one of" in nodes.EchoSampler.validate_inputs(pose_dir="gone")

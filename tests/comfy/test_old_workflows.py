@@ -10,7 +10,17 @@ from tests.comfy import old
 from tests.comfy.conftest import Server
 
 ORDER = (
-    *("pose_dir", "seed", "control", "cfg", "steps", "fps", "sample_rate", "facemask_ratio", "facecrop_ratio"),
+    *(
+        "pose_dir",
+        "seed",
+        "control",
+        "cfg",
+        "steps",
+        "fps",
+        "sample_rate",
+        "facemask_ratio",
+        "facecrop_ratio",
+    ),
     *("context_frames", "context_overlap", "length", "width", "height", "save_video"),
 )
 
@@ -27,7 +37,8 @@ def find(workflow: dict[str, Any], kind: str) -> dict[str, Any]:
 
 
 def sources(workflow: dict[str, Any], node: dict[str, Any]) -> dict[str, tuple[str, int]]:
-    """What each linked input of a node is fed by: kind of node, output. Every link has to be sound on both ends."""
+    """What each linked input of a node is fed by: kind of node, output. Every link has to be sound on both
+    ends."""
     by_id = {one["id"]: one for one in workflow["nodes"]}
     links = {link[0]: link for link in workflow["links"]}
     found = {}
@@ -46,7 +57,9 @@ def fields(node: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("control", [False, True])
 @pytest.mark.parametrize("day", old.SAMPLERS)
-def test_every_layout_of_the_sampler_keeps_its_values_and_links(nodes: ModuleType, day: str, control: bool) -> None:
+def test_every_layout_of_the_sampler_keeps_its_values_and_links(
+    nodes: ModuleType, day: str, control: bool
+) -> None:
     made = opened(nodes, old.workflow(day, control=control))
     sampler = find(made.workflow, "Echo_Sampler")
     shown = fields(sampler)
@@ -221,7 +234,14 @@ NEW = {
     "3": {"class_type": "Echo_LoadModel", "inputs": {"version": "Preview", "infer_mode": "audio_drived"}},
     "4": {
         "class_type": "Echo_Sampler",
-        "inputs": {"image": ["1", 0], "audio": ["2", 0], "model": ["3", 0], "cfg": 7.0, "seed": 3, "head_motion": 0.5},
+        "inputs": {
+            "image": ["1", 0],
+            "audio": ["2", 0],
+            "model": ["3", 0],
+            "cfg": 7.0,
+            "seed": 3,
+            "head_motion": 0.5,
+        },
     },
 }
 

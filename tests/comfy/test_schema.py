@@ -29,7 +29,11 @@ RANGES = {
     "height": (512, 128, 1024, 64),
 }
 SAMPLER = ("image", "audio", "model", "pose_dir", *RANGES, "save_video")
-NODES = {"Echo_LoadModel": "EchoLoadModel", "Echo_Sampler": "EchoSampler", "Echo_PreviewMotion": "EchoPreviewMotion"}
+NODES = {
+    "Echo_LoadModel": "EchoLoadModel",
+    "Echo_Sampler": "EchoSampler",
+    "Echo_PreviewMotion": "EchoPreviewMotion",
+}
 
 
 def schema(nodes: ModuleType, node_id: str) -> Any:
@@ -77,7 +81,9 @@ def test_everything_says_what_it_is(nodes: ModuleType, node_id: str) -> None:
 @pytest.mark.parametrize("node_id", NODES)
 def test_every_widget_may_be_missing(nodes: ModuleType, node_id: str) -> None:
     linked = {"IMAGE", "AUDIO", "ECHOMIMIC_MODEL"}
-    assert all(value.options.get("optional") for value in schema(nodes, node_id).inputs if value.kind not in linked)
+    assert all(
+        value.options.get("optional") for value in schema(nodes, node_id).inputs if value.kind not in linked
+    )
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -127,6 +133,8 @@ import echomimic
 heavy = [m for m in ("torch", "numpy", "cv2", "av", "diffusers", "transformers", "onnxruntime") if m in sys.modules]
 print(module.WEB_DIRECTORY, module.comfy_entrypoint.__name__, heavy, echomimic.__file__)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
     assert done.stdout.split(" ")[:3] == ["web", "comfy_entrypoint", "[]"], done.stderr
     assert str(clone) in done.stdout

@@ -48,7 +48,12 @@ def make() -> Make:
     """Conditions of a 6-frame, 128 × 128 pixel video in 2 steps of 2 windows, or as asked for."""
 
     def conditions(
-        model: str = "v1-acc", *, frames: int = 6, driver: str = "auto", output: Path | None = None, **options: object
+        model: str = "v1-acc",
+        *,
+        frames: int = 6,
+        driver: str = "auto",
+        output: Path | None = None,
+        **options: object,
     ) -> Conditions:
         given = {"steps": 2, "width": 128, "height": 128, "context_frames": 4, "context_overlap": 1} | options
         settings = Settings(model=model, **given).resolved()  # type: ignore[arg-type]

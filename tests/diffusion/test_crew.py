@@ -1,4 +1,5 @@
-"""One video on several devices is bit for bit that of one: all variants, overlaps, odd counts, resuming in between."""
+"""One video on several devices is bit for bit that of one: all variants, overlaps, odd counts, resuming in
+between."""
 
 import threading
 import time
@@ -28,7 +29,9 @@ Engines = Callable[[str], DiffusionEngine]
 def shared(engine: DiffusionEngine, count: int) -> DiffusionEngine:
     """The same engine on ``count`` devices."""
     nets = engine.nets
-    return DiffusionEngine(nets, torch.device("cpu"), engine.settings, engine.weights_name, [nets] * (count - 1))
+    return DiffusionEngine(
+        nets, torch.device("cpu"), engine.settings, engine.weights_name, [nets] * (count - 1)
+    )
 
 
 def latents(engine: DiffusionEngine, conditions: Conditions) -> Tensor:
@@ -47,10 +50,16 @@ def test_every_overlap_is_the_same_on_two_and_three(frames: int, windows: Window
     mixing = torch.randn(4, 4)
 
     def predict(window: Tensor, step: int, numbers: Sequence[int]) -> Tensor:
-        return torch.einsum("fchw,cd->fdhw", window.cumsum(0), mixing).tanh() * (1 + 0.01 * numbers[0]) + step / 1000
+        return (
+            torch.einsum("fchw,cd->fdhw", window.cumsum(0), mixing).tanh() * (1 + 0.01 * numbers[0])
+            + step / 1000
+        )
 
     def last(count: int, overlap: int) -> Tensor:
-        plan, start = WindowPlan(frames, 12, overlap), torch.randn(frames, 4, 2, 2, generator=torch.manual_seed(1))
+        plan, start = (
+            WindowPlan(frames, 12, overlap),
+            torch.randn(frames, 4, 2, 2, generator=torch.manual_seed(1)),
+        )
         with Crew([predict] * count) as crew:
             *_, state = denoise(start, Sampler("ddim", 3), crew, lambda step: windows(plan, step))
         return state.latents
@@ -70,7 +79,9 @@ def test_a_run_goes_on_with_another_number_of_devices(make: Make, engine: Engine
     assert report.steps()[0].startswith("step 2 of 3")
 
 
-def test_loading_for_two_devices_makes_two_copies(make: Make, weights: Callable[[str], Path], engine: Engines) -> None:
+def test_loading_for_two_devices_makes_two_copies(
+    make: Make, weights: Callable[[str], Path], engine: Engines
+) -> None:
     settings = Settings(model="v1-acc", weights=weights("v1"), devices="cpu,cpu:0", dtype="fp32")
     loaded = load_engine(settings)
     assert len(loaded.others) == 1

@@ -1,4 +1,5 @@
-"""All six variants through the real engine on tiny networks: frames, resuming, offloading, running out of memory."""
+"""All six variants through the real engine on tiny networks: frames, resuming, offloading, running out of
+memory."""
 
 import functools
 import itertools
@@ -67,7 +68,9 @@ def test_every_variant_renders(model: str, make: Make, rendered: Callable[..., n
     assert frames.dtype == np.uint8
     assert frames.std() > 1
     heard = ["audio"] if "pose" in model else []  # landmarks are made from the speech
-    done = [stage for stage, _ in itertools.groupby(p.stage for p in report.seen if p.total and p.done == p.total)]
+    done = [
+        stage for stage, _ in itertools.groupby(p.stage for p in report.seen if p.total and p.done == p.total)
+    ]
     assert done == [*heard, "reference", "audio", "denoising"]
 
 
@@ -100,7 +103,11 @@ def test_the_windows_that_were_asked_for_are_denoised(
 
 @pytest.mark.parametrize("faithful", [False, True])
 def test_faithful_rounds_the_reference_and_sums_what_overlaps(
-    faithful: bool, make: Make, rendered: Callable[..., np.ndarray], engine: Engines, monkeypatch: pytest.MonkeyPatch
+    faithful: bool,
+    make: Make,
+    rendered: Callable[..., np.ndarray],
+    engine: Engines,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     net, told, features = engine("v1").nets.denoiser, [], []
     project = net.project_reference
@@ -194,7 +201,9 @@ def test_a_damaged_state_starts_anew_and_no_resume_leaves_none(
 def test_offloading_changes_no_pixel(
     offload: str, make: Make, rendered: Callable[..., np.ndarray], weights: Callable[[str], Path]
 ) -> None:
-    moved = load_engine(Settings(model="v1", weights=weights("v1"), device="cpu", dtype="fp32", offload=offload))
+    moved = load_engine(
+        Settings(model="v1", weights=weights("v1"), device="cpu", dtype="fp32", offload=offload)
+    )
     conditions = make("v1", frames=2, steps=1)
     assert np.array_equal(rendered(conditions, by=moved), rendered(conditions))
     assert moved.device == torch.device("cpu")
@@ -283,7 +292,9 @@ def test_compiling_happens_at_the_call(
     assert compiled == [{"fullgraph": True}]
 
 
-def test_bfloat16_stays_close(make: Make, rendered: Callable[..., np.ndarray], weights: Callable[[str], Path]) -> None:
+def test_bfloat16_stays_close(
+    make: Make, rendered: Callable[..., np.ndarray], weights: Callable[[str], Path]
+) -> None:
     half = load_engine(Settings(model="v1-acc", weights=weights("v1"), device="cpu", dtype="bf16"))
     difference = rendered(make(), by=half).astype(float) - rendered(make())
     psnr = 20 * np.log10(255 / np.sqrt((difference**2).mean()))

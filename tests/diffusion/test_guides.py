@@ -96,7 +96,10 @@ def test_landmarks_lie_on_the_shown_face_when_made_from_speech(make: Make) -> No
 
 def test_a_driver_keeps_its_speed(make: Make, tmp_path: Path) -> None:
     driver = face_driver(tmp_path / "m.npz", frames=10, fps=12.0)
-    resampled, slow = make("v1-pose", driver=driver, frames=9), make("v1-pose", driver=driver, frames=9, fps=12.0)
+    resampled, slow = (
+        make("v1-pose", driver=driver, frames=9),
+        make("v1-pose", driver=driver, frames=9, fps=12.0),
+    )
     fast, same = guide_for(resampled).pictures([8]), guide_for(slow).pictures([4])
     assert (fast - same).abs().mean() < 0.001
     faithful = make("v1-pose", driver=driver, frames=9, faithful=True)
@@ -107,13 +110,18 @@ def test_a_driver_keeps_its_speed(make: Make, tmp_path: Path) -> None:
 @pytest.mark.parametrize("driver", ["none", "auto", "file", "no shoulders", "faithful"])
 def test_hand_maps_come_from_every_source(driver: str, make: Make, tmp_path: Path) -> None:
     named = (
-        driver if driver in ("none", "auto") else hand_driver(tmp_path / "h.npz", shoulders=driver != "no shoulders")
+        driver
+        if driver in ("none", "auto")
+        else hand_driver(tmp_path / "h.npz", shoulders=driver != "no shoulders")
     )
     notes, report = told()
     conditions = make("v2", driver=named, frames=5, width=128, height=192, faithful=driver == "faithful")
     maps = guide_for(conditions, report).pictures([0, 4])
     assert maps.shape == (2, 3, 192, 128)
-    if driver not in ("auto", "faithful"):  # the example shows no hands; official draws 768 x 768 and cuts a corner out
+    if driver not in (
+        "auto",
+        "faithful",
+    ):  # the example shows no hands; official draws 768 x 768 and cuts a corner out
         assert maps.max() > 0.5
     assert bool(notes) == (driver == "no shoulders")
 

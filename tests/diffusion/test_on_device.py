@@ -1,4 +1,5 @@
-"""The loop stays on the device: nothing inside a step asks for a number; decoding keeps order in any batches."""
+"""The loop stays on the device: nothing inside a step asks for a number; decoding keeps order in any
+batches."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -38,7 +39,9 @@ def steps(device: str, cfg: float) -> Iterator[StepState]:
         device=torch.device(device),
         dtype=torch.float32,
     )
-    return denoise(latents, Sampler("ddim", 2), predict, lambda step: uniform_windows(WindowPlan(FRAMES), step))
+    return denoise(
+        latents, Sampler("ddim", 2), predict, lambda step: uniform_windows(WindowPlan(FRAMES), step)
+    )
 
 
 @pytest.mark.parametrize("cfg", [1.0, 2.5])
@@ -78,7 +81,9 @@ def test_blending_is_bit_for_bit_a_plain_sum(overlap: int) -> None:
     made = {w: torch.randn(12, 4, 2, 2) for w in open_windows(plan, 0)}
     left = iter(made.values())
     first = next(
-        s for s in denoise(seen.clone(), sampler, lambda *_: next(left), lambda _: list(made)) if s.clean is not None
+        s
+        for s in denoise(seen.clone(), sampler, lambda *_: next(left), lambda _: list(made))
+        if s.clean is not None
     )
     total, weight = torch.zeros_like(seen), torch.zeros(FRAMES, 1, 1, 1)
     for window, predicted in made.items():
@@ -107,7 +112,9 @@ def test_decoding_keeps_the_order_whatever_the_batches(at_once: int, net: vae.Au
     assert np.abs(found.astype(int) - single).max() <= 1
 
 
-def test_short_memory_halves_the_batches_before_it_tiles(net: vae.Autoencoder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_short_memory_halves_the_batches_before_it_tiles(
+    net: vae.Autoencoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tried: list[int] = []
     whole = net.decode
 

@@ -53,6 +53,13 @@ def test_whatever_decides_the_numbers_tells_portraits_apart() -> None:
         assert torch.equal(cache.taps(portrait, circumstances, cpu, see)["block"], portrait + 1)
 
     tall, wide = torch.zeros(1, 3, 16, 8), torch.zeros(1, 3, 8, 16)
-    for portrait, circumstances in [(tall, "a"), (tall, "a"), (wide, "a"), (wide, "b"), (wide, "b"), (wide + 1, "b")]:
+    for portrait, circumstances in [
+        (tall, "a"),
+        (tall, "a"),
+        (wide, "a"),
+        (wide, "b"),
+        (wide, "b"),
+        (wide + 1, "b"),
+    ]:
         look(portrait, circumstances)
     assert looked == ["a", "a", "b", "b"]

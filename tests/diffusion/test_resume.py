@@ -23,7 +23,9 @@ from echomimic.option import Option, options
 from echomimic.request import Settings
 from tests.diffusion.conftest import Make
 
-STATE = Saved(3, torch.randn(2, 4, 8, 8), {"order": 2, "outputs": [None, torch.ones(3)], "last": torch.zeros(2)})
+STATE = Saved(
+    3, torch.randn(2, 4, 8, 8), {"order": 2, "outputs": [None, torch.ones(3)], "last": torch.zeros(2)}
+)
 
 
 def test_a_state_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -76,7 +78,14 @@ def test_forgetting_takes_everything(tmp_path: Path) -> None:
 def test_the_job_changes_with_everything_that_changes_latents(make: Make) -> None:
     job = job_of(make(), "guide", weights="w")
     assert job == job_of(make(offload="model", resume=False), "guide", weights="w")
-    for changed in ({"seed": 9}, {"steps": 3}, {"frames": 7}, {"fps": 12.0}, {"facecrop_ratio": 0.5}, {"width": 192}):
+    for changed in (
+        {"seed": 9},
+        {"steps": 3},
+        {"frames": 7},
+        {"fps": 12.0},
+        {"facecrop_ratio": 0.5},
+        {"width": 192},
+    ):
         assert job != job_of(make(**changed), "guide", weights="w")
     assert job != job_of(make(), "another guide", weights="w")
     assert job != job_of(make(), "guide", weights="v")
@@ -105,7 +114,9 @@ def test_every_option_is_part_of_the_job_or_left_out_by_name(option: Option, mak
     assert same == (option.name in NOT_PART_OF_THE_JOB)
 
 
-@pytest.mark.parametrize("name", [f.name for f in dataclasses.fields(Conditions) if f.name not in NAMED_OTHERWISE])
+@pytest.mark.parametrize(
+    "name", [f.name for f in dataclasses.fields(Conditions) if f.name not in NAMED_OTHERWISE]
+)
 def test_every_condition_is_part_of_the_job(name: str, make: Make) -> None:
     """The smallest change of each: among them the chosen face, which moves nothing else of a V2 job."""
     before = make("v2")

@@ -49,7 +49,9 @@ def test_every_scheduler_arrives_and_resumes_bit_identically(name: str) -> None:
 
 
 def test_names_of_diffusers_work_too_and_wrong_ones_list_the_choice() -> None:
-    assert find_scheduler("EulerDiscreteScheduler") == find_scheduler("euler") == find_scheduler("EulerDiscrete")
+    assert (
+        find_scheduler("EulerDiscreteScheduler") == find_scheduler("euler") == find_scheduler("EulerDiscrete")
+    )
     with pytest.raises(SettingsError, match=r"'magic' is unknown; choose one of ddim, ddpm"):
         find_scheduler("magic")
 
@@ -79,14 +81,18 @@ def test_ddim_is_bit_for_bit_the_one_of_diffusers(steps: int) -> None:
 
 def test_other_samplers_name_the_remedy_when_diffusers_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(ResourceError, match=r"scheduler euler .* choose ddim, or run: pip install .*\[schedulers\]"):
+    with pytest.raises(
+        ResourceError, match=r"scheduler euler .* choose ddim, or run: pip install .*\[schedulers\]"
+    ):
         Sampler("euler", 4)
     assert Sampler("ddim", 4).timesteps == [999, 749, 499, 249]
 
 
 @pytest.mark.parametrize("name", ["lcm", "tcd"])
 def test_samplers_that_cannot_take_so_many_steps_say_so(name: str) -> None:
-    with pytest.raises(SettingsError, match=f"{name} takes at most 50 steps, not 51; lower steps or choose ddim"):
+    with pytest.raises(
+        SettingsError, match=f"{name} takes at most 50 steps, not 51; lower steps or choose ddim"
+    ):
         Sampler(name, 51)
 
 
@@ -97,7 +103,9 @@ def test_a_sampler_that_is_not_accurate_is_not_offered() -> None:
 
 def test_every_step_draws_other_noise_and_never_that_of_the_start() -> None:
     shape = (4, 4, 8, 8)
-    drawn = [torch.randn(shape, generator=generator_for(seed, step)) for seed in range(4) for step in range(6)]
+    drawn = [
+        torch.randn(shape, generator=generator_for(seed, step)) for seed in range(4) for step in range(6)
+    ]
     drawn += [first_noise(4, 64, 64, seed, Rules(3, None)) for seed in range(4)]
     flat = torch.stack([values.flatten()[:64] for values in drawn])
     correlation = torch.corrcoef(torch.stack([values.flatten() for values in drawn]))
@@ -117,12 +125,15 @@ def test_stochastic_samplers_use_that_noise(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["ddpm", "euler-a", "kdpm2-a", "lcm", "sa", "tcd"])
 def test_each_step_draws_noise_of_its_own(name: str) -> None:
-    """The same latents and prediction at every step: what two seeds make of them differs by their noise alone."""
+    """The same latents and prediction at every step: what two seeds make of them differs by their noise
+    alone."""
     pytest.importorskip("diffusers")
     first, second = Sampler(name, 8, seed=0), Sampler(name, 8, seed=1)
     drawn = []
     for step in range(5):
-        ends = [sampler.step(torch.ones(2, 4, 8, 8), step, torch.ones(2, 4, 8, 8)) for sampler in (first, second)]
+        ends = [
+            sampler.step(torch.ones(2, 4, 8, 8), step, torch.ones(2, 4, 8, 8)) for sampler in (first, second)
+        ]
         drawn.append((ends[0] - ends[1]).flatten())
     noisy = [difference for difference in drawn if float(difference.std()) > 1e-4]
     assert len(noisy) >= 2

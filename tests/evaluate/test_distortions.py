@@ -46,7 +46,21 @@ def test_a_sound_track_that_starts_late_counts_as_late(clip: Path, tmp_path: Pat
     import subprocess
 
     late = tmp_path / "late.mp4"
-    command = ["ffmpeg", "-v", "error", "-i", clip, "-itsoffset", "0.12", "-i", clip, "-map", "0:v", "-map", "1:a"]
+    command = [
+        "ffmpeg",
+        "-v",
+        "error",
+        "-i",
+        clip,
+        "-itsoffset",
+        "0.12",
+        "-i",
+        clip,
+        "-map",
+        "0:v",
+        "-map",
+        "1:a",
+    ]
     if not _has_ffmpeg():
         pytest.skip("ffmpeg makes the late track")
     subprocess.run([*map(str, command), "-c", "copy", str(late)], check=True)
@@ -84,7 +98,9 @@ def test_frozen_mouth_jitter_and_repeats(good: Evaluation, clip: Path, tmp_path:
     assert any(moment.title == "trembling" for moment in shaken.worst)
 
     frames = list(VideoReader(clip))
-    halting = write_clip(tmp_path / "halting.mp4", [frames[i // 4 * 4] for i in range(len(frames))], 25, speech_part())
+    halting = write_clip(
+        tmp_path / "halting.mp4", [frames[i // 4 * 4] for i in range(len(frames))], 25, speech_part()
+    )
     assert value(evaluate(halting), "frozen") > 60
 
 

@@ -110,7 +110,9 @@ def test_frechet_distance_by_hand() -> None:
         [(3 + y, 4 + x) for x, y in [(1, 0), (-1, 0), (0, 2), (0, -2), (1, 2), (-1, -2), (1, -2), (-1, 2)]]
     )
     a, b = np.diag(first.covariance)
-    assert np.cov([[1, -1, 0, 0, 1, -1, 1, -1], [0, 0, 2, -2, 2, -2, -2, 2]]) == pytest.approx(first.covariance)
+    assert np.cov([[1, -1, 0, 0, 1, -1, 1, -1], [0, 0, 2, -2, 2, -2, -2, 2]]) == pytest.approx(
+        first.covariance
+    )
     assert frechet_distance(first, other) == pytest.approx(25 + 2 * (a + b) - 4 * np.sqrt(a * b))
     assert frechet_distance(first, first) == pytest.approx(0, abs=1e-9)
 
@@ -147,7 +149,9 @@ def evaluation(name: str, **values: float | None) -> Evaluation:
             value = values[metric.name]
             note = f"needs {metric.needs}" if value is None else ""
             shown, verdict = f"{value}", metric.verdict(value)
-            figures.append(Figure(metric.name, metric.title, metric.group, "", value, shown, "", verdict, note))
+            figures.append(
+                Figure(metric.name, metric.title, metric.group, "", value, shown, "", verdict, note)
+            )
     return Evaluation(name, 50, 25.0, (64, 64), tuple(figures), {}, (), (), ())
 
 
@@ -174,7 +178,8 @@ def test_pairs_are_compared_with_an_interval() -> None:
     sets = [
         [
             VideoRow(
-                BatchItem(Path(f"{s}/{i}.mp4")), evaluation("", identity=0.9 + g + i / 1000, lag_ms=10.0 * (-1) ** i)
+                BatchItem(Path(f"{s}/{i}.mp4")),
+                evaluation("", identity=0.9 + g + i / 1000, lag_ms=10.0 * (-1) ** i),
             )
         ]
         for s, g in (("a", 0.0), ("b", 0.05))

@@ -24,7 +24,12 @@ def touch(*paths: Path) -> None:
 
 
 def test_a_folder_gives_every_video_with_what_lies_beside_it(tmp_path: Path) -> None:
-    touch(*(tmp_path / n for n in ("b.mp4", "a.webm", "a.wav", "a.jpg", "b.reference.mp4", ".part.mp4", "notes.txt")))
+    touch(
+        *(
+            tmp_path / n
+            for n in ("b.mp4", "a.webm", "a.wav", "a.jpg", "b.reference.mp4", ".part.mp4", "notes.txt")
+        )
+    )
     items = items_in(tmp_path, BatchItem(tmp_path, portrait=Path("shared.png")))
     assert [i.video.name for i in items] == ["a.webm", "b.mp4"]
     assert items[0] == BatchItem(tmp_path / "a.webm", tmp_path / "a.wav", tmp_path / "a.jpg")
@@ -55,7 +60,11 @@ def test_rows_become_a_table_and_a_summary(good: Evaluation) -> None:
     table = list(csv.DictReader(io.StringIO(to_csv(rows))))
     assert float(table[0]["identity"]) == pytest.approx(good["identity"] or 0, rel=1e-5)
     assert table[0]["psnr"] == ""
-    assert (table[1]["video"], table[1]["identity"], table[1]["error"]) == ("bad.mp4", "", "bad.mp4 is no video")
+    assert (table[1]["video"], table[1]["identity"], table[1]["error"]) == (
+        "bad.mp4",
+        "",
+        "bad.mp4 is no video",
+    )
     found = {s.metric.name: s for s in summarise(rows)}
     assert found["identity"].count == 1
     assert found["identity"].good == 1

@@ -1,4 +1,5 @@
-"""Networks given by path: tiny ones made here, called as the documents say, with numbers worked out by hand."""
+"""Networks given by path: tiny ones made here, called as the documents say, with numbers worked out by
+hand."""
 
 import hashlib
 from collections.abc import Callable
@@ -8,7 +9,14 @@ import numpy as np
 import pytest
 
 from echomimic.errors import SettingsError, WeightsError
-from echomimic.evaluate.net_meters import CsimMeter, FidMeter, FvdMeter, LpipsMeter, arcface_crop, perceptual_distance
+from echomimic.evaluate.net_meters import (
+    CsimMeter,
+    FidMeter,
+    FvdMeter,
+    LpipsMeter,
+    arcface_crop,
+    perceptual_distance,
+)
 from echomimic.evaluate.nets import load_net
 from echomimic.evaluate.reference import Companion
 from echomimic.evaluate.run import OwnNets, evaluate
@@ -53,11 +61,16 @@ def script(module: torch.nn.Module, path: Path) -> Path:
 
 def field(number: int, value: bytes | int) -> bytes:
     """One field of a protocol buffer, shorter than 128 bytes."""
-    return bytes([number << 3, value]) if isinstance(value, int) else bytes([number << 3 | 2, len(value)]) + value
+    return (
+        bytes([number << 3, value])
+        if isinstance(value, int)
+        else bytes([number << 3 | 2, len(value)]) + value
+    )
 
 
 def onnx_mean(path: Path) -> Path:
-    """GlobalAveragePool as an ONNX file, (N, 3, H, W) → (N, 3, 1, 1), written by hand: no exporter is needed."""
+    """GlobalAveragePool as an ONNX file, (N, 3, H, W) → (N, 3, 1, 1), written by hand: no exporter is
+    needed."""
 
     def tensor(name: bytes, *dims: bytes | int) -> bytes:
         shape = b"".join(field(1, field(1, d) if isinstance(d, int) else field(2, d)) for d in dims)
@@ -153,7 +166,11 @@ def test_the_contracts(clip: Path) -> None:
     face = find_faces(frames[0])[0]
     flat = watch(lambda x: [x.reshape(len(x), 3, -1).mean(2)])
     companion = Companion(clip, 25.0)
-    meters = [CsimMeter(flat, Sitter(frames[0], face), 1), FidMeter(flat, companion, 16), FvdMeter(flat, companion)]
+    meters = [
+        CsimMeter(flat, Sitter(frames[0], face), 1),
+        FidMeter(flat, companion, 16),
+        FvdMeter(flat, companion),
+    ]
     for number, frame in enumerate(frames):
         for meter in meters:
             meter.read(Shot(number, frame, face if number == 0 else None))
@@ -162,4 +179,6 @@ def test_the_contracts(clip: Path) -> None:
     assert any(a.min() < -0.3 for a in shown if a.shape[2] == 112)
     crop = arcface_crop(frames[0], face)
     assert crop.shape == (1, 3, 112, 112)
-    assert LpipsMeter(flat, companion, 1).read(Shot(15, frames[15], None)) == {"lpips": pytest.approx(0, abs=1e-9)}
+    assert LpipsMeter(flat, companion, 1).read(Shot(15, frames[15], None)) == {
+        "lpips": pytest.approx(0, abs=1e-9)
+    }

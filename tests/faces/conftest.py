@@ -1,9 +1,9 @@
 """A face to look for, and what MediaPipe 0.10.21 itself found in it.
 
-`astronaut.jpg` is a part of the NASA portrait of Eileen Collins (public domain, as in scikit-image). `mediapipe.npz`
-was recorded with `mp.solutions`: `points` by FaceMesh on the photo, `settled` by FaceMesh following it for twelve
-frames, `mask` by SelfieSegmentation, `box` and `score` by the short-range FaceDetection, `pose` by Pose (33 rows: x,
-y, z, visibility).
+`astronaut.jpg` is a part of the NASA portrait of Eileen Collins (public domain, as in scikit-image).
+`mediapipe.npz` was recorded with `mp.solutions`: `points` by FaceMesh on the photo, `settled` by FaceMesh
+following it for twelve frames, `mask` by SelfieSegmentation, `box` and `score` by the short-range
+FaceDetection, `pose` by Pose (33 rows: x, y, z, visibility).
 """
 
 from pathlib import Path

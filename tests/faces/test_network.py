@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from echomimic.faces.network import infer
 
-# Every n-th value of each output, from LiteRT with the .tflite files of mediapipe 0.10.21, decoded as the graphs do.
+# Every n-th value of each output, from LiteRT with the .tflite files of mediapipe 0.10.21, decoded as the
+# graphs do.
 RECORDED = json.loads((Path(__file__).parent / "networks.json").read_text())
 SIDES = {
     "face_short": 128,

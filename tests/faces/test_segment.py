@@ -30,7 +30,9 @@ def test_any_size(astronaut: Picture, size: tuple[int, int]) -> None:
 
 
 def test_a_small_person_is_seen_where_the_face_says(astronaut: Picture, recorded: dict[str, Array]) -> None:
-    picture = np.asarray(cv2.copyMakeBorder(astronaut, 600, 0, 600, 600, cv2.BORDER_CONSTANT, value=(120, 130, 125)))
+    picture = np.asarray(
+        cv2.copyMakeBorder(astronaut, 600, 0, 600, 600, cv2.BORDER_CONSTANT, value=(120, 130, 125))
+    )
     mask = person_mask(picture, recorded["points"] + [600, 600, 0])
     face = mask[690:760, 690:760]
     assert face.mean() > 0.9

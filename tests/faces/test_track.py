@@ -14,7 +14,8 @@ Array = NDArray[np.float32]
 
 def shifted(rgb: Picture, x: float, y: float) -> Picture:
     return np.asarray(
-        cv2.warpAffine(rgb, np.array([[1.0, 0, x], [0, 1, y]]), (400, 320), borderValue=(90, 90, 90)), np.uint8
+        cv2.warpAffine(rgb, np.array([[1.0, 0, x], [0, 1, y]]), (400, 320), borderValue=(90, 90, 90)),
+        np.uint8,
     )
 
 

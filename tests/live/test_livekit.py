@@ -1,4 +1,5 @@
-"""LiveKit's contract, with its own classes and no server: order, ends, interruptions, playback, and no sound lost."""
+"""LiveKit's contract, with its own classes and no server: order, ends, interruptions, playback, and no sound
+lost."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("livekit.agents", reason="LiveKit Agents is not installed: pip install 'echomimic-studio[livekit]'")
+pytest.importorskip(
+    "livekit.agents", reason="LiveKit Agents is not installed: pip install 'echomimic-studio[livekit]'"
+)
 
 import itertools
 
@@ -57,7 +60,8 @@ async def take(generator: LiveVideoGenerator, until: Callable[[list[Any]], bool]
 
 def sounds(items: list[Any]) -> np.ndarray:
     return np.concatenate(
-        [np.frombuffer(i.data, np.int16) for i in items if isinstance(i, rtc.AudioFrame)] or [np.zeros(0, np.int16)]
+        [np.frombuffer(i.data, np.int16) for i in items if isinstance(i, rtc.AudioFrame)]
+        or [np.zeros(0, np.int16)]
     )
 
 
@@ -65,7 +69,9 @@ def ends(items: list[Any]) -> int:
     return sum(isinstance(i, AudioSegmentEnd) for i in items)
 
 
-def test_two_segments_come_out_whole_in_order_each_with_one_end(face: LivePortrait, spoken: np.ndarray) -> None:
+def test_two_segments_come_out_whole_in_order_each_with_one_end(
+    face: LivePortrait, spoken: np.ndarray
+) -> None:
     async def run() -> list[Any]:
         generator = LiveVideoGenerator(Live(face, sound_rate=RATE))
         for _ in range(2):
@@ -80,7 +86,9 @@ def test_two_segments_come_out_whole_in_order_each_with_one_end(face: LivePortra
         assert np.abs(heard - spoken).max() <= 1, "sound was lost or changed"
         assert not sounds(part)[len(spoken) :].any()
     for before, item in itertools.pairwise(items):
-        assert not isinstance(item, rtc.AudioFrame) or isinstance(before, rtc.VideoFrame), "sound without its picture"
+        assert not isinstance(item, rtc.AudioFrame) or isinstance(before, rtc.VideoFrame), (
+            "sound without its picture"
+        )
     pictures = [i for i in items if isinstance(i, rtc.VideoFrame)]
     assert {(p.width, p.height, p.type) for p in pictures} == {(*face.size, rtc.VideoBufferType.RGB24)}
     assert not isinstance(items[-2], rtc.AudioFrame), "between utterances there is sound"

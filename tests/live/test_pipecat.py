@@ -1,4 +1,5 @@
-"""Pipecat's contract, with its own pipeline and no transport: order, times, ends, interruptions, and no sound lost."""
+"""Pipecat's contract, with its own pipeline and no transport: order, times, ends, interruptions, and no sound
+lost."""
 
 import asyncio
 from pathlib import Path
@@ -6,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("pipecat.frames.frames", reason="Pipecat is not installed: pip install 'echomimic-studio[pipecat]'")
+pytest.importorskip(
+    "pipecat.frames.frames", reason="Pipecat is not installed: pip install 'echomimic-studio[pipecat]'"
+)
 
 import itertools
 
@@ -45,7 +48,9 @@ def spoken() -> np.ndarray:
 
 
 def said(wave: np.ndarray, context: str) -> list[Frame]:
-    chunks = [TTSAudioRawFrame(w.tobytes(), RATE, 1, context_id=context) for w in np.split(wave, len(wave) // 480)]
+    chunks = [
+        TTSAudioRawFrame(w.tobytes(), RATE, 1, context_id=context) for w in np.split(wave, len(wave) // 480)
+    ]
     return [TTSStartedFrame(context_id=context), *chunks, TTSStoppedFrame(context_id=context)]
 
 
@@ -95,7 +100,11 @@ def test_an_interruption_ends_old_sound_at_once_and_the_next_utterance_is_whole(
     assert [f.context_id for f in down if isinstance(f, TTSStoppedFrame)] == ["new"]
 
 
-def test_a_stop_without_sound_passes_and_bad_sound_is_reported(face: LivePortrait, spoken: np.ndarray) -> None:
-    down = passed(face, [TTSStoppedFrame(context_id="none"), TTSAudioRawFrame(b"\0\0\0", RATE, 1), *said(spoken, "a")])
+def test_a_stop_without_sound_passes_and_bad_sound_is_reported(
+    face: LivePortrait, spoken: np.ndarray
+) -> None:
+    down = passed(
+        face, [TTSStoppedFrame(context_id="none"), TTSAudioRawFrame(b"\0\0\0", RATE, 1), *said(spoken, "a")]
+    )
     assert [f.context_id for f in down if isinstance(f, TTSStoppedFrame)] == ["none", "a"]
     assert np.abs(sounds(down)[: len(spoken)].astype(int) - spoken).max() <= 1

@@ -1,4 +1,5 @@
-"""A live session: any chunking gives the same frames, no sound is lost, interruptions are heeded, bad input named."""
+"""A live session: any chunking gives the same frames, no sound is lost, interruptions are heeded, bad input
+named."""
 
 import asyncio
 import threading
@@ -53,7 +54,10 @@ def parts(wave: np.ndarray, sizes: list[int]) -> list[np.ndarray]:
 
 
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(sizes=st.lists(st.integers(16, 32_000), min_size=1, max_size=60), rate=st.sampled_from([8000, 16_000, 44_100]))
+@given(
+    sizes=st.lists(st.integers(16, 32_000), min_size=1, max_size=60),
+    rate=st.sampled_from([8000, 16_000, 44_100]),
+)
 def test_any_chunking_of_the_same_sound_gives_the_same_frames_and_sound(
     face: LivePortrait, spoken: np.ndarray, sizes: list[int], rate: int
 ) -> None:
@@ -83,7 +87,9 @@ def test_two_utterances_follow_each_other_without_a_gap(face: LivePortrait, spok
     frames = list(live)
     assert sum(f.last for f in frames) == 2
     sound = np.concatenate([f.sound for f in frames])
-    second = next(i for i in range(len(spoken), len(sound)) if np.array_equal(sound[i : i + 400], spoken[:400]))
+    second = next(
+        i for i in range(len(spoken), len(sound)) if np.array_equal(sound[i : i + 400], spoken[:400])
+    )
     assert second == len(spoken)
     assert np.array_equal(sound[second : second + len(spoken)], spoken)
 
@@ -192,7 +198,9 @@ def test_no_frame_leaves_before_its_time(face: LivePortrait, spoken: np.ndarray)
     assert len(got) == 1
 
 
-def test_behind_the_clock_pictures_are_repeated_and_no_sound_is_lost(face: LivePortrait, spoken: np.ndarray) -> None:
+def test_behind_the_clock_pictures_are_repeated_and_no_sound_is_lost(
+    face: LivePortrait, spoken: np.ndarray
+) -> None:
     clock = Clock()
     live = Live(face, clock=clock, sound_rate=RATE)
     live.push(spoken, RATE)
@@ -273,7 +281,8 @@ def test_a_hiccup_longer_than_the_patience_loses_no_sound_and_marks_what_is_said
     live.close()
     sound = np.concatenate([f.sound for f in seen])
     starts = [
-        next(i for i in range(len(sound) - 400) if np.array_equal(sound[i : i + 400], part[:400])) for part in parted
+        next(i for i in range(len(sound) - 400) if np.array_equal(sound[i : i + 400], part[:400]))
+        for part in parted
     ]
     for start, part in zip(starts, parted, strict=True):
         assert np.array_equal(sound[start : start + len(part)], part)

@@ -1,4 +1,5 @@
-"""Small films made on the spot, whose every frame carries its number and whose sound is a tone at known times."""
+"""Small films made on the spot, whose every frame carries its number and whose sound is a tone at known
+times."""
 
 import struct
 from collections.abc import Sequence
@@ -41,17 +42,22 @@ def write_film(
     options: dict[str, str] | None = None,
     aspect: Fraction | None = None,
 ) -> Path:
-    """A film whose frame i appears at ``moments[i]`` s, with sound of (start, length) s; ``last``: the last hold."""
+    """A film whose frame i appears at ``moments[i]`` s, with sound of (start, length) s; ``last``: the last
+    hold."""
     kind = path.suffix[1:]
     with av.open(str(path), "w") as container:
         codec = VIDEO.get(kind, "libx264")
-        stream = container.add_stream(codec, rate=Fraction(rate).limit_denominator(1001), options=options or {})
+        stream = container.add_stream(
+            codec, rate=Fraction(rate).limit_denominator(1001), options=options or {}
+        )
         stream.width, stream.height, stream.pix_fmt, stream.bit_rate = 128, 64, "yuv420p", 2_000_000
         if aspect is not None:
             stream.codec_context.sample_aspect_ratio = aspect
         constant = kind == "avi"  # which numbers its frames and has no timestamps
         stream.codec_context.time_base = 1 / Fraction(rate).limit_denominator(1001) if constant else _TICK
-        sound = container.add_stream(SOUND.get(kind, "pcm_s16le"), rate=48000, layout="mono") if tones else None
+        sound = (
+            container.add_stream(SOUND.get(kind, "pcm_s16le"), rate=48000, layout="mono") if tones else None
+        )
         queue = [(at, number) for number, at in enumerate(moments)]
         for at, number in queue:
             frame = av.VideoFrame.from_ndarray(numbered(number), format="rgb24")
@@ -102,7 +108,8 @@ def onsets(speech: Speech) -> list[float]:
 
 
 def turn(path: Path, matrix: tuple[int, int, int, int], to: Path) -> Path:
-    """A copy of an mp4 whose display matrix is (a, b, c, d): (x, y) of a pixel is shown at (ax + cy, bx + dy)."""
+    """A copy of an mp4 whose display matrix is (a, b, c, d): (x, y) of a pixel is shown at (ax + cy, bx +
+    dy)."""
     data = bytearray(path.read_bytes())
     at = data.index(b"tkhd") + 44
     a, b, c, d = (n << 16 for n in matrix)

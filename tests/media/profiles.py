@@ -33,7 +33,11 @@ def profile(name: str, primaries: tuple[tuple[float, float], ...], gamma: float 
     matrix = adapt @ primaries_to_xyz(primaries)
     text = name.encode() + b"\0"
     described = struct.pack(">I", len(text)) + text + b"\0" * 8 + b"\0\0\0" + b"\0" * 67
-    tags = {b"desc": _tag(b"desc", described), b"wtpt": _tag(b"XYZ ", _fixed(*_D50)), b"cprt": _tag(b"text", b"none\0")}
+    tags = {
+        b"desc": _tag(b"desc", described),
+        b"wtpt": _tag(b"XYZ ", _fixed(*_D50)),
+        b"cprt": _tag(b"text", b"none\0"),
+    }
     tags |= {n: _tag(b"XYZ ", _fixed(*matrix[:, i])) for i, n in enumerate((b"rXYZ", b"gXYZ", b"bXYZ"))}
     curve = _tag(b"curv", struct.pack(">IH", 1, round(gamma * 256)))
     tags |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)
@@ -42,7 +46,11 @@ def profile(name: str, primaries: tuple[tuple[float, float], ...], gamma: float 
         table += key + struct.pack(">II", at + len(data), len(body))
         data += body
     size = at + len(data)
-    head = struct.pack(">I4sI4s4s4s", size, b"none", 0x02400000, b"mntr", b"RGB ", b"XYZ ") + b"\0" * 12 + b"acsp"
+    head = (
+        struct.pack(">I4sI4s4s4s", size, b"none", 0x02400000, b"mntr", b"RGB ", b"XYZ ")
+        + b"\0" * 12
+        + b"acsp"
+    )
     head += b"\0" * 28 + _fixed(*_D50)
     return head.ljust(128, b"\0") + table + data
 

@@ -23,7 +23,9 @@ def write_sound(path: Path, codec: str, rate: int, channels: int, seconds: float
     """A 440 Hz tone in any container."""
     layout = "mono" if channels == 1 else "stereo"
     wave_ = 0.5 * np.sin(2 * np.pi * 440 * np.arange(round(seconds * rate)) / rate)
-    frame = av.AudioFrame.from_ndarray(np.tile(wave_.astype(np.float32), (channels, 1)), format="fltp", layout=layout)
+    frame = av.AudioFrame.from_ndarray(
+        np.tile(wave_.astype(np.float32), (channels, 1)), format="fltp", layout=layout
+    )
     frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate, layout=layout)
@@ -45,7 +47,9 @@ def write_sound(path: Path, codec: str, rate: int, channels: int, seconds: float
         ("mp4", "aac", 48000, 2),
     ],
 )
-def test_formats_rates_and_channels(tmp_path: Path, suffix: str, codec: str, rate: int, channels: int) -> None:
+def test_formats_rates_and_channels(
+    tmp_path: Path, suffix: str, codec: str, rate: int, channels: int
+) -> None:
     speech = Speech.open(write_sound(tmp_path / f"s.{suffix}", codec, rate, channels))
     assert (speech.rate, speech.channels) == (rate, channels)
     assert abs(speech.seconds - 1.0) < 0.08
@@ -128,7 +132,9 @@ def test_any_file_name_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
 
 def test_joined_files_of_different_rates_are_heard_to_the_end(tmp_path: Path) -> None:
     first = write_sound(tmp_path / "a.mp3", "libmp3lame", 44100, 2).read_bytes()
-    (tmp_path / "ab.mp3").write_bytes(first + write_sound(tmp_path / "b.mp3", "libmp3lame", 16000, 1).read_bytes())
+    (tmp_path / "ab.mp3").write_bytes(
+        first + write_sound(tmp_path / "b.mp3", "libmp3lame", 16000, 1).read_bytes()
+    )
     speech = Speech.open(tmp_path / "ab.mp3")
     assert 1.9 < speech.seconds < 2.3
     assert np.abs(speech.read(speech.samples - 4000, speech.samples)).max() > 0.2
@@ -164,7 +170,9 @@ def test_no_room_for_temporary_files_is_said(tmp_path: Path, monkeypatch: pytest
 def write_wave(path: Path, samples: np.ndarray, rate: int = 16000, bits: int = 32, tag: int = 3) -> Path:
     """A WAV file whose header says what it is told to, around (T, channels) samples."""
     data, channels = samples.tobytes(), samples.shape[1]
-    head = struct.pack("<HHIIHH", tag, channels, rate, rate * channels * bits // 8, channels * bits // 8, bits)
+    head = struct.pack(
+        "<HHIIHH", tag, channels, rate, rate * channels * bits // 8, channels * bits // 8, bits
+    )
     body = b"WAVEfmt " + struct.pack("<I", len(head)) + head + b"data" + struct.pack("<I", len(data)) + data
     path.write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
     return path

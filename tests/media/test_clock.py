@@ -123,7 +123,9 @@ def test_joined_films_go_on(tmp_path: Path) -> None:
     assert Speech.open(tmp_path / "ab.ts").seconds == pytest.approx(1.6, abs=0.1)
 
 
-@pytest.mark.parametrize(("aspect", "size"), [((8, 11), (128, 88)), ((1, 2), (128, 128)), ((2, 1), (256, 64))])
+@pytest.mark.parametrize(
+    ("aspect", "size"), [((8, 11), (128, 88)), ((1, 2), (128, 128)), ((2, 1), (256, 64))]
+)
 def test_pixels_become_square(tmp_path: Path, aspect: tuple[int, int], size: tuple[int, int]) -> None:
     reader = VideoReader(write_film(tmp_path / "v.mp4", steady(4, 25), aspect=Fraction(*aspect)))
     assert reader.size == size
@@ -142,7 +144,9 @@ def test_pixels_become_square(tmp_path: Path, aspect: tuple[int, int], size: tup
         ((0, 1, 1, 0), lambda p: np.swapaxes(p, 0, 1)),
     ],
 )
-def test_films_are_turned_as_their_matrix_says(tmp_path: Path, matrix: tuple[int, int, int, int], turned) -> None:  # type: ignore[no-untyped-def]
+def test_films_are_turned_as_their_matrix_says(
+    tmp_path: Path, matrix: tuple[int, int, int, int], turned
+) -> None:  # type: ignore[no-untyped-def]
     path = write_film(tmp_path / "v.mp4", steady(2, 25))
     picture = turned(list(VideoReader(path))[1])
     reader = VideoReader(turn(path, matrix, tmp_path / "t.mp4"))
@@ -156,7 +160,11 @@ MULTIPLES = st.lists(st.sampled_from([1, 1, 1, 2, 3, 7, 40]), min_size=3, max_si
 
 
 @settings(max_examples=60, deadline=None)
-@given(gaps=MULTIPLES, rate=st.sampled_from([12.5, 24.0, 25.0, NTSC, 50.0, 60.0]), tick=st.sampled_from([1000, 90000]))
+@given(
+    gaps=MULTIPLES,
+    rate=st.sampled_from([12.5, 24.0, 25.0, NTSC, 50.0, 60.0]),
+    tick=st.sampled_from([1000, 90000]),
+)
 def test_a_frame_is_shown_from_its_own_time_until_the_next(gaps: list[int], rate: float, tick: int) -> None:
     slots = np.concatenate([[0], np.cumsum(gaps)])
     stamps = [Fraction(round(slot / rate * tick), tick) for slot in slots]
@@ -170,7 +178,9 @@ def test_a_frame_is_shown_from_its_own_time_until_the_next(gaps: list[int], rate
     zero=st.integers(-50, 50),
     pieces=st.lists(st.tuples(st.integers(0, 400), st.booleans()), min_size=1, max_size=40),
 )
-def test_the_clock_believes_stamps_and_bridges_what_has_none(zero: int, pieces: list[tuple[int, bool]]) -> None:
+def test_the_clock_believes_stamps_and_bridges_what_has_none(
+    zero: int, pieces: list[tuple[int, bool]]
+) -> None:
     clock, now = Clock(Fraction(zero)), Fraction(0)
     for hole, stamped in pieces:
         at = now + Fraction(hole) if stamped else now
@@ -192,7 +202,11 @@ def test_a_broken_clock_just_goes_on(jump: int) -> None:
         ([], [], 25.0),
         ([0.0], [30.0], 30.0),
         ([i / 30 + 0.003 * (i % 3) for i in range(90)], [29.98], 29.98),  # a phone's jitter
-        ([0.0, 1 / 60, 4 / 60, 5 / 60, 8 / 60, 9 / 60, 12 / 60], [40.0, 60.0], 60.0),  # a screen that mostly rests
+        (
+            [0.0, 1 / 60, 4 / 60, 5 / 60, 8 / 60, 9 / 60, 12 / 60],
+            [40.0, 60.0],
+            60.0,
+        ),  # a screen that mostly rests
         ([i * 0.0001 for i in range(50)], [10000.0], 240.0),
         ([i * 60.0 for i in range(5)], [1 / 60], 1.0),
     ],

@@ -72,7 +72,9 @@ def test_it_can_be_done_again_and_again(video: Path) -> None:
         first = int(draw_on.integers(0, FRAMES - 1))
         last = int(draw_on.integers(first + 1, FRAMES + 1))
         before = frames(video)
-        spans = replace_frames(video, SHAPE, [(first, last)], lambda part, r=round_: [picture(i, 20 * r) for i in part])
+        spans = replace_frames(
+            video, SHAPE, [(first, last)], lambda part, r=round_: [picture(i, 20 * r) for i in part]
+        )
         inside = {i for a, b in spans for i in range(a, b)}
         assert {i for i, (a, b) in enumerate(zip(before, frames(video), strict=True)) if a != b} <= inside
         assert len(inside) <= last - first + RUN
@@ -82,7 +84,9 @@ def test_it_can_be_done_again_and_again(video: Path) -> None:
         assert np.abs(frame.astype(int) - picture(i, shown[i]))[4:-4, 4:-4].mean() < 20, i
 
 
-def test_it_is_as_long_as_its_frames_and_begins_with_its_sound(video: Path, tmp_path: Path, speech: Speech) -> None:
+def test_it_is_as_long_as_its_frames_and_begins_with_its_sound(
+    video: Path, tmp_path: Path, speech: Speech
+) -> None:
     plain = tmp_path / "plain.mp4"
     with VideoWriter(plain, SHAPE, speech, False, ours=False) as writer:
         for i in range(FRAMES):

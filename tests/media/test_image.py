@@ -16,7 +16,9 @@ from tests.media.profiles import ADOBE_RGB, DISPLAY_P3, profile, to_srgb
 @pytest.fixture
 def ramp() -> np.ndarray:
     x = np.linspace(0, 255, 96).astype(np.uint8)
-    return np.stack([np.tile(x, (72, 1)), np.full((72, 96), 40, np.uint8), np.full((72, 96), 200, np.uint8)], -1)
+    return np.stack(
+        [np.tile(x, (72, 1)), np.full((72, 96), 40, np.uint8), np.full((72, 96), 200, np.uint8)], -1
+    )
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "bmp", "tiff"])
@@ -95,7 +97,9 @@ def test_resize_keeps_the_mean(ramp: np.ndarray) -> None:
         assert np.abs(small.mean((0, 1)) - ramp.mean((0, 1))).max() < 1.5
 
 
-COLOURS = np.array([[224, 124, 82], [120, 90, 70], [200, 170, 150], [40, 60, 90], [128, 128, 128], [250, 240, 235]])
+COLOURS = np.array(
+    [[224, 124, 82], [120, 90, 70], [200, 170, 150], [40, 60, 90], [128, 128, 128], [250, 240, 235]]
+)
 
 
 @pytest.mark.parametrize(("name", "primaries"), [("Display P3", DISPLAY_P3), ("Adobe RGB (1998)", ADOBE_RGB)])
@@ -119,7 +123,9 @@ def test_alpha_and_grey_keep_their_place_beside_a_profile(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("broken", [b"x", b"\0" * 500, profile("P3", DISPLAY_P3)[:200], None])
-def test_a_profile_that_cannot_be_used_is_left_out_and_said(tmp_path: Path, ramp: np.ndarray, broken: Any) -> None:
+def test_a_profile_that_cannot_be_used_is_left_out_and_said(
+    tmp_path: Path, ramp: np.ndarray, broken: Any
+) -> None:
     picture = Image.fromarray(ramp)
     if broken is None:  # a profile for colours in a grey picture
         picture, broken = picture.convert("L"), profile("P3", DISPLAY_P3)
@@ -148,7 +154,9 @@ def test_formats_that_are_not_named_are_not_opened(tmp_path: Path, ramp: np.ndar
 
 def test_heic_is_called_by_its_name(tmp_path: Path) -> None:
     (tmp_path / "p.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100))
-    with pytest.raises(PictureError, match="is HEIC, which this program does not read; save it anew as PNG or JPEG"):
+    with pytest.raises(
+        PictureError, match="is HEIC, which this program does not read; save it anew as PNG or JPEG"
+    ):
         read_picture(tmp_path / "p.heic")
 
 
@@ -159,7 +167,9 @@ def test_odd_tags_and_numbers_are_silent(tmp_path: Path, ramp: np.ndarray) -> No
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert (read_picture(tmp_path / "p.tiff")[30:] == 128).all()
-        Image.fromarray(ramp).save(tmp_path / "q.jpg", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + bytes(range(60)))
+        Image.fromarray(ramp).save(
+            tmp_path / "q.jpg", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + bytes(range(60))
+        )
         assert read_picture(tmp_path / "q.jpg").shape == ramp.shape
         Image.fromarray(ramp).save(tmp_path / "r.jpg", exif=b"Exif\0\0MM\0*" + b"\xff" * 40)
         assert read_picture(tmp_path / "r.jpg").shape == ramp.shape

@@ -1,4 +1,5 @@
-"""Nothing is lost: no input is ever replaced, whatever it is called; one run per output; nothing stays of dead ones."""
+"""Nothing is lost: no input is ever replaced, whatever it is called; one run per output; nothing stays of
+dead ones."""
 
 import os
 import subprocess
@@ -79,7 +80,9 @@ def test_a_link_is_written_through(tmp_path: Path) -> None:
     assert (tmp_path / "real" / "o.bin").read_bytes() == b"new"
 
 
-@pytest.mark.parametrize("name", ["/dev/null", "/dev/full", "/", ".", "..", "", "a\0b.mp4", "n" * 300 + ".mp4"])
+@pytest.mark.parametrize(
+    "name", ["/dev/null", "/dev/full", "/", ".", "..", "", "a\0b.mp4", "n" * 300 + ".mp4"]
+)
 def test_places_that_take_no_file(name: str) -> None:
     with pytest.raises(OutputError, match="choose another"):
         check_file(Path(name), False)
@@ -104,7 +107,10 @@ def test_a_full_disk_leaves_the_old_picture(tmp_path: Path, monkeypatch: pytest.
 
 def test_a_claimed_output_is_refused_to_others_and_free_afterwards(tmp_path: Path) -> None:
     with claim(tmp_path / "o.mp4"):
-        with pytest.raises(OutputError, match=r"being written by another run; wait .*"), claim(tmp_path / "o.mp4"):
+        with (
+            pytest.raises(OutputError, match=r"being written by another run; wait .*"),
+            claim(tmp_path / "o.mp4"),
+        ):
             pass
         with claim(tmp_path / "p.mp4"):
             pass

@@ -1,4 +1,5 @@
-"""A written video starts at 0 with picture and sound together, at its own rate, in its own colours: flash and click."""
+"""A written video starts at 0 with picture and sound together, at its own rate, in its own colours: flash and
+click."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -26,7 +27,9 @@ def clicks(rate: int, seconds: float) -> np.ndarray:
 def write(path: Path, fps: float, rate: int, seconds: float = 2.0) -> Path:
     frames = round(seconds * fps)
     white = {round(at * fps) for at in FLASHES}
-    with open_writer(path, Shape(64, 64, fps, frames), Speech.from_array(clicks(rate, seconds), rate)) as writer:
+    with open_writer(
+        path, Shape(64, 64, fps, frames), Speech.from_array(clicks(rate, seconds), rate)
+    ) as writer:
         for i in range(frames):
             writer.add(np.full((64, 64, 3), 230 if i in white else 20, np.uint8))
     return path
@@ -35,7 +38,9 @@ def write(path: Path, fps: float, rate: int, seconds: float = 2.0) -> Path:
 def seen(path: Path) -> list[float]:
     """Seconds of the file at which a white frame begins."""
     with av.open(str(path)) as container:
-        frames = [(f.pts * f.time_base, f.to_ndarray(format="gray").mean()) for f in container.decode(video=0)]
+        frames = [
+            (f.pts * f.time_base, f.to_ndarray(format="gray").mean()) for f in container.decode(video=0)
+        ]
     return [float(at) for at, level in frames if level > 125]
 
 
@@ -83,7 +88,9 @@ def test_stamps_and_rate(tmp_path: Path, suffix: str, fps: float) -> None:
 @pytest.mark.parametrize("samples", [16000, 16300])
 def test_sound_is_whole_to_its_last_sample(tmp_path: Path, suffix: str, samples: int) -> None:
     wave = 0.5 * np.sin(2 * np.pi * 300 * np.arange(samples) / 16000)
-    with open_writer(tmp_path / f"v{suffix}", Shape(64, 64, 25, 25), Speech.from_array(wave, 16000)) as writer:
+    with open_writer(
+        tmp_path / f"v{suffix}", Shape(64, 64, 25, 25), Speech.from_array(wave, 16000)
+    ) as writer:
         for _ in range(25):
             writer.add(np.zeros((64, 64, 3), np.uint8))
     with av.open(str(tmp_path / f"v{suffix}")) as container:
@@ -100,7 +107,12 @@ def test_colours_are_tagged_as_they_are_coded(tmp_path: Path, suffix: str) -> No
             writer.add(np.full((64, 64, 3), (200, 40, 60), np.uint8))
     with av.open(str(path)) as container:
         context = container.streams.video[0].codec_context
-        assert [context.colorspace, context.color_primaries, context.color_trc, context.color_range] == [1, 1, 1, 1]
+        assert [context.colorspace, context.color_primaries, context.color_trc, context.color_range] == [
+            1,
+            1,
+            1,
+            1,
+        ]
         frame = next(container.decode(video=0))
         assert (frame.colorspace, frame.color_range) == (1, 1)
         luma = frame.to_ndarray()[:64].mean()
@@ -108,7 +120,14 @@ def test_colours_are_tagged_as_they_are_coded(tmp_path: Path, suffix: str) -> No
     assert luma == pytest.approx(16 + 219 * (0.2126 * 200 + 0.7152 * 40 + 0.0722 * 60) / 255, abs=2)
 
 
-WRITTEN = {29.97: (30000, 1001), 23.976: (24000, 1001), 59.94: (60000, 1001), 25: (25, 1), 12.5: (25, 2), 30: (30, 1)}
+WRITTEN = {
+    29.97: (30000, 1001),
+    23.976: (24000, 1001),
+    59.94: (60000, 1001),
+    25: (25, 1),
+    12.5: (25, 2),
+    30: (30, 1),
+}
 
 
 @pytest.mark.parametrize(("fps", "rate"), WRITTEN.items())

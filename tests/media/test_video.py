@@ -1,4 +1,5 @@
-"""Video out: whole or not at all, frames and sound aligned, tagged. Video in: every frame, upright, steady rate."""
+"""Video out: whole or not at all, frames and sound aligned, tagged. Video in: every frame, upright, steady
+rate."""
 
 import errno
 import os
@@ -75,7 +76,10 @@ def test_image_sequence(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["v.mp4", "frames"])
 def test_nothing_stays_of_a_broken_job(tmp_path: Path, name: str) -> None:
-    with pytest.raises(KeyboardInterrupt), open_writer(tmp_path / name, Shape(96, 64, 25, 9), tone(1)) as writer:
+    with (
+        pytest.raises(KeyboardInterrupt),
+        open_writer(tmp_path / name, Shape(96, 64, 25, 9), tone(1)) as writer,
+    ):
         writer.add(picture(0))
         raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == []
@@ -107,7 +111,10 @@ def test_existing_files_are_kept_unless_told(tmp_path: Path) -> None:
 
 def test_a_file_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "v.mp4"
-    with pytest.raises(OutputError, match="appeared"), open_writer(path, Shape(96, 64, 25, 2), None) as writer:
+    with (
+        pytest.raises(OutputError, match="appeared"),
+        open_writer(path, Shape(96, 64, 25, 2), None) as writer,
+    ):
         writer.add(picture(0))
         path.write_text("mine")
     assert path.read_text() == "mine"
@@ -122,7 +129,11 @@ def test_outputs_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "holiday.png").write_text("sun")
     (tmp_path / "plain").write_text("mine")
-    for name, says in {"mine": "not an image sequence", "photos": "not an image sequence", "plain": "a file"}.items():
+    for name, says in {
+        "mine": "not an image sequence",
+        "photos": "not an image sequence",
+        "plain": "a file",
+    }.items():
         with pytest.raises(OutputError, match=says):
             check_output(tmp_path / name, overwrite=True)
     os.mkfifo(tmp_path / "pipe")
@@ -138,7 +149,9 @@ def test_not_a_video(tmp_path: Path) -> None:
         VideoReader(tmp_path / "w.mp4")
 
 
-@pytest.mark.parametrize("name", ["a:b.mp4", "100%d.mp4", "-v.MP4", "a b ü 口.webm", "n" * 250 + ".mp4", "a:b"])
+@pytest.mark.parametrize(
+    "name", ["a:b.mp4", "100%d.mp4", "-v.MP4", "a b ü 口.webm", "n" * 250 + ".mp4", "a:b"]
+)
 def test_any_file_name_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.chdir(tmp_path)
     check_output(Path(name), overwrite=False)
@@ -156,7 +169,9 @@ def test_any_file_name_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         ("plain.txt/v.mp4", "plain.txt is a file, not a folder"),
     ],
 )
-def test_names_that_cannot_be_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, says: str) -> None:
+def test_names_that_cannot_be_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, says: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     Path("plain.txt").write_text("mine")
     with pytest.raises(OutputError, match=says):
@@ -188,7 +203,7 @@ def test_samples_that_are_no_numbers_become_silence(tmp_path: Path) -> None:
     wave = np.full(16000, 0.2, np.float32)
     wave[[100, 200]] = np.nan, np.inf
     data = wave.astype("<f4").tobytes()
-    head = struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + len(data), b"WAVE", b"fmt ", 16, 3, 1, 48000, 192000, 4, 32, b"data", len(data))  # fmt: skip # noqa: E501
+    head = struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + len(data), b"WAVE", b"fmt ", 16, 3, 1, 48000, 192000, 4, 32, b"data", len(data))  # fmt: skip
     (tmp_path / "s.wav").write_bytes(head + data)
     path = write(tmp_path / "v.mp4", Speech.open(tmp_path / "s.wav"), 8)
     with av.open(str(path)) as container:

@@ -56,5 +56,8 @@ def test_weights_load_from_both_published_files() -> None:
     encoder = nets.whisper()
     state = encoder.state_dict()
     huggingface = {f"model.encoder.{k}": v for k, v in state.items()}
-    extra = {"model.encoder.layer_norm.weight": torch.ones(1), "model.decoder.layers.0.fc1.bias": torch.ones(1)}
+    extra = {
+        "model.encoder.layer_norm.weight": torch.ones(1),
+        "model.decoder.layers.0.fc1.bias": torch.ones(1),
+    }
     assert keymaps.whisper_names(huggingface | extra).keys() == state.keys()

@@ -114,7 +114,9 @@ def test_half_precision_is_the_default_and_is_checked(both: Path, tmp_path: Path
     out = tmp_path / "half"
     convert(both, out, ("v2",))
     files = layouts.find("v2", out)
-    assert {value.dtype for value in weights.load_network("vae", files, None).state_dict().values()} == {torch.float16}
+    assert {value.dtype for value in weights.load_network("vae", files, None).state_dict().values()} == {
+        torch.float16
+    }
     assert json.loads((out / CARD).read_text())["dtype"] == "float16"
     convert(out, tmp_path / "again", dtype=torch.bfloat16)
     card = json.loads((out / CARD).read_text())
@@ -155,7 +157,9 @@ def test_damaged_weights_are_not_converted(copy: Path, tmp_path: Path) -> None:
 Usage = namedtuple("Usage", "total used free")
 
 
-def test_too_little_room_is_found_before_writing(both: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_room_is_found_before_writing(
+    both: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(converter.shutil, "disk_usage", lambda _: Usage(10**9, 10**9, 10**6))
     with pytest.raises(OutputError, match=r"needs 0\.1 GB, but its disk has 0\.0 GB left"):
         convert(both, tmp_path / "out", ("v2",))

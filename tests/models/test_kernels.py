@@ -27,11 +27,16 @@ def test_linear(shape: tuple[int, ...]) -> None:
     [(1, 8, 8, 1, 1), (3, 32, 48, 7, 10), (2, 16, 8, 2, 1200), (5, 24, 16, 70, 33), (40, 8, 8, 6, 6)],
 )
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_winograd(images: int, before: int, after: int, height: int, width: int, layout: torch.memory_format) -> None:
+def test_winograd(
+    images: int, before: int, after: int, height: int, width: int, layout: torch.memory_format
+) -> None:
     torch.manual_seed(0)
     layer = kernels.Conv3x3(before, after).requires_grad_(False)
     x = torch.randn(images, before, height, width).contiguous(memory_format=layout)
-    exact = F.conv2d(x.double(), layer.weight.double(), None, padding=1) + torch.as_tensor(layer.bias)[:, None, None]
+    exact = (
+        F.conv2d(x.double(), layer.weight.double(), None, padding=1)
+        + torch.as_tensor(layer.bias)[:, None, None]
+    )
     half = F.conv2d(x.bfloat16(), layer.weight.bfloat16(), torch.as_tensor(layer.bias).bfloat16(), padding=1)
     with torch.no_grad():
         assert error(layer(x), exact.float()) < 1e-6

@@ -48,7 +48,9 @@ def test_official_folder(tmp_path: Path, model: str) -> None:
     for given in (folder, tmp_path):
         files = layouts.find(model, given)
         row = VARIANTS[model]
-        assert {part: files.paths[part] for part in layouts.OWN} == {p: folder / row.files[p] for p in layouts.OWN}
+        assert {part: files.paths[part] for part in layouts.OWN} == {
+            p: folder / row.files[p] for p in layouts.OWN
+        }
         assert files.paths["vae"] == folder / VAE
         assert files.paths["whisper"] == folder / row.files["whisper"]
 
@@ -188,7 +190,9 @@ def test_fingerprint_follows_the_content(tmp_path: Path) -> None:
 def test_looking_needs_no_torch() -> None:
     code = "import sys, echomimic.models.layouts; sys.exit('torch' in sys.modules)"
     root = str(Path(__file__).parents[2])
-    assert subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": root}).returncode == 0
+    assert (
+        subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": root}).returncode == 0
+    )
 
 
 def test_a_user_without_a_home_has_a_cache_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,7 +219,9 @@ JSON = st.recursive(
 
 @settings(max_examples=60, deadline=None)
 @fuzzed(st.one_of(JSON.map(json.dumps).map(str.encode), st.binary(max_size=100)))
-def test_any_card_is_used_or_refused_in_one_line(tmp_path_factory: pytest.TempPathFactory, card: bytes) -> None:
+def test_any_card_is_used_or_refused_in_one_line(
+    tmp_path_factory: pytest.TempPathFactory, card: bytes
+) -> None:
     folder = tmp_path_factory.getbasetemp() / "card"
     folder.mkdir(exist_ok=True)
     (folder / layouts.CARD).write_bytes(card)

@@ -32,7 +32,11 @@ def test_any_latent_size(net: UNet) -> None:
         (5, {"frames": 2}, "5 images cannot be split into clips of 2 frames"),
         (2, {"frames": 2, "unconditional": 2}, "2 unconditional clips asked for, 1 given"),
         (4, {"frames": 2, "unconditional": 1, "audio": torch.zeros(4, 50, 16)}, "audio has 4 rows for 2"),
-        (4, {"frames": 2, "unconditional": 1, "guide": torch.zeros(4, 32, 5, 7)}, "guide has 4 pictures for 2"),
+        (
+            4,
+            {"frames": 2, "unconditional": 1, "guide": torch.zeros(4, 32, 5, 7)},
+            "guide has 4 pictures for 2",
+        ),
     ],
 )
 def test_wrong_sizes_are_named(net: UNet, images: int, given: dict[str, Any], message: str) -> None:
@@ -51,7 +55,10 @@ def test_position_tables_fill_a_net_built_on_meta() -> None:
         empty = UNet(SMALL)
     state = {k: v for k, v in real.state_dict().items() if not k.endswith(".pe")}
     empty.load_state_dict(state | empty.position_tables(), strict=True, assign=True)
-    assert all(torch.equal(a, b) for a, b in zip(real.state_dict().values(), empty.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(real.state_dict().values(), empty.state_dict().values(), strict=True)
+    )
 
 
 def test_reference_values_move_together(net: UNet) -> None:

@@ -29,7 +29,9 @@ def test_it_is_the_one_of_diffusers(net: vae.Autoencoder, size: tuple[int, int])
     theirs.load_state_dict(net.state_dict())
     pictures, latents = drawn(2, 3, *size).clamp(-1, 1), drawn(2, 4, size[0] // 8, size[1] // 8)
     with torch.no_grad():
-        torch.testing.assert_close(net.encode(pictures), theirs.encode(pictures).latent_dist.mean, atol=2e-5, rtol=0)
+        torch.testing.assert_close(
+            net.encode(pictures), theirs.encode(pictures).latent_dist.mean, atol=2e-5, rtol=0
+        )
         torch.testing.assert_close(net.decode(latents), theirs.decode(latents).sample, atol=2e-5, rtol=0)
 
 

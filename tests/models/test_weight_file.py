@@ -69,7 +69,9 @@ def test_what_needs_no_cast_stays_in_the_file(tmp_path: Path, form: str) -> None
     path = saved(tmp_path / ("x.safetensors" if form == "safetensors" else "x.pth"), form)
     tensors = dict(Checkpoint(path).tensors(["a", "b"]))
     mapped = [
-        line.split()[0].split("-") for line in Path("/proc/self/maps").read_text().splitlines() if str(path) in line
+        line.split()[0].split("-")
+        for line in Path("/proc/self/maps").read_text().splitlines()
+        if str(path) in line
     ]
     spans = [(int(start, 16), int(stop, 16)) for start, stop in mapped]
     assert all(any(start <= t.data_ptr() < stop for start, stop in spans) for t in tensors.values())
@@ -78,10 +80,14 @@ def test_what_needs_no_cast_stays_in_the_file(tmp_path: Path, form: str) -> None
 def test_code_in_a_pickle_is_refused_and_does_not_run(tmp_path: Path) -> None:
     trace = tmp_path / "ran"
     torch.save({"a": torch.zeros(1), "b": Hostile(f"touch {trace}")}, tmp_path / "zip.pth")
-    torch.save({"b": Hostile(f"touch {trace}")}, tmp_path / "legacy.pth", _use_new_zipfile_serialization=False)
+    torch.save(
+        {"b": Hostile(f"touch {trace}")}, tmp_path / "legacy.pth", _use_new_zipfile_serialization=False
+    )
     (tmp_path / "plain.pth").write_bytes(pickle.dumps(Hostile(f"touch {trace}"), protocol=4))
     for name in ("zip.pth", "legacy.pth", "plain.pth"):
-        with pytest.raises(WeightsError, match=f"{name} holds more than tensors and could run code") as caught:
+        with pytest.raises(
+            WeightsError, match=f"{name} holds more than tensors and could run code"
+        ) as caught:
             Checkpoint(tmp_path / name)
         assert "\n" not in str(caught.value)
     assert not trace.exists()

@@ -56,13 +56,23 @@ def test_full_size_networks_are_what_the_manifests_list(network: Network, varian
     row = VARIANTS[variant]
     net = {key: tuple(value.shape) for key, value in build(network, row, Sizes()).state_dict().items()}
     assert net == shapes(network, row, Sizes())
-    recorded = {"denoiser": ("denoising_unet", "motion_module"), "reference": ("reference_unet",), "vae": ("vae",)}
+    recorded = {
+        "denoiser": ("denoising_unet", "motion_module"),
+        "reference": ("reference_unet",),
+        "vae": ("vae",),
+    }
     names = recorded.get(network, ())
-    assert all(net[key] == tuple(shape) for name in names for key, shape in fixtures.shapes(f"full/{name}").items())
+    assert all(
+        net[key] == tuple(shape) for name in names for key, shape in fixtures.shapes(f"full/{name}").items()
+    )
 
 
 def test_shipped_manifests() -> None:
-    assert [len(manifest(name)) for name in ("denoising_unet", "motion_module", "reference_unet")] == [686, 588, 570]
+    assert [len(manifest(name)) for name in ("denoising_unet", "motion_module", "reference_unet")] == [
+        686,
+        588,
+        570,
+    ]
     assert size("reference_unet") == 4 * 815_521_280
 
 
@@ -97,7 +107,9 @@ def test_dtype_and_its_exceptions(v1: Path) -> None:
 
 def test_motion_keys_in_the_denoising_file_win(v1: Path, tmp_path: Path) -> None:
     key = "mid_block.motion_modules.0.temporal_transformer.proj_in.bias"
-    files = changed("denoising_unet", lambda state: state.update({key: torch.full((128,), 7.0)}))(v1, tmp_path)
+    files = changed("denoising_unet", lambda state: state.update({key: torch.full((128,), 7.0)}))(
+        v1, tmp_path
+    )
     state = weights.load_network("denoiser", files, None).state_dict()
     assert state[key].eq(7).all()
     other = key.replace("proj_in", "proj_out")
@@ -105,7 +117,9 @@ def test_motion_keys_in_the_denoising_file_win(v1: Path, tmp_path: Path) -> None
 
 
 def test_a_motion_file_that_repeats_the_denoiser_adds_nothing(v1: Path, tmp_path: Path) -> None:
-    files = changed("motion_module", lambda state: state.update({"conv_in.bias": torch.full((32,), 7.0)}))(v1, tmp_path)
+    files = changed("motion_module", lambda state: state.update({"conv_in.bias": torch.full((32,), 7.0)}))(
+        v1, tmp_path
+    )
     assert not weights.load_network("denoiser", files, None).state_dict()["conv_in.bias"].eq(7).any()
 
 
@@ -129,7 +143,12 @@ MOTION_KEY = "down_blocks.0.motion_modules.0.temporal_transformer.norm.weight"
         ("reference_unet", "reference", lambda s: s.pop("conv_in.bias"), r"lacks conv_in\.bias"),
         ("reference_unet", "reference", lambda s: s.update(odd=torch.zeros(1)), "holds unknown odd"),
         ("denoising_unet", "denoiser", lambda s: s.pop("conv_out.bias"), r"lacks conv_out\.bias"),
-        ("denoising_unet", "denoiser", lambda s: s.update({"x.motion_modules.y": torch.zeros(1)}), "holds unknown x"),
+        (
+            "denoising_unet",
+            "denoiser",
+            lambda s: s.update({"x.motion_modules.y": torch.zeros(1)}),
+            "holds unknown x",
+        ),
         ("motion_module", "denoiser", lambda s: s.pop(MOTION_KEY), "lacks down_blocks.0.motion_modules"),
         ("motion_module", "denoiser", lambda s: s.update(odd=torch.zeros(1)), "holds unknown odd"),
         (
@@ -138,7 +157,12 @@ MOTION_KEY = "down_blocks.0.motion_modules.0.temporal_transformer.norm.weight"
             lambda s: s.update({"conv_in.bias": torch.zeros(3)}),
             r"conv_in\.bias is \(3,\), expected \(16,\)",
         ),
-        ("guider", "guider", lambda s: s.update({"conv_in.bias": torch.zeros(16).int()}), "no floating point numbers"),
+        (
+            "guider",
+            "guider",
+            lambda s: s.update({"conv_in.bias": torch.zeros(16).int()}),
+            "no floating point numbers",
+        ),
     ],
 )
 def test_files_that_do_not_add_up_are_explained(
@@ -162,7 +186,13 @@ def test_a_guider_of_the_wrong_model_is_noticed(v1: Path, v2: Path) -> None:
 
 def ldm(name: str) -> str:
     """The original Stable Diffusion spelling of a VAE tensor."""
-    for new, old in (("to_q", "q"), ("to_k", "k"), ("to_v", "v"), ("to_out.0", "proj_out"), ("group_norm", "norm")):
+    for new, old in (
+        ("to_q", "q"),
+        ("to_k", "k"),
+        ("to_v", "v"),
+        ("to_out.0", "proj_out"),
+        ("group_norm", "norm"),
+    ):
         name = name.replace(f"mid_block.attentions.0.{new}.", f"mid.attn_1.{old}.")
     for i in range(4):
         name = name.replace(f"up_blocks.{i}.resnets", f"up.{3 - i}.block").replace(
@@ -188,8 +218,12 @@ def test_vae_in_every_spelling(v1: Path, tmp_path: Path, spelling: Callable[[str
     files = layouts.find("v1", v1)
     want = fixtures.state("v1_vae", "vae")
     convolved = {k: v[..., None, None] if ".attentions." in k and v.ndim == 2 else v for k, v in want.items()}
-    state = {spelling(key): value.contiguous() for key, value in convolved.items()} | {"model_ema.decay": torch.ones(1)}
-    found = weights.load_network("vae", replaced(files, "vae", tmp_path / "vae.ckpt", state), None).state_dict()
+    state = {spelling(key): value.contiguous() for key, value in convolved.items()} | {
+        "model_ema.decay": torch.ones(1)
+    }
+    found = weights.load_network(
+        "vae", replaced(files, "vae", tmp_path / "vae.ckpt", state), None
+    ).state_dict()
     assert all(torch.equal(found[key], want[key]) for key in want)
 
 

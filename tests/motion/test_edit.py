@@ -83,7 +83,9 @@ class TestGain:
 
     def test_twice_is_twice(self):
         motion = talker()
-        assert np.ptp(openings(gain(motion, mouth=2.0))) == pytest.approx(2 * np.ptp(openings(motion)), rel=0.1)
+        assert np.ptp(openings(gain(motion, mouth=2.0))) == pytest.approx(
+            2 * np.ptp(openings(motion)), rel=0.1
+        )
         assert np.ptp(angles(gain(motion, head=0.5))[:, 1]) == pytest.approx(
             0.5 * np.ptp(angles(motion)[:, 1]), rel=0.1
         )
@@ -127,7 +129,16 @@ class TestAllAtOnce:
     def test_everything_together(self):
         motion = Motion(talker(60), default_pose(60, 25.0))
         done = edited(
-            motion, fps=30, start=0.5, stop=2, smooth=0.02, mirror=True, lips=motion, length=100, mouth=0.5, hands=0
+            motion,
+            fps=30,
+            start=0.5,
+            stop=2,
+            smooth=0.02,
+            mirror=True,
+            lips=motion,
+            length=100,
+            mouth=0.5,
+            hands=0,
         )
         assert (len(done.face), len(done.body), done.face.fps) == (100, 100, 30)
         assert np.ptp(done.body.hands, axis=0).max() < 1e-6

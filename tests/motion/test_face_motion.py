@@ -16,7 +16,9 @@ from tests.motion.people import fault_of, portrait, talker
 
 def test_a_file_keeps_everything(tmp_path):
     motion = talker(5)
-    motion = FaceMotion(motion.points, 24.0, (640, 480), np.array([1, 1, 0, 1, 1], bool), np.tile(np.eye(4), (5, 1, 1)))
+    motion = FaceMotion(
+        motion.points, 24.0, (640, 480), np.array([1, 1, 0, 1, 1], bool), np.tile(np.eye(4), (5, 1, 1))
+    )
     motion.save(tmp_path / "m.npz")
     again = FaceMotion.load(tmp_path / "m.npz")
     np.testing.assert_array_equal(again.points, motion.points)
@@ -102,7 +104,9 @@ def test_a_damaged_file_gives_one_line(tmp_path_factory, data):
     assert fault is None or ("damaged.npz" in fault and "\n" not in fault)
 
 
-@pytest.mark.parametrize("points", [np.zeros((2, 478, 3)), np.full((2, 478, 3), 7.0), np.full((1, 478, 3), 9e6)])
+@pytest.mark.parametrize(
+    "points", [np.zeros((2, 478, 3)), np.full((2, 478, 3), 7.0), np.full((1, 478, 3), 9e6)]
+)
 def test_faces_without_a_size_or_beyond_any_picture_are_refused(points: np.ndarray) -> None:
     with pytest.raises(DriverError, match="; give "):
         FaceMotion(points, fps=25.0, size=(512, 512))

@@ -44,15 +44,20 @@ def whisper() -> WhisperEncoder:
     """The seeded Whisper encoder (full size)."""
     with torch.device("meta"):
         net = audio.build_encoder()
-    state = fixtures.state("whisper_short", "whisper") | {"encoder.positional_embedding": audio.whisper_positions()}
+    state = fixtures.state("whisper_short", "whisper") | {
+        "encoder.positional_embedding": audio.whisper_positions()
+    }
     net.load_state_dict(renamed(keymaps.whisper_names(state), state, net), strict=True, assign=True)
     return net
 
 
 def renamed(names: Mapping[str, str], state: Mapping[str, Tensor], net: nn.Module) -> dict[str, Tensor]:
-    """``state`` under our names (ours → theirs), linear layers that are stored as 1×1 convolutions flattened."""
+    """``state`` under our names (ours → theirs), linear layers that are stored as 1×1 convolutions
+    flattened."""
     shapes = {name: tensor.shape for name, tensor in net.state_dict().items()}
-    return {ours: state[theirs].reshape(shapes.get(ours, state[theirs].shape)) for ours, theirs in names.items()}
+    return {
+        ours: state[theirs].reshape(shapes.get(ours, state[theirs].shape)) for ours, theirs in names.items()
+    }
 
 
 def fold(x: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 """Deterministic weights and inputs of the parity fixtures, as a pure function of a text label.
 
-The label's SHA-256 seeds PCG64; its raw 64-bit draws become float32 by integer arithmetic and correctly rounded
-operations only, so the numbers are the same on every machine. "normal" is the sum of the four 16-bit lanes of one
-draw, centred and scaled to variance 1.
+The label's SHA-256 seeds PCG64; its raw 64-bit draws become float32 by integer arithmetic and correctly
+rounded operations only, so the numbers are the same on every machine. "normal" is the sum of the four 16-bit
+lanes of one draw, centred and scaled to variance 1.
 """
 
 import hashlib

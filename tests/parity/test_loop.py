@@ -37,7 +37,9 @@ CONFIG = UNetConfig(channels=(32, 64, 128, 128))
 def unets(version: str) -> tuple[UNet, UNet]:
     """Denoiser and reference net of a code base (all its loops share them)."""
     name = {"v1": "v1_loop_audio", "v2": "v2_loop_base"}[version]
-    return _filled(UNet(CONFIG), name, "denoising_unet"), _filled(UNet(CONFIG.as_reference()), name, "reference_unet")
+    return _filled(UNet(CONFIG), name, "denoising_unet"), _filled(
+        UNet(CONFIG.as_reference()), name, "reference_unet"
+    )
 
 
 def _filled(unet: UNet, name: str, component: str) -> UNet:
@@ -92,7 +94,10 @@ class Loop:
     def windows(self, step: int) -> list[Window]:
         if self.case["config"]["context_stride"] == 1:
             return uniform_windows(WindowPlan(self.frames, rotation=self.rules.rotation), step)
-        ring = [[(i + step * self.rules.rotation) % self.frames for i in w] for w in uniform(0, self.frames, 12, 2, 3)]
+        ring = [
+            [(i + step * self.rules.rotation) % self.frames for i in w]
+            for w in uniform(0, self.frames, 12, 2, 3)
+        ]
         return [Window(tuple(w), (1.0,) * len(w)) for w in ring]
 
     def run(self) -> Iterator[StepState]:
@@ -139,7 +144,8 @@ def test_every_step_is_official(name: str) -> None:
 def test_the_other_guidance_is_official_too(name: str) -> None:
     """Among them V1 audio without guidance, which adds up overlapping windows: only when faithful.
 
-    To save time, of two loops that differ from the others in nothing but their weights only the first step is made.
+    To save time, of two loops that differ from the others in nothing but their weights only the first step is
+    made.
     """
     other, expected = fixtures.case(name)["alternative"], fixtures.arrays(name)
     loop = Loop(name, cfg=other["guidance_scale"])

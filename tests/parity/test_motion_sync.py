@@ -40,7 +40,9 @@ def test_transfer_of_the_head_alone(stored, atol):
     np.testing.assert_allclose(moved, stored["out_7_noalign"], rtol=0, atol=atol)
 
 
-@pytest.mark.parametrize(("name", "height", "width"), [("project_out", 512, 512), ("project_out_400x600", 400, 600)])
+@pytest.mark.parametrize(
+    ("name", "height", "width"), [("project_out", 512, 512), ("project_out_400x600", 400, 600)]
+)
 def test_projection(stored, atol, name, height, width):
     poses = (stored["reference_trans_mat"], stored["driver_trans_mat"][3])
     seen = np.stack([project(stored["reference_lmks3d"], pose, width, height) for pose in poses])

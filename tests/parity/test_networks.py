@@ -42,7 +42,10 @@ def test_reference_features(name: str) -> None:
     taps = nets.unet(case, "reference_unet").taps(fixtures.tensors(case)["ref_latents"])
     assert {f"{tap}.transformer_blocks.0" for tap in taps} == set(case["writer_order"])
     for i, writer in enumerate(case["writer_order"]):
-        assert difference(taps[writer.removesuffix(".transformer_blocks.0")], expected[f"bank_{i:02}"]) < case["atol"]
+        assert (
+            difference(taps[writer.removesuffix(".transformer_blocks.0")], expected[f"bank_{i:02}"])
+            < case["atol"]
+        )
 
 
 class Denoise:
@@ -152,7 +155,9 @@ def test_mistake_reference_features_of_another_block() -> None:
     run = Denoise("v1_denoise_cfg")
     wrong = swapped(run.denoiser.project_reference(run.taps))
     assert run.error(reference=wrong) > 100 * run.case["atol"]
-    shuffled = dict(zip(run.taps, [*list(run.taps.values())[1:], run.taps["mid_block.attentions.0"]], strict=True))
+    shuffled = dict(
+        zip(run.taps, [*list(run.taps.values())[1:], run.taps["mid_block.attentions.0"]], strict=True)
+    )
     with pytest.raises(ValueError, match="reference features of"):
         run.denoiser.project_reference(shuffled)
 
@@ -180,7 +185,11 @@ def test_mistake_unconditional_half_attends_to_the_reference() -> None:
 def test_silence_is_what_zero_audio_gives() -> None:
     run = Denoise("v1_denoise_cfg")
     computed = run.denoiser(
-        run.latents[: run.frames], run.t, frames=run.frames, audio=torch.zeros_like(run.audio), guide=0 * run.guide
+        run.latents[: run.frames],
+        run.t,
+        frames=run.frames,
+        audio=torch.zeros_like(run.audio),
+        guide=0 * run.guide,
     )
     assert difference(nets.unfold(computed, run.frames), run.recorded["out"][:1]) < run.case["atol"]
 
@@ -188,7 +197,9 @@ def test_silence_is_what_zero_audio_gives() -> None:
 def test_full_size_nets_have_exactly_the_official_parameters() -> None:
     with torch.device("meta"):
         reference, denoiser = UNet(UNet().config.as_reference()), UNet()
-    assert {k: list(v.shape) for k, v in reference.state_dict().items()} == fixtures.shapes("full/reference_unet")
+    assert {k: list(v.shape) for k, v in reference.state_dict().items()} == fixtures.shapes(
+        "full/reference_unet"
+    )
     official = fixtures.shapes("full/denoising_unet") | fixtures.shapes("full/motion_module")
     assert {k: list(v.shape) for k, v in denoiser.state_dict().items()} == official
     pairs = fixtures.manifest("full/bank_order")["pairs"]
@@ -211,7 +222,9 @@ def test_large_latents_in_parts_give_the_same_as_at_once(monkeypatch: pytest.Mon
     run = Denoise("v1_denoise_cfg")
     at_once = run.run()
     for module in ("attention", "temporal", "unet"):
-        monkeypatch.setattr(f"echomimic.models.{module}.portions", lambda x, count, step: small_portions(count))
+        monkeypatch.setattr(
+            f"echomimic.models.{module}.portions", lambda x, count, step: small_portions(count)
+        )
     assert torch.allclose(run.run(), at_once, atol=1e-5)
 
 

@@ -15,7 +15,9 @@ def test_schedule_is_official(name: str) -> None:
     for steps in case["step_counts"]:
         assert Sampler("ddim", steps).timesteps == expected[f"timesteps_{steps}"].tolist()
     sampler = Sampler("ddim", 6)
-    torch.testing.assert_close(sampler.alphas, torch.from_numpy(expected["alphas_cumprod"]), atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        sampler.alphas, torch.from_numpy(expected["alphas_cumprod"]), atol=1e-6, rtol=0
+    )
     assert sampler.final_alpha == expected["final_alpha_cumprod"]
     assert sampler.sigma == expected["init_noise_sigma"]
 

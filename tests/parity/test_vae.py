@@ -25,5 +25,7 @@ def test_both_published_spellings_load_strictly(spelling: str, convolutions: boo
         net = vae.build_vae()
         state = {key: torch.empty(shape) for key, shape in fixtures.shapes(f"full/{spelling}").items()}
     if convolutions:
-        state = {k: v[..., None, None] if ".attentions." in k and v.ndim == 2 else v for k, v in state.items()}
+        state = {
+            k: v[..., None, None] if ".attentions." in k and v.ndim == 2 else v for k, v in state.items()
+        }
     net.load_state_dict(nets.renamed(keymaps.vae_names(state), state, net), strict=True, assign=True)

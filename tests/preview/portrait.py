@@ -69,7 +69,9 @@ def draw(
 
 
 def _fill(image: NDArray[np.generic], points: Array, colour: object) -> None:
-    cv2.fillPoly(image, [np.round(points * 16).astype(np.int32)], colour, cv2.LINE_AA if image.ndim == 3 else 8, 4)
+    cv2.fillPoly(
+        image, [np.round(points * 16).astype(np.int32)], colour, cv2.LINE_AA if image.ndim == 3 else 8, 4
+    )
 
 
 def jaw_drop() -> Array:

@@ -48,7 +48,9 @@ def test_layers_add_up_to_the_photo():
 
 def test_grain_at_a_soft_edge_does_not_turn_into_speckles():
     portrait = draw()
-    portrait.picture[:] = np.clip(portrait.picture + np.random.default_rng(0).normal(0, 12, (192, 192, 1)), 0, 255)
+    portrait.picture[:] = np.clip(
+        portrait.picture + np.random.default_rng(0).normal(0, 12, (192, 192, 1)), 0, 255
+    )
     soft = Portrait(portrait.picture, portrait.face, cv2.GaussianBlur(portrait.mask, (0, 0), 6))
     at = node_numbers(Grid(0, 0, 1, 192, 192)) + np.float32(3.3)
     frame = layers_of(soft).compose(at)

@@ -147,7 +147,11 @@ def test_strong_motion_is_eased_not_broken(portrait, renderer):
         places = np.argwhere(np.abs(frame - SKIN).sum(2) < 40)
         return len(places), places.mean(0)
 
-    frame, (size, place), (still_size, still_place) = strong(1), skin(strong(1)), skin(renderer.render(play(), 0))
+    frame, (size, place), (still_size, still_place) = (
+        strong(1),
+        skin(strong(1)),
+        skin(renderer.render(play(), 0)),
+    )
     assert np.abs(strong(4) - frame).mean() < 2, "beyond the limit nothing changes any more"
     assert 0.6 < size / still_size < 1.4, "the face is whole"
     assert np.linalg.norm(place - still_place) < 0.5 * 52, "and hardly leaves its place"

@@ -42,7 +42,9 @@ def test_letters_are_at_least_a_twentieth_of_the_shorter_side(width: int, height
 @pytest.mark.parametrize(("seconds", "frames"), [(0, 100), (2, 50), (0.1, 2), (30, 100)])
 def test_exactly_the_frames_asked_for_are_labelled(seconds: float, frames: int) -> None:
     made, plain = label(label_seconds=seconds), np.full((512, 512, 3), 90, np.uint8)
-    assert [bool((made.draw(plain, i) != plain).any()) for i in range(100)] == [i < frames for i in range(100)]
+    assert [bool((made.draw(plain, i) != plain).any()) for i in range(100)] == [
+        i < frames for i in range(100)
+    ]
 
 
 def test_nothing_outside_the_box_changes_and_it_lies_in_its_corner() -> None:
@@ -57,7 +59,10 @@ def test_nothing_outside_the_box_changes_and_it_lies_in_its_corner() -> None:
 
 
 def test_a_long_text_takes_more_lines_and_one_too_long_is_refused() -> None:
-    one, two = label(label="Made by a machine"), label(label="Made by a machine for the spring fair of our town")
+    one, two = (
+        label(label="Made by a machine"),
+        label(label="Made by a machine for the spring fair of our town"),
+    )
     assert two.box[3] - two.box[1] > 1.3 * (one.box[3] - one.box[1])
     with pytest.raises(SettingsError, match="shorter"):
         label(label="word " * 200)

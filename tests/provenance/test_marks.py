@@ -16,7 +16,11 @@ from tests.conftest import FakeEngine
 
 @pytest.fixture(params=["talk.mp4", "talk.webm", "frames"])
 def video(
-    request: pytest.FixtureRequest, portrait: Path, short_speech: Path, tmp_path: Path, fake_engine: FakeEngine
+    request: pytest.FixtureRequest,
+    portrait: Path,
+    short_speech: Path,
+    tmp_path: Path,
+    fake_engine: FakeEngine,
 ) -> Path:
     out = tmp_path / str(request.param)
     echomimic.animate(portrait, short_speech, out, length=4, size=128, seed=7)

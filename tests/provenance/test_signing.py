@@ -1,4 +1,5 @@
-"""Signatures: valid, trusted with one's own root, broken by one changed byte, and nothing left when they fail."""
+"""Signatures: valid, trusted with one's own root, broken by one changed byte, and nothing left when they
+fail."""
 
 import stat
 from pathlib import Path
@@ -71,7 +72,9 @@ def test_a_failed_signature_leaves_no_file(make, tmp_path: Path, keys: Path) -> 
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_missing_keys_are_said_before_anything_is_rendered(make, tmp_path: Path, fake_engine: FakeEngine) -> None:  # type: ignore[no-untyped-def]
+def test_missing_keys_are_said_before_anything_is_rendered(
+    make, tmp_path: Path, fake_engine: FakeEngine
+) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(SettingsError, match=KEY):
         make("talk.mp4", sign_key=tmp_path / "nowhere")
     assert fake_engine.seen == []

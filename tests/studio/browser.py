@@ -67,7 +67,18 @@ def write_wav(path: Path, samples: np.ndarray) -> None:
 @contextmanager
 def served(home: Path, *more: str) -> Iterator[str]:
     """A studio in a process of its own; its address with the token."""
-    command = [sys.executable, "-m", "echomimic", "studio", "--home", str(home), "--port", "0", "--no-browser", *more]
+    command = [
+        sys.executable,
+        "-m",
+        "echomimic",
+        "studio",
+        "--home",
+        str(home),
+        "--port",
+        "0",
+        "--no-browser",
+        *more,
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

@@ -1,4 +1,5 @@
-"""A studio for tests: its API without a network, its worker in this process, a portrait and a short speech."""
+"""A studio for tests: its API without a network, its worker in this process, a portrait and a short
+speech."""
 
 import contextlib
 import io
@@ -10,7 +11,9 @@ import numpy as np
 import pytest
 
 pytest.importorskip("starlette", reason='the studio needs its extra: pip install "echomimic-studio[studio]"')
-pytest.importorskip("python_multipart", reason='the studio needs its extra: pip install "echomimic-studio[studio]"')
+pytest.importorskip(
+    "python_multipart", reason='the studio needs its extra: pip install "echomimic-studio[studio]"'
+)
 
 from starlette.testclient import TestClient
 

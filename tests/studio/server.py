@@ -34,7 +34,9 @@ class Server:
             *options,
         ]
         variables = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path, **environment}
-        self.process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, env=variables, text=True)
+        self.process = subprocess.Popen(
+            [*command, *options], stdout=subprocess.PIPE, env=variables, text=True
+        )
         assert self.process.stdout is not None
         self.address = self.process.stdout.readline().strip()
         parts = urlsplit(self.address)
@@ -91,7 +93,9 @@ class Server:
 def events(server: Server, last: int | None = None) -> Iterator[tuple[str, Any]]:
     """The stream of events, one by one."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
-    headers = {"Authorization": f"Bearer {server.token}"} | ({} if last is None else {"Last-Event-ID": str(last)})
+    headers = {"Authorization": f"Bearer {server.token}"} | (
+        {} if last is None else {"Last-Event-ID": str(last)}
+    )
     with contextlib.closing(connection):
         connection.request("GET", "/api/events", headers=headers)
         answer = connection.getresponse()

@@ -68,7 +68,12 @@ def test_every_route_needs_the_token(door: Door) -> None:
     routes = every_route(door)
     assert len(routes) > 30
     client = TestClient(door.client.app, base_url="http://127.0.0.1")
-    for headers in ({}, {"authorization": "Bearer wrong"}, {"cookie": f"{COOKIE}=wrong"}, {"authorization": TOKEN}):
+    for headers in (
+        {},
+        {"authorization": "Bearer wrong"},
+        {"cookie": f"{COOKIE}=wrong"},
+        {"authorization": TOKEN},
+    ):
         for method, path in routes:
             answer = client.request(method, path, headers=headers)
             assert answer.status_code == 401, (method, path)

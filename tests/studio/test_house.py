@@ -98,5 +98,11 @@ def test_typed_text_is_said_sentence_by_sentence(door: Door) -> None:
     assert again.status_code == 201
     assert {p: p.stat().st_mtime_ns for p in kept} == kept
     assert len(list(door.studio.home.voice.glob("*.pcm"))) == 3
-    for wrong in ({"text": ""}, {"text": "x" * 5001}, {"text": "a", "speed": 9}, {"text": "a", "voice": "../x"}, {}):
+    for wrong in (
+        {"text": ""},
+        {"text": "x" * 5001},
+        {"text": "a", "speed": 9},
+        {"text": "a", "voice": "../x"},
+        {},
+    ):
         assert door.client.post("/api/speech", json=wrong).status_code == 422

@@ -43,7 +43,12 @@ def test_speech_comes_back_with_its_frames(client: TestClient) -> None:
     with client.websocket_connect("/api/live", headers=KEY) as socket:
         socket.send_text(START)
         ready = json.loads(socket.receive_text())
-        assert (ready["type"], ready["width"], ready["fps"], ready["sound_rate"]) == ("ready", 128, 25.0, 24_000)
+        assert (ready["type"], ready["width"], ready["fps"], ready["sound_rate"]) == (
+            "ready",
+            128,
+            25.0,
+            24_000,
+        )
         socket.send_bytes((spoken * 32767).astype("<i2").tobytes())
         socket.send_text('{"type": "end"}')
         got = []
@@ -73,7 +78,8 @@ def test_without_the_token_or_from_elsewhere_nobody_gets_in(
 
 
 @pytest.mark.parametrize(
-    "first", ["{", "[]", '{"rate": 1}', '{"rate": "x"}', '{"channels": 9}', '{"pace": "none"}', '{"quality": 0}']
+    "first",
+    ["{", "[]", '{"rate": 1}', '{"rate": "x"}', '{"channels": 9}', '{"pace": "none"}', '{"quality": 0}'],
 )
 def test_a_start_that_cannot_be_used_is_said(client: TestClient, first: str) -> None:
     with client.websocket_connect("/api/live", headers=KEY) as socket:
@@ -84,14 +90,18 @@ def test_a_start_that_cannot_be_used_is_said(client: TestClient, first: str) -> 
 
 
 @pytest.mark.parametrize("wrong", [b"\0", b"\0" * (LONGEST_MESSAGE + 2), "{", '{"type": "dance"}'])
-def test_a_message_that_cannot_be_used_is_said_and_the_session_goes_on(client: TestClient, wrong: str | bytes) -> None:
+def test_a_message_that_cannot_be_used_is_said_and_the_session_goes_on(
+    client: TestClient, wrong: str | bytes
+) -> None:
     with client.websocket_connect("/api/live", headers=KEY) as socket:
         socket.send_text(START)
         socket.receive_text()
         (socket.send_bytes if isinstance(wrong, bytes) else socket.send_text)(wrong)  # type: ignore[arg-type, operator]
         kinds = [socket.receive() for _ in range(6)]
     assert any(
-        "text" in message and json.loads(message["text"])["type"] == "error" for message in kinds if message.get("text")
+        "text" in message and json.loads(message["text"])["type"] == "error"
+        for message in kinds
+        if message.get("text")
     )
     assert any(message.get("bytes") for message in kinds)
 

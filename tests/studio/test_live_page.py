@@ -22,7 +22,9 @@ from tests.studio.browser import EXAMPLE, find_chromium, flags, make_media
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore:connect:DeprecationWarning"),  # some clients are never closed, on purpose
+    pytest.mark.filterwarnings(
+        "ignore:connect:DeprecationWarning"
+    ),  # some clients are never closed, on purpose
 ]
 START = json.dumps({"type": "start", "rate": 16_000, "pace": "clock"})
 
@@ -46,7 +48,10 @@ def opened(address: str, **more: Any) -> ClientConnection:
     parts = urlsplit(address)
     key = parse_qs(parts.query)["token"][0]
     made = connect(
-        f"ws://{parts.netloc}/api/live", additional_headers={"Authorization": f"Bearer {key}"}, proxy=None, **more
+        f"ws://{parts.netloc}/api/live",
+        additional_headers={"Authorization": f"Bearer {key}"},
+        proxy=None,
+        **more,
     )
     made.send(START)
     assert json.loads(made.recv(timeout=20))["type"] == "ready"

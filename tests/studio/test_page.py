@@ -1,4 +1,5 @@
-"""The page in a real Chromium: what a user does with it, by mouse and keyboard, with a fake microphone and camera."""
+"""The page in a real Chromium: what a user does with it, by mouse and keyboard, with a fake microphone and
+camera."""
 
 import os
 import re
@@ -56,11 +57,15 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def context(browser: Browser, address: str) -> Iterator[BrowserContext]:
     """A browser that was never here; its console must stay silent."""
-    made = browser.new_context(base_url=address.split("?")[0], locale="en-GB", viewport={"width": 1360, "height": 900})
+    made = browser.new_context(
+        base_url=address.split("?")[0], locale="en-GB", viewport={"width": 1360, "height": 900}
+    )
     made.set_default_timeout(PATIENCE)
     made.add_init_script(SMALL)
     said: list[str] = []
-    made.on("console", lambda m: said.append(f"{m.text} {m.location}") if m.type in ("error", "warning") else None)
+    made.on(
+        "console", lambda m: said.append(f"{m.text} {m.location}") if m.type in ("error", "warning") else None
+    )
     made.on("weberror", lambda fault: said.append(str(fault.error)))
     yield made
     made.close()
@@ -85,9 +90,9 @@ def choose(page: Page, media: Path, speech: str = "speech.wav") -> None:
     """Gives a portrait and a speech as files."""
     page.get_by_label("Drop a photo here").set_input_files(media / "portrait.png")
     expect(page.locator(".box")).to_have_count(1)
-    page.locator("section", has=page.get_by_role("heading", name="Speech")).locator("input[type=file]").set_input_files(
-        media / speech
-    )
+    page.locator("section", has=page.get_by_role("heading", name="Speech")).locator(
+        "input[type=file]"
+    ).set_input_files(media / speech)
     expect(page.get_by_role("button", name="Make the talk")).to_be_enabled()
 
 
@@ -239,7 +244,9 @@ def test_timeline_mute_undo_redo(page: Page, media: Path) -> None:
 
 def curves(page: Page, take: dict[str, Any]) -> dict[str, dict[str, list[float]]]:
     """The performance as edited."""
-    tracks: dict[str, dict[str, list[float]]] = page.request.get(f"api/takes/{take['id']}/curves").json()["tracks"]
+    tracks: dict[str, dict[str, list[float]]] = page.request.get(f"api/takes/{take['id']}/curves").json()[
+        "tracks"
+    ]
     return tracks
 
 
@@ -288,7 +295,9 @@ def test_figures_are_shown_by_group(page: Page, media: Path) -> None:
         "value": 1.0,
     }
     figure |= {"shown": "+1", "wanted": "±45", "verdict": "good", "note": ""}
-    page.route("**/evaluation", lambda route: route.fulfill(json={"figures": [figure], "worst": [], "notes": []}))
+    page.route(
+        "**/evaluation", lambda route: route.fulfill(json={"figures": [figure], "worst": [], "notes": []})
+    )
     take = make_take(page, media, seed=2)
     page.evaluate("location.hash = '#takes'")
     card = page.get_by_role("article", name=take["id"])
@@ -370,7 +379,11 @@ def test_accessible(page: Page, media: Path, theme: str) -> None:
         expect(page.locator("nav [aria-current]")).to_have_attribute("href", f"#{screen}")
         page.evaluate("Promise.all([...document.images].map(i => i.decode().catch(() => 0)))")
         found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
-        grave = [(f["id"], [n["html"] for n in f["nodes"]]) for f in found if f["impact"] in ("serious", "critical")]
+        grave = [
+            (f["id"], [n["html"] for n in f["nodes"]])
+            for f in found
+            if f["impact"] in ("serious", "critical")
+        ]
         assert grave == [], screen
 
 

@@ -66,7 +66,9 @@ def test_stopped_jobs_can_be_tried_again(door: Door, orders) -> None:  # type: i
 
 def test_the_same_key_orders_once(door: Door, orders, portrait_id: str, speech_id: str) -> None:  # type: ignore[no-untyped-def]
     body = {"portrait": portrait_id, "speech": speech_id, "settings": {"model": "v2"}}
-    first, second = (door.client.post("/api/jobs", json=body, headers={"idempotency-key": "k"}) for _ in range(2))
+    first, second = (
+        door.client.post("/api/jobs", json=body, headers={"idempotency-key": "k"}) for _ in range(2)
+    )
     assert (first.status_code, second.status_code) == (201, 200)
     assert first.json()["id"] == second.json()["id"]
     assert len(waiting(door)) == 1
@@ -116,7 +118,9 @@ def test_what_stops_with_the_server_stays_stopped(door: Door, orders) -> None:  
         (RuntimeError("two\nlines"), "a fault in this program (RuntimeError: two)"),
     ],
 )
-def test_a_failure_is_one_line_and_the_queue_goes_on(door: Door, orders, monkeypatch, capfd, fault, told) -> None:  # type: ignore[no-untyped-def]
+def test_a_failure_is_one_line_and_the_queue_goes_on(
+    door: Door, orders, monkeypatch, capfd, fault, told
+) -> None:  # type: ignore[no-untyped-def]
     a, b = orders(2, "preview")
     done: list[str] = []
 
@@ -172,7 +176,9 @@ def test_orders_are_checked_as_a_whole(door: Door, portrait_id: str, speech_id: 
         body = {"portrait": portrait_id, "speech": speech_id, **body}
     takes = door.client.get("/api/takes").json()
     answer = (
-        door.client.post("/api/jobs", json=body) if body is not None else door.client.post("/api/jobs", content=b"{")
+        door.client.post("/api/jobs", json=body)
+        if body is not None
+        else door.client.post("/api/jobs", content=b"{")
     )
     assert answer.status_code in (404, 422), answer.text
     assert "\n" not in answer.json()["error"]["message"]

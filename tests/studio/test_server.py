@@ -45,7 +45,9 @@ def test_a_killed_server_loses_nothing_and_goes_on_to_the_same_bits(tmp_path: Pa
     orders = [{**body, "settings": {**settings, "seed": seed}} for seed in range(6)]
     first, *rest = (server.ask("POST", "/api/jobs", order)["id"] for order in orders)
     for killed in range(2):
-        done = server.until(first, lambda job, at=killed: job["done"] > 2 + 4 * at and job["stage"] == "denoising")
+        done = server.until(
+            first, lambda job, at=killed: job["done"] > 2 + 4 * at and job["stage"] == "denoising"
+        )
         assert done["state"] == "running"
         server.kill()
         server = Server(home, **found)
@@ -80,7 +82,12 @@ def test_pages_are_told_what_changes_and_a_crash_ends_only_its_job(tmp_path: Pat
         for name, data in stream:
             if name == "job":
                 seen.setdefault(data["id"], []).append(data["state"])
-                if data["id"] == long["id"] and data["done"] > 20 and data["stage"] == "rendering" and not crashed:
+                if (
+                    data["id"] == long["id"]
+                    and data["done"] > 20
+                    and data["stage"] == "rendering"
+                    and not crashed
+                ):
                     crashed = True
                     kill_worker(tmp_path / "home", long["id"])
                 if data["id"] == short["id"] and data["state"] == "done":

@@ -107,7 +107,10 @@ def test_edits_show_in_the_curves_before_they_are_saved(door: Door, take: str) -
 
 def test_a_further_edit_replaces_one_that_waits(door: Door, take: str) -> None:
     mute = {"op": "mute", "track": "mouth", "start": 1.0, "stop": 1.5}
-    jobs = [door.client.put(f"/api/takes/{take}/edits", json={"edits": [mute] * n}).json()["job"]["id"] for n in (1, 2)]
+    jobs = [
+        door.client.put(f"/api/takes/{take}/edits", json={"edits": [mute] * n}).json()["job"]["id"]
+        for n in (1, 2)
+    ]
     assert jobs[0] == jobs[1]
     assert door.work() == 1
 
@@ -128,7 +131,9 @@ def test_every_edit_can_be_rendered(door: Door, take: str) -> None:
         edit(door, take)
 
 
-def test_what_differs_is_told_and_the_same_again_takes_edits_along(door: Door, take: str, weights_there: None) -> None:
+def test_what_differs_is_told_and_the_same_again_takes_edits_along(
+    door: Door, take: str, weights_there: None
+) -> None:
     blink = {"op": "blink", "start": 0.5, "stop": 0.8}
     edit(door, take, blink)
     again = door.order(take=take, settings={"seed": 7})
@@ -140,7 +145,12 @@ def test_what_differs_is_told_and_the_same_again_takes_edits_along(door: Door, t
     assert shown["differs"] == [{"name": "seed", "value": 7, "other": 0}]
     v1 = door.order(take=take, settings={"model": "v1-pose"}, request={"driver": take})
     waits = door.client.get(f"/api/takes/{v1['take']}").json()
-    assert (waits["model"], waits["editable"], waits["ready"], waits["state"]) == ("v1-pose", False, False, "queued")
+    assert (waits["model"], waits["editable"], waits["ready"], waits["state"]) == (
+        "v1-pose",
+        False,
+        False,
+        "queued",
+    )
     assert door.client.put(f"/api/takes/{v1['take']}/edits", json={"edits": []}).status_code == 409
     assert door.client.delete(f"/api/jobs/{v1['id']}").status_code == 204
     assert door.client.get(f"/api/takes/{v1['take']}").status_code == 404

@@ -55,7 +55,10 @@ TRAVERSALS = (
 
 def stored(door: Door) -> dict[Path, int]:
     folder = door.studio.home.folder
-    return {p: p.stat().st_size for p in (*folder.glob("files/*/*"), *folder.glob("incoming/*"), *folder.glob("*.*/*"))}
+    return {
+        p: p.stat().st_size
+        for p in (*folder.glob("files/*/*"), *folder.glob("incoming/*"), *folder.glob("*.*/*"))
+    }
 
 
 @pytest.mark.parametrize("text", TRAVERSALS)
@@ -94,7 +97,10 @@ def broken() -> Iterator[tuple[str, bytes]]:
         data += bytes(draw.randrange(256) for _ in range(draw.randrange(100)))
         yield "portrait", bytes(data)
         yield "speech", bytes(draw.randrange(256) for _ in range(draw.randrange(1, 3000)))
-        yield "motion", b"PK\x03\x04" + bytes(draw.randrange(256) for _ in range(200)) if number % 2 else picture
+        yield (
+            "motion",
+            b"PK\x03\x04" + bytes(draw.randrange(256) for _ in range(200)) if number % 2 else picture,
+        )
         yield "video", speech[:40] + bytes(number)
     yield "portrait", speech
     yield "speech", picture

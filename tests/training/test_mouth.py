@@ -21,7 +21,9 @@ class Noise:
     def read(self, start: int, stop: int) -> np.ndarray:
         wave = 0.1 * np.random.default_rng(0).standard_normal(self.samples).astype(np.float32)
         at = np.arange(start, stop)
-        return np.where((at >= 0) & (at < self.samples), wave[at.clip(0, self.samples - 1)], 0).astype(np.float32)
+        return np.where((at >= 0) & (at < self.samples), wave[at.clip(0, self.samples - 1)], 0).astype(
+            np.float32
+        )
 
 
 def clips(count: int = 6, frames: int = 40) -> Recordings:
@@ -59,7 +61,9 @@ def test_a_net_that_was_taught_no_phones_only_moves_the_mouth(tmp_path: Path) ->
     for count in (1, 2):
         export(nets[:count], basis, np.ones(4, np.float32), SMALL, tmp_path / f"{count}.safetensors")
     sound = Noise()
-    alone, both = (load_mouth(tmp_path / f"{count}.safetensors")(sound, 20, measure(sound)) for count in (1, 2))
+    alone, both = (
+        load_mouth(tmp_path / f"{count}.safetensors")(sound, 20, measure(sound)) for count in (1, 2)
+    )
     np.testing.assert_array_equal(alone[1], both[1])
     assert np.abs(alone[0] - both[0]).max() > 1e-3
 

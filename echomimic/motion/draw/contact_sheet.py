@@ -1,4 +1,5 @@
-"""Motion made visible: drawn over a portrait or on black, as frames or as one contact sheet; and in numbers."""
+"""Motion made visible: drawn over a portrait or on black, as frames or as one contact sheet; and in
+numbers."""
 
 from __future__ import annotations
 
@@ -30,8 +31,8 @@ _BONES = ((NECK, L_SHOULDER), (NECK, R_SHOULDER), *(bone for arm in ARMS for bon
 
 @dataclass(frozen=True)
 class Info:
-    """What a motion is: `face`, `left_hand`, `right_hand` are the shares of frames in which each is seen, None when the
-    motion has no such part; `jumps` the frames at which something moves impossibly fast."""
+    """What a motion is: `face`, `left_hand`, `right_hand` are the shares of frames in which each is seen,
+    None when the motion has no such part; `jumps` the frames at which something moves impossibly fast."""
 
     seconds: float
     fps: float
@@ -64,7 +65,8 @@ def describe(motion: Motion) -> Info:
 def shown(motion: Motion, portrait: Picture | None = None) -> Generator[Picture, None, None]:
     """The motion frame by frame, (H, W, 3) uint8, at the rate of its face (of its body when it has no face).
 
-    Drawn over `portrait`, dimmed, in the portrait's size (the motion is stretched to it); on black without one.
+    Drawn over `portrait`, dimmed, in the portrait's size (the motion is stretched to it); on black without
+    one.
     """
     for moment in range(_frames(motion)):
         yield _picture_of(motion, moment, portrait)
@@ -88,7 +90,9 @@ def _picture_of(motion: Motion, frame: int, portrait: Picture | None = None) -> 
     return canvas
 
 
-def contact_sheet(motion: Motion, portrait: Picture | None = None, *, columns: int = 5, rows: int = 4) -> Picture:
+def contact_sheet(
+    motion: Motion, portrait: Picture | None = None, *, columns: int = 5, rows: int = 4
+) -> Picture:
     """Evenly spread frames as one picture, each 256 pixels wide and marked with its time."""
     count = _frames(motion)
     chosen = np.linspace(0, count - 1, min(columns * rows, count)).round().astype(int)
@@ -96,7 +100,9 @@ def contact_sheet(motion: Motion, portrait: Picture | None = None, *, columns: i
     tiles = [_tile(_picture_of(motion, int(i), portrait), i / rate) for i in chosen]
     blank = np.zeros_like(tiles[0])
     tiles += [blank] * (-len(tiles) % columns)
-    return np.concatenate([np.concatenate(tiles[i : i + columns], axis=1) for i in range(0, len(tiles), columns)])
+    return np.concatenate(
+        [np.concatenate(tiles[i : i + columns], axis=1) for i in range(0, len(tiles), columns)]
+    )
 
 
 def _frames(motion: Motion) -> int:
@@ -122,7 +128,9 @@ def _draw_body(canvas: Picture, pose: BodyPose, size: tuple[int, int]) -> None:
     stretch = np.array(size, np.float64) / pose.size
     for a, b in _BONES:
         if min(pose.body_score[0, a], pose.body_score[0, b]) > SEEN:
-            ends = [np.rint(np.clip(pose.body[0, i] * stretch, -1e5, 1e5)).astype(int).tolist() for i in (a, b)]
+            ends = [
+                np.rint(np.clip(pose.body[0, i] * stretch, -1e5, 1e5)).astype(int).tolist() for i in (a, b)
+            ]
             cv2.line(canvas, ends[0], ends[1], _GREY, 2, cv2.LINE_AA)
     _lay(canvas, hand_map(pose.hands[0] / pose.size, np.minimum(pose.hand_score[0], 1.0), size))
 
@@ -135,7 +143,9 @@ def _lay(canvas: Picture, lines: Picture) -> None:
 def _tile(picture: Picture, seconds: float, width: int = 256) -> Picture:
     height = max(1, round(picture.shape[0] * width / picture.shape[1]))
     tile = np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-    cv2.putText(tile, f"{seconds:.2f} s", (6, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 1, cv2.LINE_AA)
+    cv2.putText(
+        tile, f"{seconds:.2f} s", (6, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 1, cv2.LINE_AA
+    )
     return tile
 
 

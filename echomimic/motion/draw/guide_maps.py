@@ -1,7 +1,8 @@
 """The guides' drawings: face landmark maps for V1, hand maps for V2.
 
 Both repeat the official drawings pixel for pixel (fixtures `v1_landmark_maps`, `v2_hand_maps`).
-A map is (H, W, 3) uint8; a guide is (3, F, H, W) float32 in 0…1, what the face locator and the pose encoder take.
+A map is (H, W, 3) uint8; a guide is (3, F, H, W) float32 in 0…1, what the face locator and the pose encoder
+take.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ def face_map(
 ) -> Picture:
     """V1's drawing of one face, as the official scripts make it.
 
-    points: (478, 2 or 3) in pixels of `size`; `size`: (width, height) of the map. The lines are drawn on 512x512 and
-    resized, as the official code does.
+    points: (478, 2 or 3) in pixels of `size`; `size`: (width, height) of the map. The lines are drawn on
+    512x512 and resized, as the official code does.
     """
     return _fit(_face_canvas(_relative(points, size), draw_mouth, draw_iris, draw_oval), size)
 
@@ -47,8 +48,9 @@ def hand_map(
 ) -> Picture:
     """V2's drawing of two hands.
 
-    hands: (2, 21, 2) relative to the picture, x and y in 0…1. scores: (2, 21). size: (width, height) of the map.
-    The lines keep their thickness at a shorter side of `reference` pixels and are resized with the picture.
+    hands: (2, 21, 2) relative to the picture, x and y in 0…1. scores: (2, 21). size: (width, height) of the
+    map. The lines keep their thickness at a shorter side of `reference` pixels and are resized with the
+    picture.
     """
     width, height = size
     shorter = min(size)
@@ -64,8 +66,8 @@ def hand_map(
 def pose_map(pose: BodyPose, frame: int, size: tuple[int, int], *, faithful: bool = True) -> Picture:
     """V2's drawing of one frame of a pose at `size`.
 
-    `faithful` draws as the official script does: right for squares, only the upper left part filled in pictures larger
-    than the pose's own. Otherwise the pose is stretched to `size`.
+    `faithful` draws as the official script does: right for squares, only the upper left part filled in
+    pictures larger than the pose's own. Otherwise the pose is stretched to `size`.
     """
     relative = pose.hands[frame] / np.array(pose.size, np.float64)
     if not faithful or size == pose.size:
@@ -92,7 +94,9 @@ def _relative(points: npt.NDArray[np.floating], size: tuple[int, int]) -> npt.ND
 def _face_canvas(points: npt.NDArray[np.float64], mouth: bool, iris: bool, oval: bool) -> Picture:
     canvas = np.zeros((CANVAS, CANVAS, 3), np.uint8)
     usable = np.all((points >= 0) & (points <= 1), axis=1)
-    pixels = np.minimum(np.floor(np.where(usable[:, None], points, 0) * CANVAS), CANVAS - 1).astype(int).tolist()
+    pixels = (
+        np.minimum(np.floor(np.where(usable[:, None], points, 0) * CANVAS), CANVAS - 1).astype(int).tolist()
+    )
     for colour, joined in _strokes(mouth, iris, oval):
         for a, b in joined:
             if usable[a] and usable[b]:

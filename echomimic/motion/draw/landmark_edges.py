@@ -1,7 +1,7 @@
 """Which face-mesh points the V1 landmark map joins, in drawing order, and in which colours.
 
-Colours are RGB channel values. Left and right are the person's own: left is on the image's right. Source: the recorded
-official drawings (fixture `v1_landmark_maps`).
+Colours are RGB channel values. Left and right are the person's own: left is on the image's right. Source: the
+recorded official drawings (fixture `v1_landmark_maps`).
 """
 
 from __future__ import annotations

@@ -9,7 +9,13 @@ from pathlib import Path
 from echomimic.errors import DriverError
 from echomimic.motion.body_pose import BodyPose
 from echomimic.motion.face_motion import FaceMotion, unusable
-from echomimic.motion.files.official_poses import FACE_SUFFIX, OFFICIAL_FPS, folder_kind, read_v1_folder, read_v2_folder
+from echomimic.motion.files.official_poses import (
+    FACE_SUFFIX,
+    OFFICIAL_FPS,
+    folder_kind,
+    read_v1_folder,
+    read_v2_folder,
+)
 from echomimic.motion.npz import Arrays, read_npz, write_npz
 
 

@@ -26,7 +26,8 @@ _MOST_FRAMES = 100_000
 
 
 def folder_kind(folder: str | os.PathLike[str]) -> str:
-    """``.pkl`` for an official V1 folder, ``.npy`` for a V2 one. Raises DriverError when it is neither or both."""
+    """``.pkl`` for an official V1 folder, ``.npy`` for a V2 one. Raises DriverError when it is neither or
+    both."""
     suffixes = {path.suffix for path in _entries(Path(folder))} & {FACE_SUFFIX, BODY_SUFFIX}
     if len(suffixes) != 1:
         which = "both .pkl and .npy" if suffixes else "no .pkl or .npy"
@@ -58,7 +59,8 @@ def read_v2_folder(folder: str | os.PathLike[str], fps: float = OFFICIAL_FPS) ->
 def numbered(folder: str | os.PathLike[str], suffix: str) -> list[Path]:
     """The files ``<number><suffix>`` of a folder in numeric order.
 
-    Raises DriverError naming the file when a name is no number, a number occurs twice or one is missing in between.
+    Raises DriverError naming the file when a name is no number, a number occurs twice or one is missing in
+    between.
     """
     paths = [path for path in _entries(Path(folder)) if path.suffix == suffix]
     if not paths or len(paths) > _MOST_FRAMES:
@@ -66,7 +68,9 @@ def numbered(folder: str | os.PathLike[str], suffix: str) -> list[Path]:
     order: dict[int, Path] = {}
     for path in paths:
         if not (path.stem.isascii() and path.stem.isdigit() and len(path.stem) < 10):
-            raise DriverError(f"{path} is not named by its frame number; rename the files 0{suffix}, 1{suffix}, …")
+            raise DriverError(
+                f"{path} is not named by its frame number; rename the files 0{suffix}, 1{suffix}, …"
+            )
         if int(path.stem) in order:
             raise DriverError(f"{path} and {order[int(path.stem)].name} are the same frame; remove one")
         order[int(path.stem)] = path
@@ -125,7 +129,9 @@ def _npy_object(data: bytes) -> Any:
     except ValueError as fault:
         raise PlainPickleError(str(fault)) from None
     if descr not in ("|O", "O") or shape not in ((), (1,)):
-        raise PlainPickleError(f"it holds an array of type {descr} and shape {shape}; one dictionary was expected")
+        raise PlainPickleError(
+            f"it holds an array of type {descr} and shape {shape}; one dictionary was expected"
+        )
     value = read_plain(data[start:])
     if not isinstance(value, Stored):
         raise PlainPickleError("it holds no array")
@@ -149,7 +155,8 @@ def _v2_frame(value: Any) -> dict[str, Any]:
 
 
 class _Placement:
-    """Where the relative points of a V2 file lie: a map of `height` x `width` pasted at (top, left) of a picture."""
+    """Where the relative points of a V2 file lie: a map of `height` x `width` pasted at (top, left) of a
+    picture."""
 
     def __init__(self, height: int, width: int, top: int, bottom: int, left: int, right: int) -> None:
         if not (0 < height <= 65536 and 0 < width <= 65536 and 0 <= top < bottom and 0 <= left < right):
@@ -185,7 +192,8 @@ def _array(value: Any) -> npt.NDArray[Any]:
 
 
 def _shaped(value: Any, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
-    """The numbers of the first person as `shape`; the files may hold further persons or an axis of length one."""
+    """The numbers of the first person as `shape`; the files may hold further persons or an axis of length
+    one."""
     array = _array(value)
     if array.ndim == len(shape) + 1 and len(array):
         array = array[0]

@@ -1,8 +1,9 @@
 """Read the plain values in a pickle without unpickling it.
 
-A pickle is a program; Python's own reader runs it. This one interprets only the instructions that build numbers, text,
-bytes, tuples, lists, dictionaries and numpy arrays, and refuses every other one. Arrays are recorded as `Stored` and
-turned into numpy arrays afterwards, so no constructor named by the file is ever called.
+A pickle is a program; Python's own reader runs it. This one interprets only the instructions that build
+numbers, text, bytes, tuples, lists, dictionaries and numpy arrays, and refuses every other one. Arrays are
+recorded as `Stored` and turned into numpy arrays afterwards, so no constructor named by the file is ever
+called.
 """
 
 from __future__ import annotations
@@ -226,7 +227,9 @@ class _Reader:
 
     def name(self, full: str) -> None:
         if full not in _GLOBALS:
-            raise PlainPickleError(f"it asks for {full.replace(' ', '.')!r}, which a pose file has no use for")
+            raise PlainPickleError(
+                f"it asks for {full.replace(' ', '.')!r}, which a pose file has no use for"
+            )
         self.stack.append(_GLOBALS[full])
 
     def do_reduce(self) -> None:

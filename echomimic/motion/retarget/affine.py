@@ -11,8 +11,8 @@ from echomimic.arrays import Doubles
 def fit_affine(source: npt.ArrayLike, target: npt.ArrayLike) -> Doubles:
     """The (d + 1, d + 1) homogeneous affine map that takes `source` (N, d) to `target` (N, d).
 
-    Homogeneous total least squares over centred and scaled points, which is what scikit-image does, not ordinary least
-    squares (fixture `v1_motion_sync`, `affine_params`).
+    Homogeneous total least squares over centred and scaled points, which is what scikit-image does, not
+    ordinary least squares (fixture `v1_motion_sync`, `affine_params`).
     """
     a, a_frame = _normalised(np.asarray(source, np.float64))
     b, b_frame = _normalised(np.asarray(target, np.float64))

@@ -1,7 +1,7 @@
 """V2's synchronisation: a driver's body and hands fitted to a portrait, limb by limb.
 
-Shoulders stand as far apart as the portrait's, every limb keeps the driver's direction and foreshortening and gets the
-portrait's length, hands are moved rigidly. So wrists never leave the reach of the portrait's arms.
+Shoulders stand as far apart as the portrait's, every limb keeps the driver's direction and foreshortening and
+gets the portrait's length, hands are moved rigidly. So wrists never leave the reach of the portrait's arms.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ ARMS = ((L_SHOULDER, L_ELBOW, L_WRIST), (R_SHOULDER, R_ELBOW, R_WRIST))
 """Shoulder, elbow and wrist of the left and of the right arm, in the order of a pose's hands."""
 _LIMBS = frozenset({L_SHOULDER, L_ELBOW, L_WRIST, R_SHOULDER, R_ELBOW, R_WRIST, NECK})
 _UPPER, _FORE = 0.85, 0.75
-"""Length of upper arm and forearm in shoulder widths (biacromial 0.37 m, segments after Winter 2009, Fig. 4.1)."""
+"""Length of upper arm and forearm in shoulder widths (biacromial 0.37 m, segments after Winter 2009, Fig.
+4.1)."""
 _OFTEN = 0.1
 
 
@@ -41,7 +42,8 @@ _OFTEN = 0.1
 class Arms:
     """A person's shoulders and arms in one picture, left then right.
 
-    shoulders: (2, 2) pixels. lengths: (2, 2) pixels of upper arm and forearm when stretched out in the picture.
+    shoulders: (2, 2) pixels. lengths: (2, 2) pixels of upper arm and forearm when stretched out in the
+    picture.
     """
 
     shoulders: Doubles
@@ -59,17 +61,24 @@ class Arms:
 
 
 def arms_of(pose: BodyPose) -> Arms:
-    """Shoulders (median over the frames) and arm lengths of a pose. Raises DriverError when no shoulders are in it.
+    """Shoulders (median over the frames) and arm lengths of a pose. Raises DriverError when no shoulders are
+    in it.
 
     An arm is at least as long as a mean person's with these shoulders: a bent arm shows less than its length.
     """
     seen = _both_shoulders(pose)
     if not seen.any():
-        raise DriverError("no shoulders are in the body pose; use a picture or video in which both shoulders show")
+        raise DriverError(
+            "no shoulders are in the body pose; use a picture or video in which both shoulders show"
+        )
     shoulders = np.median(pose.body[seen][:, [L_SHOULDER, R_SHOULDER]], axis=0)
-    width = float(np.median(np.linalg.norm(pose.body[seen, L_SHOULDER] - pose.body[seen, R_SHOULDER], axis=1)))
+    width = float(
+        np.median(np.linalg.norm(pose.body[seen, L_SHOULDER] - pose.body[seen, R_SHOULDER], axis=1))
+    )
     if width < 1:
-        raise DriverError("the shoulders of the body pose lie on one point; use a picture seen from the front")
+        raise DriverError(
+            "the shoulders of the body pose lie on one point; use a picture seen from the front"
+        )
     lengths = [[_longest(pose, a, b, share * width) for a, b, share in _segments(arm)] for arm in ARMS]
     return Arms(shoulders, np.array(lengths))
 
@@ -95,7 +104,11 @@ def sync_body(motion: BodyPose, portrait: BodyPose) -> BodyPose:
     hands = np.zeros_like(motion.hands)
     for side, arm in enumerate(ARMS):
         joints = _arm(motion, side, driver, own, torso.shoulders[:, side])
-        body[:, arm[0]], body[:, arm[1]], body[:, arm[2]] = torso.shoulders[:, side], joints[:, 0], joints[:, 1]
+        body[:, arm[0]], body[:, arm[1]], body[:, arm[2]] = (
+            torso.shoulders[:, side],
+            joints[:, 0],
+            joints[:, 1],
+        )
         local = motion.hands[:, side] - motion.hands[:, side, :1]
         hands[:, side] = joints[:, 1][:, None] + scale * local
     hands[~hands_seen(motion)] = 0.0
@@ -153,7 +166,9 @@ class _Torso:
         own_neck = np.median(self.placed, axis=0)
         for point in set(range(BODY)) - _LIMBS:
             if portrait.body_score[0, point] > SEEN:
-                moved[:, point] += portrait.body[0, point] - own_neck - np.median(moved[:, point] - self.placed, axis=0)
+                moved[:, point] += (
+                    portrait.body[0, point] - own_neck - np.median(moved[:, point] - self.placed, axis=0)
+                )
         moved[:, NECK] = self.placed
         return moved
 
@@ -171,7 +186,9 @@ def _arm(motion: BodyPose, side: int, driver: Arms, own: Arms, shoulder: Doubles
     else:
         elbow = start + (wrist - start) * (_UPPER / (_UPPER + _FORE))
     bent = shoulder + _segment(elbow - start, driver.lengths[side, 0], own.lengths[side, 0])
-    return np.stack([bent, bent + _segment(wrist - elbow, driver.lengths[side, 1], own.lengths[side, 1])], axis=1)
+    return np.stack(
+        [bent, bent + _segment(wrist - elbow, driver.lengths[side, 1], own.lengths[side, 1])], axis=1
+    )
 
 
 def _segment(limb: Doubles, longest: float, length: float) -> Doubles:
@@ -188,7 +205,9 @@ def _longest(pose: BodyPose, a: int, b: int, least: float) -> float:
     seen = np.all(pose.body_score[:, [a, b]] > SEEN, axis=1)
     if not seen.any():
         return least
-    return max(least, float(np.quantile(np.linalg.norm(pose.body[seen, a] - pose.body[seen, b], axis=1), 0.98)))
+    return max(
+        least, float(np.quantile(np.linalg.norm(pose.body[seen, a] - pose.body[seen, b], axis=1), 0.98))
+    )
 
 
 def hands_seen(motion: BodyPose) -> npt.NDArray[np.bool_]:

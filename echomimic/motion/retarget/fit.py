@@ -1,7 +1,7 @@
 """Motion made to fit a portrait: whose motion it was no longer shows.
 
-For V1 the official arithmetic (`transfer`), for V2 a rigid fit of the body (`body_sync`), for the preview engine a
-performance (`reenact`) and back (`portray`).
+For V1 the official arithmetic (`transfer`), for V2 a rigid fit of the body (`body_sync`), for the preview
+engine a performance (`reenact`) and back (`portray`).
 """
 
 from __future__ import annotations
@@ -32,22 +32,34 @@ def sync_motion(motion: Motion, picture: Picture, *, align: bool = True) -> Moti
     faces = find_faces(picture, most=1)
     body = None if motion.body is None else portrait_body(picture)
     if not faces and (motion.face is not None or body is None or not shoulders_seen(body)):
-        raise NoFaceError("no face was found in the portrait; use a picture that shows one clearly, from the front")
+        raise NoFaceError(
+            "no face was found in the portrait; use a picture that shows one clearly, from the front"
+        )
     return sync_to(motion, faces[0].points if faces else None, size, body, align=align)
 
 
 def sync_to(
-    motion: Motion, points: Floats | None, size: tuple[int, int], body: BodyPose | None = None, *, align: bool = True
+    motion: Motion,
+    points: Floats | None,
+    size: tuple[int, int],
+    body: BodyPose | None = None,
+    *,
+    align: bool = True,
 ) -> Motion:
     """Face and body fitted to a portrait; a face that was made for the portrait is only brought to its size.
 
-    points: (478, 3) in pixels of `size`; needed unless only a body moves and the portrait's shoulders are in `body`.
-    body: the portrait's body and hands; its shoulders are guessed from the face when they are not in it.
+    points: (478, 3) in pixels of `size`; needed unless only a body moves and the portrait's shoulders are in
+    `body`. body: the portrait's body and hands; its shoulders are guessed from the face when they are not in
+    it.
     """
     face, pose = motion.face, motion.body
     if face is not None:
         assert points is not None
-        face = face.resized(*size) if made_for(face, points, size) else sync_face(face, points, size, align=align)
+        face = (
+            face.resized(*size)
+            if made_for(face, points, size)
+            else sync_face(face, points, size, align=align)
+        )
     if pose is not None:
         if body is None or not shoulders_seen(body):
             assert points is not None
@@ -59,7 +71,8 @@ def sync_to(
 def made_for(motion: FaceMotion, points: Floats, size: tuple[int, int]) -> bool:
     """Whether the face that moves is the portrait's own: same picture shape, same features in the same place.
 
-    points: (478, 3) of the portrait in pixels of `size`. The features compared are those that expression hardly moves.
+    points: (478, 3) of the portrait in pixels of `size`. The features compared are those that expression
+    hardly moves.
     """
     width, height = motion.size
     if abs(width / height - size[0] / size[1]) > 0.01:
@@ -72,14 +85,17 @@ def made_for(motion: FaceMotion, points: Floats, size: tuple[int, int]) -> bool:
 def sync_face(motion: FaceMotion, points: Floats, size: tuple[int, int], *, align: bool = True) -> FaceMotion:
     """`motion` transferred to a portrait by the official V1 arithmetic.
 
-    points: (478, 3) of the portrait in pixels of `size` (width, height). The result is in pixels of `size`; its depth
-    is the portrait's own. `align` fits the features to the portrait's, without it only the head's pose is transferred.
-    The official code is square only; here a picture of another shape is padded to a square for the projection.
+    points: (478, 3) of the portrait in pixels of `size` (width, height). The result is in pixels of `size`;
+    its depth is the portrait's own. `align` fits the features to the portrait's, without it only the head's
+    pose is transferred. The official code is square only; here a picture of another shape is padded to a
+    square for the projection.
     """
     side = max(size)
     margin = np.append((side - np.array(size, np.float64)) / 2, 0.0)
     padded = np.asarray(points, np.float64) + margin
-    moved = transfer(geometry_of(motion.points, motion.size), geometry_of(padded, (side, side)), align=align, size=side)
+    moved = transfer(
+        geometry_of(motion.points, motion.size), geometry_of(padded, (side, side)), align=align, size=side
+    )
     result = np.broadcast_to(np.asarray(points, np.float32), (len(motion), POINTS, 3)).copy()
     result[..., :2] = moved - margin[:2]
     return FaceMotion(result, fps=motion.fps, size=size, found=motion.seen)

@@ -31,8 +31,8 @@ _CREASE_SHARE = 0.35
 def motion_from_performance(performance: Performance, points: Floats, size: tuple[int, int]) -> FaceMotion:
     """The motion of a portrait that gives `performance`.
 
-    points: (478, 3) of the portrait in pixels of `size` (width, height). The portrait's own pose and identity are kept,
-    an open mouth is closed first: a performance is relative to closed lips.
+    points: (478, 3) of the portrait in pixels of `size` (width, height). The portrait's own pose and identity
+    are kept, an open mouth is closed first: a performance is relative to closed lips.
     """
     points = np.asarray(points, np.float32)
     pose = head_pose(points)

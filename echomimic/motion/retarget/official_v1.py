@@ -1,7 +1,8 @@
 """V1's motion sync: a driver's face motion transferred to a portrait's own face.
 
-The arithmetic is the official one (fixture `v1_motion_sync`): the driver's mean features are fitted to the portrait's,
-its head motion is applied relative to its first frame, and the result is projected by a 63 degree camera.
+The arithmetic is the official one (fixture `v1_motion_sync`): the driver's mean features are fitted to the
+portrait's, its head motion is applied relative to its first frame, and the result is projected by a 63 degree
+camera.
 """
 
 from __future__ import annotations
@@ -20,7 +21,33 @@ SQUARE = 512
 _LEFT_EYE = (249, 263, 362, 373, 374, 380, 381, 382, 384, 385, 386, 387, 388, 390, 398, 466)
 _RIGHT_EYE = (7, 33, 133, 144, 145, 153, 154, 155, 157, 158, 159, 160, 161, 163, 173, 246)
 _MOUTH = (
-    *(0, 13, 14, 17, 37, 39, 40, 61, 78, 80, 81, 82, 84, 87, 88, 91, 95, 146, 178, 181, 185, 191, 267, 269, 270),
+    *(
+        0,
+        13,
+        14,
+        17,
+        37,
+        39,
+        40,
+        61,
+        78,
+        80,
+        81,
+        82,
+        84,
+        87,
+        88,
+        91,
+        95,
+        146,
+        178,
+        181,
+        185,
+        191,
+        267,
+        269,
+        270,
+    ),
     *(291, 308, 310, 311, 312, 314, 317, 318, 321, 324, 375, 402, 405, 409, 415),
 )
 _NOSE = (1, 4, 5, 44, 45, 51, 220, 274, 275, 281, 440)

@@ -1,7 +1,7 @@
 """A driver's face motion as a performance that any portrait can give.
 
-The driver's head is taken out of its points, what remains is compared with the driver's own neutral face: closed mouth,
-open eyes. So two people of different looks give the same performance for the same expression.
+The driver's head is taken out of its points, what remains is compared with the driver's own neutral face:
+closed mouth, open eyes. So two people of different looks give the same performance for the same expression.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ COEFFICIENTS = 32
 _JITTER = 0.028
 """Seconds over which the points of a tracker are smoothed."""
 _SYMMETRY = 0.5
-"""Share of an expression that is replaced by the mean of itself and its mirror: trackers skew a turned mouth."""
+"""Share of an expression that is replaced by the mean of itself and its mirror: trackers skew a turned
+mouth."""
 _BODY_FOLLOWS = 0.2
 _GAZE_LIMIT = 0.06
 
@@ -34,8 +35,9 @@ _GAZE_LIMIT = 0.06
 def performance_from_motion(motion: FaceMotion, points: Floats | None = None) -> Performance:
     """The performance in a driver's face motion, relative to the driver's own mean pose and neutral face.
 
-    Rotations are about the mean pose of the whole motion, so that a driver who looks aside turns no portrait aside.
-    points: (478, 3) of the portrait that will give it; a smaller mouth than the driver's then makes smaller motions.
+    Rotations are about the mean pose of the whole motion, so that a driver who looks aside turns no portrait
+    aside. points: (478, 3) of the portrait that will give it; a smaller mouth than the driver's then makes
+    smaller motions.
     """
     heads = split_heads(motion)
     face = gaussian(heads.face, _JITTER * motion.fps)
@@ -105,7 +107,8 @@ def _blink(face: Floats) -> Floats:
 
 
 def _gaze(face: Floats, blink: Floats) -> Floats:
-    """(F, 2) shift of the irises against their usual place, both eyes together; held while the eyes are closed."""
+    """(F, 2) shift of the irises against their usual place, both eyes together; held while the eyes are
+    closed."""
     shifts = [face[:, eye.iris[0], :2] - face[:, list(eye.corners), :2].mean(1) for eye in EYES]
     look = np.mean(shifts, axis=0) * np.array([1.0, -1.0])
     look = bridge(look - np.median(look, axis=0), blink.max(1) < 0.4)

@@ -1,8 +1,8 @@
 """From what the nets guess to a mouth that moves as people's do, frame by frame.
 
-A net trained on many people predicts their average, which moves less than any of them and never quite closes. So the
-measures of the guess are stretched about their running mean, lips meet on m, b and p, and the mouth rests in silence.
-Looks one frame ahead in the guess and three in the loudness.
+A net trained on many people predicts their average, which moves less than any of them and never quite closes.
+So the measures of the guess are stretched about their running mean, lips meet on m, b and p, and the mouth
+rests in silence. Looks one frame ahead in the guess and three in the loudness.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ DELAY = 1
 ENERGY_AHEAD = 3
 """Loudness above which a frame counts as speech."""
 _WIDE_OPEN = 0.26
-"""Opening, in eye distances, from which on it grows slower: people rarely open further (99th percentile 0.25)."""
+"""Opening, in eye distances, from which on it grows slower: people rarely open further (99th percentile
+0.25)."""
 _BEYOND = 0.35
 _SOFT = np.array([0.12, 0.76, 0.12])
 _MEMORY = 4.0
@@ -37,9 +38,9 @@ _EARLY = np.exp(-0.5 * (np.arange(-8, ENERGY_AHEAD + 1) - 2.0) ** 2)
 class Stretch:
     """How the guess is made as large as life.
 
-    measures: (K, 3) opening, width and protrusion of the lips per unit of each coefficient. directions: (3, K) how
-    coefficients change with each measure. gain: (3,) by how much recorded measures vary more than guessed ones.
-    mean: (K,) the mean mouth of speech. closed: opening below which the guess means closed.
+    measures: (K, 3) opening, width and protrusion of the lips per unit of each coefficient. directions: (3,
+    K) how coefficients change with each measure. gain: (3,) by how much recorded measures vary more than
+    guessed ones. mean: (K,) the mean mouth of speech. closed: opening below which the guess means closed.
     """
 
     measures: Doubles
@@ -65,7 +66,8 @@ class Articulator:
         self.energy.append(energy.astype(np.float64))
 
     def push(self, shapes: Floats, cues: Floats, chance: Doubles) -> tuple[Doubles, Doubles]:
-        """(n, K) coefficients and (n,) voicing; `chance` (n, K) is what chance adds to the frames that come out."""
+        """(n, K) coefficients and (n,) voicing; `chance` (n, K) is what chance adds to the frames that come
+        out."""
         self.shapes.append(shapes.astype(np.float64))
         self.cues.append(cues.astype(np.float64))
         start, stop = self.done, self.shapes.stop - DELAY

@@ -51,7 +51,8 @@ def _stored() -> tuple[Doubles, Doubles, float]:
 def default_pose(frames: int, fps: float, size: tuple[int, int] = (POSE_SIDE, POSE_SIDE)) -> BodyPose:
     """`frames` frames of the default pose at `fps` for a picture of `size` (width, height).
 
-    The pose is laid out for a square; in other shapes it keeps its proportions and stays at the bottom, centred.
+    The pose is laid out for a square; in other shapes it keeps its proportions and stays at the bottom,
+    centred.
     """
     hands, channels, rate = _stored()
     moments = np.arange(frames, dtype=np.float64) * (rate / fps)

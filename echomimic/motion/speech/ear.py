@@ -1,7 +1,7 @@
 """Hearing in steps: samples go in, normalised log-mel columns and loudness come out.
 
-One step is a hop of whole frames, cut at fixed places of the timeline, so that the chunks in which a sound arrives
-change nothing at all.
+One step is a hop of whole frames, cut at fixed places of the timeline, so that the chunks in which a sound
+arrives change nothing at all.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ FRAME_SAMPLES = HOP * MEL_PER_FRAME
 
 @dataclass(frozen=True)
 class HeardChunk:
-    """mel: (4 n, 80) normalised columns for the nets. energy: (n,) loudness of the frames that are complete."""
+    """mel: (4 n, 80) normalised columns for the nets. energy: (n,) loudness of the frames that are
+    complete."""
 
     mel: Floats
     energy: Floats

@@ -37,9 +37,9 @@ def hands_from_speech(
 ) -> BodyPose:
     """The portrait's body with hands that beat on stressed syllables and rest in silence.
 
-    portrait: a pose of one frame or more, the first is used; hands that are not in it stay absent. `strength` scales
-    the gestures, 0 keeps the hands still. Wrists stay within the portrait's arm reach. Equal inputs and seed give equal
-    values.
+    portrait: a pose of one frame or more, the first is used; hands that are not in it stay absent. `strength`
+    scales the gestures, 0 keeps the hands still. Wrists stay within the portrait's arm reach. Equal inputs
+    and seed give equal values.
     """
     strength = check_number("gestures", strength, *GESTURES)
     one = portrait[:1]

@@ -1,8 +1,10 @@
-"""Head, brows and the mouth's own will: one small random process whose numbers were fitted to recorded people.
+"""Head, brows and the mouth's own will: one small random process whose numbers were fitted to recorded
+people.
 
-Head pose, position, brows and what mouths do that no sound tells follow one linear process, so that nods, brows and
-lips belong together: each moment is a weighted sum of the last ones, of the speech's energy before it, and of noise
-that grows with the energy and comes in slow waves. It always falls back to rest, which is the portrait's own pose.
+Head pose, position, brows and what mouths do that no sound tells follow one linear process, so that nods,
+brows and lips belong together: each moment is a weighted sum of the last ones, of the speech's energy before
+it, and of noise that grows with the energy and comes in slow waves. It always falls back to rest, which is
+the portrait's own pose.
 """
 
 from __future__ import annotations
@@ -24,10 +26,11 @@ FRAMES_PER_CONTROL = 2
 HEAD = 6
 """The first channels: pitch, yaw, roll, x, y, brow."""
 LIFE_LEADS = (-7, -6, -5, -4, -3, -2, -1)
-"""Controls by which an accent of the speech comes before what it moves: none is needed that is not heard yet."""
+"""Controls by which an accent of the speech comes before what it moves: none is needed that is not heard
+yet."""
 HEAD_SIZE = np.array([0.82, 0.78, 0.97, 1.0, 1.0, 0.92])
-"""By how much the head's channels are drawn smaller than the process makes them: fresh seeds on unseen mouths then give
-the recorded spread (medians over 25 clips), which the fit, made on the same clips, overshoots."""
+"""By how much the head's channels are drawn smaller than the process makes them: fresh seeds on unseen mouths
+then give the recorded spread (medians over 25 clips), which the fit, made on the same clips, overshoots."""
 CONTROLS_AHEAD = 2
 """A frame between two controls is drawn through two later ones."""
 _ACCENT = 0.5
@@ -39,11 +42,11 @@ class LifeModel:
     """The fitted numbers; D = 6 + M channels (pitch, yaw, roll, x, y, brow, mouth), at CONTROL_RATE.
 
     memory: (P, D, D) weights of the last P states, newest first. drive: (L + 1, D) weights of the
-    energy's accents at L leads and of itself. noise: (D, D) lower triangular. unrest: (2,) log noise in silence and
-    its growth with energy. waves: (2,) spread of the noise's log size and seconds over which it changes. mouth: (M, K)
-    coefficients per unit of each mouth channel. blink: (shape, mean interval s, chance of a double, closing s, opening
-    s). glance: (shape, mean fixation s, spread x, spread y in eye distances). measures (K, 3), directions (3, K),
-    gain (3,), mean (K,), closed (1,): see Stretch.
+    energy's accents at L leads and of itself. noise: (D, D) lower triangular. unrest: (2,) log noise in
+    silence and its growth with energy. waves: (2,) spread of the noise's log size and seconds over which it
+    changes. mouth: (M, K) coefficients per unit of each mouth channel. blink: (shape, mean interval s, chance
+    of a double, closing s, opening s). glance: (shape, mean fixation s, spread x, spread y in eye distances).
+    measures (K, 3), directions (3, K), gain (3,), mean (K,), closed (1,): see Stretch.
     """
 
     memory: Doubles
@@ -142,11 +145,14 @@ class LifeProcess:
 
 
 def rounded(p0: Doubles, p1: Doubles, p2: Doubles, p3: Doubles, t: Doubles) -> Doubles:
-    """The cubic B-spline between p1 and p2: passes near the points, not through them, and so has no tremble."""
+    """The cubic B-spline between p1 and p2: passes near the points, not through them, and so has no
+    tremble."""
     weights = ((1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3)
     return np.asarray(sum(w * p for w, p in zip(weights, (p0, p1, p2, p3), strict=True)) / 6)
 
 
 def cubic(p0: Doubles, p1: Doubles, p2: Doubles, p3: Doubles, t: Doubles) -> Doubles:
     """The Catmull-Rom curve from p1 (t = 0) to p2 (t = 1)."""
-    return np.asarray(p1 + 0.5 * t * (p2 - p0 + t * (2 * p0 - 5 * p1 + 4 * p2 - p3 + t * (3 * (p1 - p2) + p3 - p0))))
+    return np.asarray(
+        p1 + 0.5 * t * (p2 - p0 + t * (2 * p0 - 5 * p1 + 4 * p2 - p3 + t * (3 * (p1 - p2) + p3 - p0)))
+    )

@@ -1,7 +1,7 @@
 """Log-mel pictures of speech, computed in a stream: hours of sound in flat memory.
 
-80 triangular bands from 50 Hz to 8 kHz, one column every 10 ms (100 per second), 25 ms Hann window, pre-emphasis 0.97.
-Column i is centred at i x 10 ms. The mouth net was trained on exactly this definition.
+80 triangular bands from 50 Hz to 8 kHz, one column every 10 ms (100 per second), 25 ms Hann window,
+pre-emphasis 0.97. Column i is centred at i x 10 ms. The mouth net was trained on exactly this definition.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ WINDOW = 400
 BANDS = 80
 PER_SECOND = RATE // HOP
 FRAME_RATE = 25
-"""Frames per second at which mouth, head and gestures are made, before they are brought to the video's rate."""
+"""Frames per second at which mouth, head and gestures are made, before they are brought to the video's
+rate."""
 SPEAKING = 0.36
 """The activity (see `activity`) above which something is said; tuned on the shipped speech's pauses."""
 CHUNK = 60 * PER_SECOND
@@ -52,10 +53,12 @@ class Sound(Protocol):
 
 @dataclass(frozen=True)
 class Level:
-    """What one utterance is normalised by: its loudness and its spectral tilt, over the columns in which it speaks.
+    """What one utterance is normalised by: its loudness and its spectral tilt, over the columns in which it
+    speaks.
 
-    level: mean log power. tilt: (80,) mean log power per band minus the level. peak: log power of the loud columns.
-    gain: what the wave is multiplied by first, so that quiet recordings do not drown in the logarithm's own floor.
+    level: mean log power. tilt: (80,) mean log power per band minus the level. peak: log power of the loud
+    columns. gain: what the wave is multiplied by first, so that quiet recordings do not drown in the
+    logarithm's own floor.
     """
 
     level: float
@@ -76,7 +79,8 @@ def filters() -> Floats:
 
 
 def log_mel(sound: Sound, start: int, stop: int, gain: float = 1.0) -> Floats:
-    """(stop - start, 80) log-mel columns of the sound times `gain`; columns outside the speech are those of silence."""
+    """(stop - start, 80) log-mel columns of the sound times `gain`; columns outside the speech are those of
+    silence."""
     first = start * HOP - BEFORE
     return mel_of(sound.read(first, (stop - 1) * HOP + AFTER), gain)
 
@@ -85,7 +89,9 @@ def mel_of(wave: Floats, gain: float = 1.0) -> Floats:
     """All columns that fit into a wave whose first column is centred at sample BEFORE."""
     wave = wave.astype(np.float32) * np.float32(gain)
     wave = wave[1:] - np.float32(0.97) * wave[:-1]
-    frames = np.lib.stride_tricks.sliding_window_view(wave, WINDOW)[::HOP] * np.hanning(WINDOW).astype(np.float32)
+    frames = np.lib.stride_tricks.sliding_window_view(wave, WINDOW)[::HOP] * np.hanning(WINDOW).astype(
+        np.float32
+    )
     power = np.abs(np.fft.rfft(frames, _FFT)).astype(np.float32) ** 2
     return np.asarray(np.log(power @ filters().T + 1e-7), dtype=np.float32)
 
@@ -110,7 +116,8 @@ def loud(energy: npt.NDArray[np.float32]) -> float:
 def measure(sound: Sound) -> Level:
     """Read the speech for its volume, its loudness and the mean spectrum of its active columns.
 
-    What stays far below any voice even when turned up has no active columns: a hum in a silent recording says nothing.
+    What stays far below any voice even when turned up has no active columns: a hum in a silent recording says
+    nothing.
     """
     gain = VOLUME / max(_volume(sound), _SILENCE)
     energy = np.concatenate([mel.mean(1) for mel in chunks(sound, gain)])
@@ -140,9 +147,11 @@ def activity(mel: Floats, level: Level) -> Floats:
 
 
 def normalise(mel: Floats, level: Level) -> Floats:
-    """Log-mel relative to the utterance: level removed, tilt halved, a soft floor about 40 dB below the voice.
+    """Log-mel relative to the utterance: level removed, tilt halved, a soft floor about 40 dB below the
+    voice.
 
-    Level and microphone tilt say nothing about the mouth. The floor hides whether a pause is digital or room silence.
+    Level and microphone tilt say nothing about the mouth. The floor hides whether a pause is digital or room
+    silence.
     """
     flat = (mel - level.level - 0.5 * level.tilt) / _SCALE
     return np.asarray(np.logaddexp(flat * _SCALE, np.float32(-_FLOOR * _SCALE)) / _SCALE, dtype=np.float32)

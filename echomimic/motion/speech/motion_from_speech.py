@@ -35,10 +35,10 @@ def speak(
 ) -> Motion:
     """The motion of a portrait that says `speech`.
 
-    points: (478, 3) of the portrait in pixels of `size`. frames: as long as the speech when not given. The strengths
-    are those of `perform`: 0 off, 1 natural, 2 the most. body: the portrait's body and hands;
-    then the motion has hands too, moved by `gestures` times the natural amount, hands that are not in it stay empty.
-    Equal inputs and seed give equal motion.
+    points: (478, 3) of the portrait in pixels of `size`. frames: as long as the speech when not given. The
+    strengths are those of `perform`: 0 off, 1 natural, 2 the most. body: the portrait's body and hands;
+    then the motion has hands too, moved by `gestures` times the natural amount, hands that are not in it stay
+    empty. Equal inputs and seed give equal motion.
     """
     count = frames or max(1, math.ceil(speech.samples / RATE * fps))
     performance = perform(

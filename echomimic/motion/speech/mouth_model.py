@@ -1,8 +1,9 @@
-"""Speech to mouth: a few small convolutional nets that listen to a log-mel picture and move lips, jaw and cheeks.
+"""Speech to mouth: a few small convolutional nets that listen to a log-mel picture and move lips, jaw and
+cheeks.
 
-Shapes: T frames at 25 fps (4 mel columns each), K coefficients. The nets run in plain numpy: they are so small that
-importing a framework would take longer than all their work on a minute of speech. Trained by `training.mouth`; what
-they were made from is in models/MODEL_CARD.md.
+Shapes: T frames at 25 fps (4 mel columns each), K coefficients. The nets run in plain numpy: they are so
+small that importing a framework would take longer than all their work on a minute of speech. Trained by
+`training.mouth`; what they were made from is in models/MODEL_CARD.md.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ MEL_OFFSET = -2
 FRAMES_AT_ONCE = 30 * FRAME_RATE
 _MODELS = Path(__file__).parents[1] / "models"
 PRESSED, TUCKED, _PAUSE = range(3)
-"""Columns of the cues: lips pressed together (m, b, p), lower lip tucked under the teeth (f, v), nothing said."""
+"""Columns of the cues: lips pressed together (m, b, p), lower lip tucked under the teeth (f, v), nothing
+said."""
 
 
 _DEEP = np.float32(-80.0)
@@ -87,7 +89,8 @@ class Net:
     phone: Conv | None
 
     def __call__(self, mel: Floats) -> tuple[Floats, Floats | None]:
-        """(4T, 80) normalised mel to (T, K) coefficients and (T, phones) probabilities, if it was taught phones."""
+        """(4T, 80) normalised mel to (T, K) coefficients and (T, phones) probabilities, if it was taught
+        phones."""
         x = mel
         for conv in self.front:
             x = gelu(conv(x))
@@ -108,16 +111,18 @@ def softmax(x: Floats) -> Floats:
 
 def gelu(x: Floats) -> Floats:
     """The tanh form of the Gaussian error linear unit."""
-    return np.asarray(0.5 * x * (1 + np.tanh(np.float32(0.7978846) * (x + np.float32(0.044715) * x**3))), np.float32)
+    return np.asarray(
+        0.5 * x * (1 + np.tanh(np.float32(0.7978846) * (x + np.float32(0.044715) * x**3))), np.float32
+    )
 
 
 @dataclass(frozen=True)
 class MouthModel:
     """The ensemble and what its coefficients mean.
 
-    basis: (K, 468, 3) displacement per unit from a closed, relaxed mouth, canonical head frame, eye distances.
-    classes: (phones, 3) which phones count for each cue. opening: (K,) how one eye distance more of opening is spread
-    over the coefficients when a mouth opens.
+    basis: (K, 468, 3) displacement per unit from a closed, relaxed mouth, canonical head frame, eye
+    distances. classes: (phones, 3) which phones count for each cue. opening: (K,) how one eye distance more
+    of opening is spread over the coefficients when a mouth opens.
     """
 
     nets: tuple[Net, ...]
@@ -137,7 +142,8 @@ class MouthModel:
 
     @property
     def ahead(self) -> int:
-        """Frames of sound that must be heard after a frame begins before it is known: the first layers take two."""
+        """Frames of sound that must be heard after a frame begins before it is known: the first layers take
+        two."""
         return 2 + sum(block.conv.padding[1] for block in self.nets[0].blocks)
 
     @property
@@ -151,7 +157,9 @@ class MouthModel:
         """(frames, K) coefficients and (frames, 3) cues at 25 fps; worked through in chunks of 30 s."""
         shapes, cues = [], []
         for start in range(0, frames, FRAMES_AT_ONCE):
-            report(Progress("audio", start, frames))  # here and before each net, so that a user's stop lands soon
+            report(
+                Progress("audio", start, frames)
+            )  # here and before each net, so that a user's stop lands soon
             stop, margin = min(start + FRAMES_AT_ONCE, frames), self.margin
             window = [(f * MEL_PER_FRAME + MEL_OFFSET) for f in (start - margin, stop + margin)]
             heard = hearing.normalise(hearing.log_mel(sound, window[0], window[1], level.gain), level)
@@ -161,14 +169,17 @@ class MouthModel:
                 outputs.append(net(heard))
             keep = slice(margin, margin + stop - start)
             shapes.append(np.mean([shape[keep] for shape, _ in outputs], axis=0))
-            cues.append(np.mean([phone[keep] for _, phone in outputs if phone is not None], axis=0) @ self.classes)
+            cues.append(
+                np.mean([phone[keep] for _, phone in outputs if phone is not None], axis=0) @ self.classes
+            )
         report(Progress("audio", frames, frames))
         return np.concatenate(shapes), np.concatenate(cues)
 
 
 @lru_cache(maxsize=1)
 def mouth_model() -> MouthModel:
-    """The shipped model for speech that is known whole. Raises WeightsError when its file is missing or damaged."""
+    """The shipped model for speech that is known whole. Raises WeightsError when its file is missing or
+    damaged."""
     return load_mouth(_MODELS / "mouth.safetensors")
 
 
@@ -184,14 +195,17 @@ def load_mouth(path: Path, shapes: MouthModel | None = None) -> MouthModel:
         tensors = _tensors(path)
         count = 1 + max(int(name.split(".")[1]) for name in tensors if name.startswith("net."))
         nets = tuple(_net(tensors, f"net.{i}") for i in range(count))
-        basis, opening = (tensors["basis"], tensors["opening"]) if shapes is None else (shapes.basis, shapes.opening)
+        basis, opening = (
+            (tensors["basis"], tensors["opening"]) if shapes is None else (shapes.basis, shapes.opening)
+        )
         return MouthModel(nets, basis, tensors["classes"], opening)
     except (OSError, KeyError, ValueError) as error:
         raise WeightsError(f"{path.name}: cannot be read ({error}); reinstall echomimic") from error
 
 
 def _tensors(path: Path) -> dict[str, Floats]:
-    """All tensors of a file and of those beside it (name.1.safetensors, …), weights of eight bits multiplied out."""
+    """All tensors of a file and of those beside it (name.1.safetensors, …), weights of eight bits multiplied
+    out."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 

@@ -1,7 +1,7 @@
 """The mouth nets fed with a sound that is still coming in: every layer keeps the rows it still needs.
 
-No layer pads: before the sound there is silence as the microphone gives it, not zeros inside the net. What comes out
-does not depend on how the columns are cut, but for the last bit of a float.
+No layer pads: before the sound there is silence as the microphone gives it, not zeros inside the net. What
+comes out does not depend on how the columns are cut, but for the last bit of a float.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Speech to performance: what a head does while it says this.
 
-The mouth follows the speech through a learned ensemble (mouth.py), everything else is drawn by a fitted random process
-that hears the speech's energy (generator.py). Works at 25 frames per second and is resampled to the rate wanted.
+The mouth follows the speech through a learned ensemble (mouth.py), everything else is drawn by a fitted
+random process that hears the speech's energy (generator.py). Works at 25 frames per second and is resampled
+to the rate wanted.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ _STRONGEST, OFTENEST = 2.0, 4.0
 _FASTEST, _SLOWEST = 100.0, 5.0
 
 _AFTER = 8
-"""Frames of silence after what was heard, so that the last frame is known; loudness has to be further ahead."""
+"""Frames of silence after what was heard, so that the last frame is known; loudness has to be further
+ahead."""
 
 _GAIN = 1.25
 _SWELL = 1.3
@@ -72,13 +74,18 @@ def perform(
 ) -> Performance:
     """The performance of `frames` frames at `fps` (5 to 100) for a speech; frame i shows the moment i / fps.
 
-    expressiveness scales the mouth, head_motion the head, brows and shoulders, blink_rate the number of blinks, gaze
-    the movement of the eyes: each 0 off, 1 natural, 2 the most. style says how much of a speaker this is before that:
-    calm, natural or lively. Equal speech, seed and settings give equal values.
+    expressiveness scales the mouth, head_motion the head, brows and shoulders, blink_rate the number of
+    blinks, gaze the movement of the eyes: each 0 off, 1 natural, 2 the most. style says how much of a speaker
+    this is before that: calm, natural or lively. Equal speech, seed and settings give equal values.
     ``heard`` is what :func:`listen` gave for the same speech, frames and fps, where it was asked before.
     Raises ValueError when a number is out of range.
     """
-    named = {"expressiveness": expressiveness, "head_motion": head_motion, "blink_rate": blink_rate, "gaze": gaze}
+    named = {
+        "expressiveness": expressiveness,
+        "head_motion": head_motion,
+        "blink_rate": blink_rate,
+        "gaze": gaze,
+    }
     _check(frames, fps, named)
     heard = heard or listen(speech, frames, fps, report)
     stepper = Stepper(Manner(**named, style=style), fps, seed, mouth=mouth_model())
@@ -106,10 +113,13 @@ def frame_energy(speech: hearing.Sound, steps: int, level: hearing.Level) -> Flo
     return np.concatenate(parts)
 
 
-def mouth_track(model: MouthModel, shapes: Floats, cues: Floats, energy: Floats, strength: float = 1.0) -> Doubles:
+def mouth_track(
+    model: MouthModel, shapes: Floats, cues: Floats, energy: Floats, strength: float = 1.0
+) -> Doubles:
     """(T, K) coefficients to show: as lively as real mouths, lips together on m, b and p, at rest in silence.
 
-    A net trained on many people predicts their average, which moves less than any of them and never quite closes.
+    A net trained on many people predicts their average, which moves less than any of them and never quite
+    closes.
     """
     track = smooth_wide(shapes.astype(np.float64), 0.5)
     track = strength * (track + (_SWELL - 1) * (track - smooth_wide(track, 2 * FRAME_RATE)))
@@ -123,11 +133,14 @@ def mouth_track(model: MouthModel, shapes: Floats, cues: Floats, energy: Floats,
 
 
 def opening_track(gap: Doubles, voiced: Doubles) -> Doubles:
-    """Mouth opening with the spread of real ones: the least opened tenth of speech is closed, the rest amplified."""
+    """Mouth opening with the spread of real ones: the least opened tenth of speech is closed, the rest
+    amplified."""
     speaking = gap[voiced > 0.5]
     closed = np.quantile(speaking, 0.08) if len(speaking) > 10 else 0.0
     wide = np.maximum(0.0, gap - 0.95 * closed) * _GAIN
-    return np.asarray(np.minimum(wide, _WIDE_OPEN + 0.35 * np.maximum(0.0, wide - _WIDE_OPEN)), dtype=np.float64)
+    return np.asarray(
+        np.minimum(wide, _WIDE_OPEN + 0.35 * np.maximum(0.0, wide - _WIDE_OPEN)), dtype=np.float64
+    )
 
 
 def voicing(energy: Floats) -> Doubles:

@@ -19,7 +19,8 @@ _LATE = 0.12
 
 
 class Blinks:
-    """Gamma intervals; a blink waits a little for a pause, is sometimes double; quick to close, slow to open."""
+    """Gamma intervals; a blink waits a little for a pause, is sometimes double; quick to close, slow to
+    open."""
 
     def __init__(self, numbers: Doubles, rng: np.random.Generator, rate: float) -> None:
         self.shape, self.mean, self.double, self.closing, self.opening = numbers
@@ -56,7 +57,8 @@ class Blinks:
 
 
 def _lid(time: Doubles, closing: float, opening: float) -> Doubles:
-    """Closure of a lid `time` seconds after the blink begins: S-shaped down, a short hold, a slower S-shaped up."""
+    """Closure of a lid `time` seconds after the blink begins: S-shaped down, a short hold, a slower S-shaped
+    up."""
     down = smoothstep(time / closing)
     up = np.clip((time - closing - 0.03) / opening, 0, 1)
     up = 1 - (1 - up) ** 2.2
@@ -108,5 +110,7 @@ class BodySway:
         return np.stack([0.22 * late[:, 0], strength * _BREATH * breath + 0.12 * late[:, 1]], 1)
 
     def _breath(self, times: Doubles) -> Doubles:
-        phase = self.turn + 2 * np.pi * self.pace * times + 0.6 * np.sin(2 * np.pi * 0.031 * times + self.drift)
+        phase = (
+            self.turn + 2 * np.pi * self.pace * times + 0.6 * np.sin(2 * np.pi * 0.031 * times + self.drift)
+        )
         return np.asarray(np.sin(phase) + 0.25 * np.sin(2 * phase))

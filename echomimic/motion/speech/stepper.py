@@ -1,7 +1,8 @@
 """Speech to performance in steps: sound goes in as it comes, frames come out as soon as they are known.
 
-The one way from a sound to a performance: a live session feeds chunks, a video feeds its whole speech. All state is in
-the stepper (numpy arrays and generators: `copy.deepcopy` saves it); the chunks in which a sound comes change no bit.
+The one way from a sound to a performance: a live session feeds chunks, a video feeds its whole speech. All
+state is in the stepper (numpy arrays and generators: `copy.deepcopy` saves it); the chunks in which a sound
+comes change no bit.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from echomimic.motion.speech.streams import Tail
 _FASTEST, _SLOWEST = 100.0, 5.0
 _STRONGEST, MOST_BLINKS = 2.0, 4.0
 LIMITS = np.array([0.18, 0.25, 0.17, 0.28, 0.20, 0.10])
-"""Where pitch, yaw, roll (radians), x, y and brow (eye distances) end: the recordings' widest, softly approached."""
+"""Where pitch, yaw, roll (radians), x, y and brow (eye distances) end: the recordings' widest, softly
+approached."""
 _VOR = np.array([-0.090, -0.055])
 """Eyes turn against the head, eye distances per radian."""
 _AFTER = 2
@@ -40,8 +42,9 @@ STYLES = {"calm": (0.6, 0.6), "natural": (1.0, 1.0), "lively": (1.15, 1.5)}
 class Manner:
     """How a speaker moves: 0 off, 1 natural, 2 the most; a style sets temperature and amplitudes before that.
 
-    expressiveness scales the mouth, head_motion the head, brows and shoulders, blink_rate (up to 4) the number of
-    blinks, gaze the movement of the eyes. Raises ValueError when a number is out of range or the style is unknown.
+    expressiveness scales the mouth, head_motion the head, brows and shoulders, blink_rate (up to 4) the
+    number of blinks, gaze the movement of the eyes. Raises ValueError when a number is out of range or the
+    style is unknown.
     """
 
     expressiveness: float = 1.0
@@ -67,8 +70,8 @@ class Manner:
 class Stepper:
     """One speaker. `hop`: frames of 25 per second that are worked through at once.
 
-    Frame i of all that come out shows the moment i / fps of all the sound that went in, silence fed by `end` and `idle`
-    included. Raises ValueError when fps is out of range.
+    Frame i of all that come out shows the moment i / fps of all the sound that went in, silence fed by `end`
+    and `idle` included. Raises ValueError when fps is out of range.
     """
 
     def __init__(
@@ -92,7 +95,9 @@ class Stepper:
         self.samples = self.made = 0
         self.spare = at_rest(0, fps, self.mouth.basis)
         temperature, self.amplitude = STYLES[self.manner.style]
-        streams = [np.random.default_rng([seed & 0xFFFFFFFF, seed >> 32 & 0xFFFFFFFF, stream]) for stream in range(4)]
+        streams = [
+            np.random.default_rng([seed & 0xFFFFFFFF, seed >> 32 & 0xFFFFFFFF, stream]) for stream in range(4)
+        ]
         self.process = LifeProcess(self.life, streams[0])
         self.blinks = Blinks(self.life.blink, streams[1], self.manner.blink_rate)
         self.glances, self.body = Glances(self.life.glance, streams[2]), BodySway(streams[3])
@@ -155,9 +160,11 @@ class Stepper:
         return self.act(heard.energy, *self.net.push(heard.mel))
 
     def act(self, energy: Floats, shapes: Floats, cues: Floats) -> Performance:
-        """What was heard, at 25 per second: (n,) loudness, (m, K) guessed mouths, (m, 3) cues; the frames known now.
+        """What was heard, at 25 per second: (n,) loudness, (m, K) guessed mouths, (m, 3) cues; the frames
+        known now.
 
-        `push` comes here with what the live nets hear; whoever has heard a whole speech before may come here at once.
+        `push` comes here with what the live nets hear; whoever has heard a whole speech before may come here
+        at once.
         """
         self.process.hear(energy)
         self.blinks.hear(energy)
@@ -197,7 +204,13 @@ class Stepper:
         looks = self.glances.at(times) + head[:, [1, 0]] * _VOR
         closed = self.blinks.at(times)
         body = self.body.at(times, head[:, 3:5], min(manner.head_motion, 1.0))
-        tracks = (values[:, HEAD:], head[:, :3], head[:, 3:5], np.repeat(closed[:, None], 2, 1), manner.gaze * looks)
+        tracks = (
+            values[:, HEAD:],
+            head[:, :3],
+            head[:, 3:5],
+            np.repeat(closed[:, None], 2, 1),
+            manner.gaze * looks,
+        )
         expression, rotation, translation, blink, gaze = (np.asarray(t, np.float32) for t in tracks)
         return Performance(
             fps=self.fps,

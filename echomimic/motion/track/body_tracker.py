@@ -23,7 +23,8 @@ _POINTS = (0, -1, 12, 14, 16, 11, 13, 15, 24, 26, 28, 23, 25, 27, 5, 2, 8, 7)
 
 
 def portrait_body(rgb: Picture) -> BodyPose:
-    """Body and hands of the most visible person in a picture (H, W, 3) uint8, one frame; scores are 0 where unseen."""
+    """Body and hands of the most visible person in a picture (H, W, 3) uint8, one frame; scores are 0 where
+    unseen."""
     pose = find_pose(rgb)
     seen = Body(pose, *sided(find_hands(rgb, pose=pose), pose))
     return _stacked([seen], 25.0, (rgb.shape[1], rgb.shape[0]))
@@ -32,8 +33,8 @@ def portrait_body(rgb: Picture) -> BodyPose:
 def video_body(seen: Sequence[Body], fps: float, size: tuple[int, int]) -> tuple[BodyPose, int]:
     """Body pose of a video's frames, and in how many of them a hand was bridged.
 
-    Hands that vanish for half a second at most are interpolated; those gone for longer are absent. Body points that are
-    hidden are interpolated, their scores stay low.
+    Hands that vanish for half a second at most are interpolated; those gone for longer are absent. Body
+    points that are hidden are interpolated, their scores stay low.
     """
     raw = _stacked(seen, fps, size)
     body = raw.body.copy()

@@ -28,12 +28,14 @@ _SEARCHED = 250
 _AROUND = 0.35
 
 
-def extract(path: str | os.PathLike[str], report: Report = silent, *, face: int = 0, hands: bool = False) -> Motion:
+def extract(
+    path: str | os.PathLike[str], report: Report = silent, *, face: int = 0, hands: bool = False
+) -> Motion:
     """The motion of one face in a video; with `hands` also of the most visible person's body and hands.
 
-    face: which one, 0 the largest in the first frame that shows so many. Frames without the face, and short moments
-    without a hand, are bridged by interpolation; `report` is told how many. Raises DriverError when the file is no
-    video or shows no such face.
+    face: which one, 0 the largest in the first frame that shows so many. Frames without the face, and short
+    moments without a hand, are bridged by interpolation; `report` is told how many. Raises DriverError when
+    the file is no video or shows no such face.
     """
     video = VideoReader(os.fspath(path))
     for note in video.notes:

@@ -85,7 +85,8 @@ def _make_eye(
     aperture = polygon_mask(np.concatenate([outline[0], outline[1][::-1]]), x0, y0, x1 - x0, y1 - y0, fine=2)
     width = float((high - low)[0])
     changed = blur(
-        _grow(aperture, *(reach * width for reach in EYE_TUNING.reach)), max(1.0, EYE_TUNING.reach_blur * width)
+        _grow(aperture, *(reach * width for reach in EYE_TUNING.reach)),
+        max(1.0, EYE_TUNING.reach_blur * width),
     )
     aperture = blur(aperture, max(0.5, radius * EYE_TUNING.aperture_blur))
     lid = make_lid(mesh, picture, (x0, y0, x1, y1), (upper, lower, brow))

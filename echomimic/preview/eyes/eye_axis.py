@@ -63,4 +63,6 @@ def make_axis(mesh: Mesh, contours: tuple[tuple[int, ...], tuple[int, ...], tupl
     top, bottom = heights(upper), heights(lower)
     lowest_brow = float(((mesh.points[list(brow), :2] - first) @ down).max())
     inside = (stations >= 0) & (stations <= width)
-    return EyeAxis(first, across, width, stations, top, bottom, max(float(top[inside].mean()) - lowest_brow, 1.0))
+    return EyeAxis(
+        first, across, width, stations, top, bottom, max(float(top[inside].mean()) - lowest_brow, 1.0)
+    )

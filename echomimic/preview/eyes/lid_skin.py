@@ -17,7 +17,8 @@ class LidSkin:
     """Skin over the whole eye, and where it is used."""
 
     values: Array
-    """(h, w, 5) of the eye's box: RGB 0…255; how much of it is lid, how much covers what lies under the lid"""
+    """(h, w, 5) of the eye's box: RGB 0…255; how much of it is lid, how much covers what lies under the
+    lid"""
     lash: Array
     """(3,) colour of the lashes"""
 
@@ -43,10 +44,14 @@ def make_lid_skin(axis: EyeAxis, picture: Pixels, box: tuple[int, int, int, int]
     return LidSkin(values.astype(np.float32), lash)
 
 
-def _continue_skin(axis: EyeAxis, picture: Pixels, along: Array, down: Array, upper: Array, lower: Array) -> Array:
+def _continue_skin(
+    axis: EyeAxis, picture: Pixels, along: Array, down: Array, upper: Array, lower: Array
+) -> Array:
     """(h, w, 3) colours that lead from the skin above the eye to the skin below it."""
     width = axis.width
-    reach = [max(share * axis.brow, least * width) for share, least in zip(*EYE_TUNING.probe_above, strict=True)]
+    reach = [
+        max(share * axis.brow, least * width) for share, least in zip(*EYE_TUNING.probe_above, strict=True)
+    ]
     over = _probe(axis, picture, axis.upper, -np.array(reach))
     under = _probe(axis, picture, axis.lower, np.array(EYE_TUNING.probe_below) * width)
     light = np.clip(over @ LUMA / np.maximum(under @ LUMA, 1), 0, EYE_TUNING.upper_light[1])
@@ -61,7 +66,11 @@ def _continue_skin(axis: EyeAxis, picture: Pixels, along: Array, down: Array, up
 def _probe(axis: EyeAxis, picture: Pixels, contour: Array, between: Array) -> Array:
     """(n, 3) the skin's colour beside a contour, `between` two distances from it (pixels, positive down)."""
     reach = np.linspace(float(between[0]), float(between[1]), 9, dtype=np.float32)
-    at = axis.corner + axis.stations[:, None, None] * axis.across + (contour[:, None] + reach)[..., None] * axis.down
+    at = (
+        axis.corner
+        + axis.stations[:, None, None] * axis.across
+        + (contour[:, None] + reach)[..., None] * axis.down
+    )
     seen = remap(picture, at.astype(np.float32)).astype(np.float32)
     rank = np.argsort(seen @ LUMA, axis=1)[:, round(EYE_TUNING.probe_rank * (len(reach) - 1))]
     chosen = seen[np.arange(len(seen)), rank]
@@ -97,5 +106,11 @@ def _lash_colour(axis: EyeAxis, image: Array, skin: Array, under: Array, along: 
     width = axis.width
     rim = (np.abs(under) < EYE_TUNING.reach_blur * width) & (along > 0) & (along < width)
     light = image @ LUMA
-    dark = image[rim][np.argsort(light[rim])[: max(1, int(rim.sum()) // 6)]] if rim.any() else image.reshape(-1, 3)
-    return np.asarray(np.minimum(dark.mean(0), EYE_TUNING.lash_dark * skin.reshape(-1, 3).mean(0)), dtype=np.float32)
+    dark = (
+        image[rim][np.argsort(light[rim])[: max(1, int(rim.sum()) // 6)]]
+        if rim.any()
+        else image.reshape(-1, 3)
+    )
+    return np.asarray(
+        np.minimum(dark.mean(0), EYE_TUNING.lash_dark * skin.reshape(-1, 3).mean(0)), dtype=np.float32
+    )

@@ -1,8 +1,8 @@
 """Eyelids that close: first the photo's own lid slides down, then a drawn lid takes over.
 
-Stretching the photo's lid all the way would draw its lashes and crease out into smears. The drawn lid continues the
-colours of the skin above and below the eye, carries that skin's pores or brush strokes, lies round on the eyeball, has
-a crease above and lashes at its rim.
+Stretching the photo's lid all the way would draw its lashes and crease out into smears. The drawn lid
+continues the colours of the skin above and below the eye, carries that skin's pores or brush strokes, lies
+round on the eyeball, has a crease above and lashes at its rim.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ class Lid:
     line: Array
     """(n,) half the thickness of the line of lashes"""
 
-    def close(self, eye: Array, scene: Scene, source: Array, corner: Array, aperture: Array, blink: float) -> Array:
+    def close(
+        self, eye: Array, scene: Scene, source: Array, corner: Array, aperture: Array, blink: float
+    ) -> Array:
         """(h, w, 3) the eye with its lid down by `blink`.
 
         source: (h, w, 2) photo coordinates that each pixel shows. corner: (2,) of the eye's box.
@@ -56,7 +58,9 @@ class Lid:
         closed = lid + (eye - lid) * np.clip(under / softness + 0.5, 0, 1)[..., None]
         return self._draw_lashes(closed, along, under, line, taken)
 
-    def _slide(self, scene: Scene, source: Array, edge: Array, down: Array, under: Array, drop: Array) -> Array:
+    def _slide(
+        self, scene: Scene, source: Array, edge: Array, down: Array, under: Array, drop: Array
+    ) -> Array:
         """The photo's own lid, its skin unfolding from `fold` above."""
         top = edge - self.fold
         opened = np.maximum(edge + drop - top, 1e-3)
@@ -90,11 +94,15 @@ class Lid:
         """The line of lashes, a little ragged, and hairs hanging from it."""
         phase = (along + under / 2) / self.axis.width * 2 * np.pi
         rough = float(soft_step(np.float32(self.axis.width), *EYE_TUNING.ragged_from))
-        ragged = 1 + rough * sum(size * np.cos(count * phase + shift) for size, count, shift in EYE_TUNING.hair_waves)
+        ragged = 1 + rough * sum(
+            size * np.cos(count * phase + shift) for size, count, shift in EYE_TUNING.hair_waves
+        )
         # A line thinner than a pixel is drawn a pixel wide and fainter, or it would break into dots.
         thick = np.maximum(line, 1)
         stroke = np.sqrt(line / thick) * np.exp(-np.square(under / thick))
-        hairs = EYE_TUNING.lash_hairs * ragged * np.exp(-np.maximum(under, 0) / (EYE_TUNING.lash_length * thick))
+        hairs = (
+            EYE_TUNING.lash_hairs * ragged * np.exp(-np.maximum(under, 0) / (EYE_TUNING.lash_length * thick))
+        )
         hairs *= np.clip(under + 0.5, 0, 1) * np.sqrt(line / thick)
         cover = np.clip(EYE_TUNING.lash_cover * stroke + hairs * (1 - stroke), 0, 1) * strength
         return np.asarray(closed + (self.skin.lash - closed) * cover[..., None]).clip(0, 255)
@@ -106,7 +114,8 @@ def make_lid(
     box: tuple[int, int, int, int],
     contours: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]],
 ) -> Lid:
-    """The lid of the eye with these mesh points: upper contour and lower contour (outer corner first), brow."""
+    """The lid of the eye with these mesh points: upper contour and lower contour (outer corner first),
+    brow."""
     axis = make_axis(mesh, contours)
     width, step = axis.width, float(axis.stations[1] - axis.stations[0])
     gap = np.maximum(axis.lower - axis.upper, 0)

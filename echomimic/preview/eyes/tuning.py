@@ -1,6 +1,7 @@
 """Every tuned number of the eyes. Lengths are in widths of the eye, shades in shares of the light.
 
-Tuned by eye on 30 portraits: photos of light and dark skin, paintings, grey photos, glasses, a statue and a puppet.
+Tuned by eye on 30 portraits: photos of light and dark skin, paintings, grey photos, glasses, a statue and a
+puppet.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ class EyeTuning:
     """Pixels over which the eye's box blends into the frame."""
 
     taken_over: tuple[float, float] = (0.12, 0.42)
-    """Between these closures the drawn lid replaces the photo's own: stretched further, its lashes would smear."""
+    """Between these closures the drawn lid replaces the photo's own: stretched further, its lashes would
+    smear."""
     meeting: float = 0.90
     """Where closed lids meet, from the upper (0) to the lower one (1)."""
     sag: float = 0.025
@@ -54,7 +56,8 @@ class EyeTuning:
     probe_below: tuple[float, float] = (0.18, 0.36)
     """… and under it."""
     probe_rank: float = 0.6
-    """Of the colours on one vertical this rank of brightness counts: lashes and wrinkles are darker, gloss brighter."""
+    """Of the colours on one vertical this rank of brightness counts: lashes and wrinkles are darker, gloss
+    brighter."""
     probe_blur: float = 0.16
     """Smoothing of the colours along the eye."""
     upper_light: tuple[float, float] = (0.72, 0.99)
@@ -95,7 +98,8 @@ class EyeTuning:
     """Softness of the lid's edge."""
 
     lash_line: tuple[float, float] = (0.009, 0.017)
-    """Half the thickness of the line of lashes at the inner corner, and what is added to it at the outer one."""
+    """Half the thickness of the line of lashes at the inner corner, and what is added to it at the outer
+    one."""
     lash_ends: tuple[float, float, float, float] = (-0.02, 0.12, 0.86, 1.08)
     """Along the eye from the inner corner: where the line begins, is whole, thins, ends."""
     lash_cover: float = 0.80

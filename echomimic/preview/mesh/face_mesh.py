@@ -1,7 +1,7 @@
 """The portrait's face mesh in output pixels, the skin around it, and how points of the picture hang on it.
 
-Axes here are the picture's: x right, y down, z away from the viewer, pixels. A *unit* is one outer eye distance as if
-the head were seen from the front, in pixels.
+Axes here are the picture's: x right, y down, z away from the viewer, pixels. A *unit* is one outer eye
+distance as if the head were seen from the front, in pixels.
 """
 
 from __future__ import annotations
@@ -103,7 +103,9 @@ class Mesh:
 
     def with_rings(self, shift: Array) -> Array:
         """(468, 2) displacement of the face → (612, 2) of face and rings."""
-        return np.concatenate([shift, np.einsum("ij,jk->ik", self.spread, shift[list(OVAL)])]).astype(np.float32)
+        return np.concatenate([shift, np.einsum("ij,jk->ik", self.spread, shift[list(OVAL)])]).astype(
+            np.float32
+        )
 
 
 def build_mesh(points: Array) -> Mesh:
@@ -118,7 +120,10 @@ def build_mesh(points: Array) -> Mesh:
     rings = [outline + outward * unit * reach for reach in _RINGS]
     down = pose.rotation[:2, 1] / max(float(np.linalg.norm(pose.rotation[:2, 1])), 1e-6)
     spread = np.concatenate(
-        [_follow(ring, outline, outward @ down, unit, reach) for ring, reach in zip(rings, _RINGS, strict=True)]
+        [
+            _follow(ring, outline, outward @ down, unit, reach)
+            for ring, reach in zip(rings, _RINGS, strict=True)
+        ]
     )
     brow = np.zeros(MESH_POINTS, np.float32)
     for pull, ids in _BROW_PULL:
@@ -136,7 +141,8 @@ def _part_lips(face: Array, gap: float) -> None:
 
 
 def _follow(ring: Array, outline: Array, downness: Array, unit: float, reach: float) -> Array:
-    """(36, 36): a ring's motion is the outline's nearby, fading out: soon at the sides, late below the chin."""
+    """(36, 36): a ring's motion is the outline's nearby, fading out: soon at the sides, late below the
+    chin."""
     apart = np.linalg.norm(ring[:, None] - outline[None], axis=2)
     near = apart.min(1, keepdims=True)
     weight = np.exp(-(apart**2 - near**2) / (2 * (0.16 * unit) ** 2))
@@ -159,7 +165,9 @@ def _topology(points: Array) -> _Indices:
     face = np.concatenate([triangles(), *strips])
     order = np.argsort(-points[face, 2].mean(1), kind="stable")
     count = len(OVAL)
-    hoops = [tuple(OVAL)] + [tuple(range(MESH_POINTS + k * count, MESH_POINTS + (k + 1) * count)) for k in range(4)]
+    hoops = [tuple(OVAL)] + [
+        tuple(range(MESH_POINTS + k * count, MESH_POINTS + (k + 1) * count)) for k in range(4)
+    ]
     rings = [_strip(a + a[:1], b + b[:1]) for a, b in itertools.pairwise(hoops)]
     return np.concatenate([*rings[::-1], face[order]]).astype(np.int32)
 
@@ -218,7 +226,8 @@ class Hold:
 
 def hold(mesh: Mesh, grid: Grid) -> Hold:
     """Where each node of `grid` lies on the mesh of the photo."""
-    # Drawn four times finer: a filled triangle covers its border pixels, which would spoil its thin neighbours.
+    # Drawn four times finer: a filled triangle covers its border pixels, which would spoil its thin
+    # neighbours.
     label = np.full((grid.height * 4, grid.width * 4), -1, np.int32)
     at = np.round(grid.index(mesh.skin) * 64).astype(np.int32)
     for number in np.argsort(~_thin(mesh, grid.step), kind="stable"):
@@ -232,10 +241,13 @@ def hold(mesh: Mesh, grid: Grid) -> Hold:
 
 
 def _thin(mesh: Mesh, step: int) -> NDArray[np.bool_]:
-    """(T,) triangles so thin that a node hardly lies in them; they are drawn first and mostly painted over."""
+    """(T,) triangles so thin that a node hardly lies in them; they are drawn first and mostly painted
+    over."""
     a, b, c = (mesh.skin[mesh.corners[:, k]] for k in range(3))
     area = np.abs((b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0])
-    longest = np.max([np.linalg.norm(b - a, axis=1), np.linalg.norm(c - b, axis=1), np.linalg.norm(a - c, axis=1)], 0)
+    longest = np.max(
+        [np.linalg.norm(b - a, axis=1), np.linalg.norm(c - b, axis=1), np.linalg.norm(a - c, axis=1)], 0
+    )
     return np.asarray(area < 0.6 * step * longest)
 
 

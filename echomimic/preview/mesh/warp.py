@@ -28,11 +28,14 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 def blur(values: Array, sigma: float) -> Array:
     """(h, w) or (h, w, C) smoothed by a Gaussian of `sigma` pixels; beyond the border its edge goes on."""
-    return np.asarray(cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE), dtype=np.float32)
+    return np.asarray(
+        cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE), dtype=np.float32
+    )
 
 
 def remap(values: Array, at: Array, border: str = "edge") -> Array:
-    """`values` at the positions (h, w, 2), x first; beyond its border: its "edge", its "mirror" image or "zero"."""
+    """`values` at the positions (h, w, 2), x first; beyond its border: its "edge", its "mirror" image or
+    "zero"."""
     return np.asarray(cv2.remap(values, at, _NO_SECOND_MAP, cv2.INTER_LINEAR, borderMode=_BORDERS[border]))
 
 
@@ -40,25 +43,33 @@ def invert(field: Array, nodes: Array, *, rounds: int, damping: float = 1.0) -> 
     """Where each node's content comes from.
 
     field: (h, w, 2) displacement in nodes of what lies at each node. nodes: (h, w, 2) node numbers (x, y).
-    Returns b in nodes with b(q) = −field(q + b(q)), by fixed-point rounds; `damping` below 1 where the field is steep.
+    Returns b in nodes with b(q) = −field(q + b(q)), by fixed-point rounds; `damping` below 1 where the field
+    is steep.
     """
     back = -field
     source: Array = back
     for turn in range(rounds):
         found = remap(source, cv2.add(nodes, back))
-        back = found if damping == 1.0 or turn == 0 else cv2.addWeighted(back, 1.0 - damping, found, damping, 0.0)
+        back = (
+            found
+            if damping == 1.0 or turn == 0
+            else cv2.addWeighted(back, 1.0 - damping, found, damping, 0.0)
+        )
     return np.asarray(back, dtype=np.float32)
 
 
 def node_numbers(grid: Grid) -> Array:
     """(h, w, 2) the column and row of each node."""
-    columns, rows = np.meshgrid(np.arange(grid.width, dtype=np.float32), np.arange(grid.height, dtype=np.float32))
+    columns, rows = np.meshgrid(
+        np.arange(grid.width, dtype=np.float32), np.arange(grid.height, dtype=np.float32)
+    )
     return np.stack([columns, rows], -1)
 
 
 @dataclass(frozen=True)
 class Texture:
-    """A picture with coverage, twice as fine as the frame, so that reading it linearly keeps what is sharp."""
+    """A picture with coverage, twice as fine as the frame, so that reading it linearly keeps what is
+    sharp."""
 
     pixels: Pixels
     """(h, w, 4) RGB premultiplied by coverage, and coverage"""
@@ -66,7 +77,8 @@ class Texture:
     """where the frame's first pixel lies in it"""
 
     def sample(self, at: Array) -> Pixels:
-        """at: (h, w, 2) frame coordinates of pixel centres → (h, w, 4). Outside the picture it is mirrored."""
+        """at: (h, w, 2) frame coordinates of pixel centres → (h, w, 4). Outside the picture it is
+        mirrored."""
         return remap(self.pixels, cv2.addWeighted(at, FINER, at, 0.0, self.offset), "mirror")
 
 
@@ -94,12 +106,16 @@ def make_texture(picture: Pixels, width: int, height: int) -> Texture:
     half = np.array([[1 / FINER, 0, 0], [0, 1 / FINER, 0]], np.float32)
     how = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
     small = resized(picture, width, height)
-    return Texture(_opaque(cv2.warpAffine(small, half, size, flags=how, borderMode=cv2.BORDER_REPLICATE)), 0.0)
+    return Texture(
+        _opaque(cv2.warpAffine(small, half, size, flags=how, borderMode=cv2.BORDER_REPLICATE)), 0.0
+    )
 
 
 def _opaque(picture: NDArray[Any]) -> Pixels:
     """(h, w, 3) → (h, w, 4)"""
-    return np.concatenate([picture, np.full((*picture.shape[:2], 1), OPAQUE)], 2, dtype=np.uint8, casting="unsafe")
+    return np.concatenate(
+        [picture, np.full((*picture.shape[:2], 1), OPAQUE)], 2, dtype=np.uint8, casting="unsafe"
+    )
 
 
 def resized(picture: Pixels, width: int, height: int) -> Pixels:

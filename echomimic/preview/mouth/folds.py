@@ -1,4 +1,5 @@
-"""The folds from the nose to the corners of the mouth: they deepen where the mouth widens or its corners rise."""
+"""The folds from the nose to the corners of the mouth: they deepen where the mouth widens or its corners
+rise."""
 
 from __future__ import annotations
 
@@ -36,8 +37,8 @@ class Folds:
     def paint(self, frame: Pixels, source: Array, moved: Array, skin: Array) -> None:
         """Shades `frame`.
 
-        source: (H, W, 2) what each pixel shows of the photo. moved: (478, 2) how far the mesh points moved in all,
-        skin: (…, 2) how far by the expression; pixels.
+        source: (H, W, 2) what each pixel shows of the photo. moved: (478, 2) how far the mesh points moved in
+        all, skin: (…, 2) how far by the expression; pixels.
         """
         depth = [
             float(soft_step(skin[corner] @ way / self.unit, 0.008, _FULL))

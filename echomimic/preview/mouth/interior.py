@@ -48,7 +48,10 @@ class Interior:
 
     def paint(self, lips: Array, opening: Opening, texture: Texture, settled: Array, skin: Array) -> None:
         """Blends the inside into `lips`, (h, w, 3) float32 of the mouth's box."""
-        rows, columns = np.flatnonzero(opening.mask.max(1) > 0.004), np.flatnonzero(opening.mask.max(0) > 0.004)
+        rows, columns = (
+            np.flatnonzero(opening.mask.max(1) > 0.004),
+            np.flatnonzero(opening.mask.max(0) > 0.004),
+        )
         if not len(rows) or not len(columns):
             return
         part = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
@@ -125,10 +128,20 @@ class _Place:
         middle = skull[[61, 291]].mean(0) * 0.5 + settled[[61, 291]].mean(0) * 0.5
         jaw = float(skin[list(_JAW)].mean(0) @ np.array([-across[1], across[0]]))
         along = (pixels - middle) @ across
-        deep = np.exp(-(((((pixels - origin) @ np.array([-across[1], across[0]])) / mesh.mouth - 0.12) / 0.2) ** 2))
+        deep = np.exp(
+            -(((((pixels - origin) @ np.array([-across[1], across[0]])) / mesh.mouth - 0.12) / 0.2) ** 2)
+        )
         floor = float((settled[14] - origin) @ np.array([-across[1], across[0]]))
         return _Place(
-            pixels, along, origin, across, drift.astype(np.float32), jaw, floor, mesh.mouth, deep.astype(np.float32)
+            pixels,
+            along,
+            origin,
+            across,
+            drift.astype(np.float32),
+            jaw,
+            floor,
+            mesh.mouth,
+            deep.astype(np.float32),
         )
 
     def lay(self, inside: Array, paint: Paint, top: float, gain: float, arc: float = 0.0) -> None:
@@ -169,7 +182,8 @@ def make_interior(
 
 
 def lip_shadow(opening: Opening, box: tuple[int, int, int, int], width: float) -> Array:
-    """(h, w) the lips' shadow in the box: dark in thin openings and at the corners, darker under the upper lip."""
+    """(h, w) the lips' shadow in the box: dark in thin openings and at the corners, darker under the upper
+    lip."""
     light = cv2.GaussianBlur(opening.mask, (0, 0), max(1.0, width * 0.05))
     occlusion = 0.38 + 0.62 * soft_step(light, 0.10, 0.80)
     top = np.interp(np.arange(box[0], box[2]), opening.upper[:, 0], opening.upper[:, 1])

@@ -33,7 +33,9 @@ class LipAxis:
 
     def place(self, x: Array, y: Array) -> Array:
         """The inverse of `local`: (…, 2)."""
-        return np.asarray(self.origin + x[..., None] * self.across + y[..., None] * self.down, dtype=np.float32)
+        return np.asarray(
+            self.origin + x[..., None] * self.across + y[..., None] * self.down, dtype=np.float32
+        )
 
 
 def axis_between(first: Array, last: Array) -> LipAxis:

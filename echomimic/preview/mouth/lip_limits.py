@@ -1,4 +1,5 @@
-"""What lips can do: they meet without passing through each other, keep some thickness, and take the chin along."""
+"""What lips can do: they meet without passing through each other, keep some thickness, and take the chin
+along."""
 
 from __future__ import annotations
 
@@ -45,7 +46,8 @@ class Lips:
     """(468, 2) the same for the corners of the mouth and every point"""
 
     def plausible(self, skin: Array, rest: Array | None = None) -> Array:
-        """(468, 2) displacement in pixels, changed in place. rest: (468, 2) the part of it that closes the photo."""
+        """(468, 2) displacement in pixels, changed in place. rest: (468, 2) the part of it that closes the
+        photo."""
         rest = np.zeros_like(skin) if rest is None else rest
         self._hold_corners(skin)
         self._ease_opening(skin)
@@ -57,7 +59,10 @@ class Lips:
 
     def _hold_corners(self, skin: Array) -> None:
         """The two points of a corner lie close together and hardly move apart."""
-        for inner, outer in ((LOWER_LIP_INNER[0], LOWER_LIP_OUTER[0]), (LOWER_LIP_INNER[-1], LOWER_LIP_OUTER[-1])):
+        for inner, outer in (
+            (LOWER_LIP_INNER[0], LOWER_LIP_OUTER[0]),
+            (LOWER_LIP_INNER[-1], LOWER_LIP_OUTER[-1]),
+        ):
             middle = (skin[inner] + skin[outer]) / 2
             skin[inner] += 0.7 * (middle - skin[inner])
             skin[outer] += 0.5 * (middle - skin[outer])
@@ -97,7 +102,8 @@ class Lips:
         skin += pushed[:, None] * self.down
 
     def _keep_apart(self, skin: Array, *, whole: bool) -> None:
-        """Lips do not pass each other further than the photo's points do. `whole` lips yield, or only their edges."""
+        """Lips do not pass each other further than the photo's points do. `whole` lips yield, or only their
+        edges."""
         upper, lower = list(UPPER_LIP_INNER), list(LOWER_LIP_INNER)
         own = (self.mesh.points[upper, :2] - self.mesh.points[lower, :2]) @ self.down
         crossing = own + (skin[upper] - skin[lower]) @ self.down

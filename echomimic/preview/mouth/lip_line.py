@@ -22,7 +22,8 @@ _PROBES = np.linspace(0.0, 0.6, 19, dtype=np.float32)
 
 
 def prepared(points: Array, picture: Pixels) -> Array:
-    """(478, 3) the points with the lip line laid where the photo shows it. picture: (H, W, 3) at the frame's size."""
+    """(478, 3) the points with the lip line laid where the photo shows it. picture: (H, W, 3) at the frame's
+    size."""
     found, points = points, points.copy()
     width = float(np.linalg.norm(points[MOUTH_CORNERS[0], :2] - points[MOUTH_CORNERS[1], :2]))
     unit = float(np.linalg.norm(points[33, :2] - points[263, :2]))
@@ -40,7 +41,8 @@ def prepared(points: Array, picture: Pixels) -> Array:
 
 
 def _spread_rows(found: Array, points: Array) -> None:
-    """Lets the rows between a lip's contours keep their place between them: `found` before, `points` after."""
+    """Lets the rows between a lip's contours keep their place between them: `found` before, `points`
+    after."""
     for outer, inner, rows in (
         (UPPER_LIP_OUTER, UPPER_LIP_INNER, UPPER_LIP_BETWEEN),
         (LOWER_LIP_OUTER, LOWER_LIP_INNER, LOWER_LIP_BETWEEN),
@@ -53,12 +55,16 @@ def _spread_rows(found: Array, points: Array) -> None:
             points[ids, :2] = found[ids, :2] + share[:, None] * (points[edge, :2] - found[edge, :2])
 
 
-def _widen(points: Array, picture: Pixels, inner: tuple[int, ...], outer: tuple[int, ...], least: float) -> None:
+def _widen(
+    points: Array, picture: Pixels, inner: tuple[int, ...], outer: tuple[int, ...], least: float
+) -> None:
     """Moves an open mouth's inner contour out to where lip begins, so that no tooth or dark sticks to it."""
     edge, rim = points[list(inner[1:-1]), :2], points[list(outer[1:-1]), :2]
     across = rim - edge
     height = np.maximum(np.linalg.norm(across, axis=1), 1e-6)
-    seen = remap(picture, (edge[:, None] + _PROBES[:, None] * across[:, None]).astype(np.float32)).astype(np.float32)
+    seen = remap(picture, (edge[:, None] + _PROBES[:, None] * across[:, None]).astype(np.float32)).astype(
+        np.float32
+    )
     depth = np.maximum(least, _inside_until(seen) * height + 0.5 * least)
     soft = np.convolve(np.pad(depth, 1, mode="edge"), [0.25, 0.5, 0.25], mode="valid")
     points[list(inner[1:-1]), :2] += (
@@ -80,7 +86,8 @@ def _inside_until(seen: Array) -> Array:
 
 
 def _snap(points: Array, picture: Pixels, width: float) -> None:
-    """Moves the line of closed lips onto the dark line between them, by a smooth curve through the darkest places."""
+    """Moves the line of closed lips onto the dark line between them, by a smooth curve through the darkest
+    places."""
     grey: Array = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
     grey = cv2.GaussianBlur(grey, (0, 0), max(0.6, width * 0.008))
     line = 0.5 * (points[list(UPPER_LIP_INNER), :2] + points[list(LOWER_LIP_INNER), :2])

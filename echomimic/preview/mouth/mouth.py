@@ -33,7 +33,8 @@ class Side:
     """(h, w, 2) where along the lip a node lies, as a remap of a one-row picture."""
 
     def field(self, skin: Array, shift: Array) -> Array:
-        """skin: (h, w, 2); shift: (468, 2) → (h, w, 2) as if the whole picture belonged to this lip's side."""
+        """skin: (h, w, 2); shift: (468, 2) → (h, w, 2) as if the whole picture belonged to this lip's
+        side."""
         line = np.ascontiguousarray(shift[list(self.lip)])[None]
         lip = remap(line, self.along)
         return np.asarray(skin + self.share * (lip - skin), dtype=np.float32)
@@ -52,14 +53,18 @@ class Mouth:
     def paint(self, frame: Pixels, layers: Layers, acting: Acting, settled: Array, skin: Array) -> None:
         """Draws the mouth into `frame`.
 
-        settled: (478, 2) where the mesh points lie in this frame. skin: (612, 2) displacement by the expression.
+        settled: (478, 2) where the mesh points lie in this frame. skin: (612, 2) displacement by the
+        expression.
         """
         ids = list(UPPER_LIP_INNER + LOWER_LIP_INNER)
         if np.abs(skin[ids]).max() < _STILL:
             return
         head, offset = self.patch.head(acting.stance)
         settled = settled - offset
-        upper, lower = smooth_curve(settled[list(UPPER_LIP_INNER)]), smooth_curve(settled[list(LOWER_LIP_INNER)])
+        upper, lower = (
+            smooth_curve(settled[list(UPPER_LIP_INNER)]),
+            smooth_curve(settled[list(LOWER_LIP_INNER)]),
+        )
         lips = self._lips(layers.behind(self.patch.box, offset), head, skin, upper, lower)
         opening = self._opening(upper, lower, skin[ids])
         if opening is not None:
@@ -75,7 +80,9 @@ class Mouth:
         floor = self.patch.box[3] + 999.0
         border = np.array([[line[-1, 0], floor], [line[0, 0], floor]], np.float32)
         x0, y0, x1, y1 = self.patch.box
-        low = polygon_mask(np.concatenate([line, border]), x0, y0, x1 - x0, y1 - y0, fine=2, blur=0.6)[..., None]
+        low = polygon_mask(np.concatenate([line, border]), x0, y0, x1 - x0, y1 - y0, fine=2, blur=0.6)[
+            ..., None
+        ]
         return np.asarray(above + (below - above) * low, dtype=np.float32)
 
     def _source(self, head: Array, lip: Array) -> Array:
@@ -145,7 +152,9 @@ def _sides(mesh: Mesh, grid: Grid) -> tuple[Side, Side]:
     offset = (nodes - first) @ across / width
     share = (1.0 - soft_step(-offset, 0.0, 0.18)) * (1.0 - soft_step(offset - 1.0, 0.0, 0.18))
     far = float(grid.y0 + grid.step * grid.height) + 999.0
-    below = _drawn(np.concatenate([line, [[line[-1, 0], far], [line[0, 0], far]]]).astype(np.float32), grid) > 0.5
+    below = (
+        _drawn(np.concatenate([line, [[line[-1, 0], far], [line[0, 0], far]]]).astype(np.float32), grid) > 0.5
+    )
     # The mesh keeps the lips a little apart; between them its own field leaps from one lip to the other.
     parted = [smooth_curve(mesh.skin[list(ids)]) for ids in (UPPER_LIP_INNER, LOWER_LIP_INNER)]
     inside = _drawn(np.concatenate([parted[0], parted[1][::-1]]), grid) > 0.004
@@ -166,7 +175,9 @@ def _axis(mesh: Mesh) -> tuple[Array, Array, float]:
 
 def _along(mesh: Mesh, lip: tuple[int, ...], offset: Array) -> Array:
     first, across, _ = _axis(mesh)
-    stations = np.maximum.accumulate((mesh.points[list(lip), :2] - first) @ across + np.arange(len(lip)) * 1e-3)
+    stations = np.maximum.accumulate(
+        (mesh.points[list(lip), :2] - first) @ across + np.arange(len(lip)) * 1e-3
+    )
     place = np.interp(offset, stations, np.arange(len(lip))).astype(np.float32)
     return np.stack([place, np.zeros_like(place)], -1)
 

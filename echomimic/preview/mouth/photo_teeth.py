@@ -1,4 +1,5 @@
-"""The inside of an open mouth as the photo shows it: what of it is teeth and dark, their colour, where the row ends."""
+"""The inside of an open mouth as the photo shows it: what of it is teeth and dark, their colour, where the
+row ends."""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ class ToothRow:
 def look_inside(
     mesh: Mesh, photo: Array, box: tuple[int, int, int, int], light: Light
 ) -> tuple[Array, Light, ToothRow]:
-    """photo: (h, w, 3) the mouth's box. Returns where the photo's own inside is used, (h, w), and what fits it."""
+    """photo: (h, w, 3) the mouth's box. Returns where the photo's own inside is used, (h, w), and what fits
+    it."""
     x0, y0, x1, y1 = box
     curves = [smooth_curve(mesh.points[list(ids), :2]) for ids in (UPPER_LIP_INNER, LOWER_LIP_INNER)]
     hole = polygon_mask(np.concatenate([curves[0], curves[1][::-1]]), x0, y0, x1 - x0, y1 - y0, fine=4)

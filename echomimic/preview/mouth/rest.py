@@ -1,7 +1,7 @@
 """How an open mouth closes: where its lips would rest, found from the proportions of the face.
 
-A jaw that hangs is shortened, a raised upper lip comes down to its usual distance from the nose, a rounded mouth widens
-and a broad smile narrows; each lip keeps the height that the photo shows of it.
+A jaw that hangs is shortened, a raised upper lip comes down to its usual distance from the nose, a rounded
+mouth widens and a broad smile narrows; each lip keeps the height that the photo shows of it.
 """
 
 from __future__ import annotations
@@ -23,14 +23,21 @@ from echomimic.preview.mesh.face_mesh import LOWER_LIP_BETWEEN, UPPER_LIP_BETWEE
 from echomimic.preview.mouth.lip_axis import LipAxis, corner_axis
 
 _NOSE_BASE = 2
-_ROWS = (UPPER_LIP_INNER, LOWER_LIP_INNER, UPPER_LIP_OUTER, LOWER_LIP_OUTER, *UPPER_LIP_BETWEEN, *LOWER_LIP_BETWEEN)
+_ROWS = (
+    UPPER_LIP_INNER,
+    LOWER_LIP_INNER,
+    UPPER_LIP_OUTER,
+    LOWER_LIP_OUTER,
+    *UPPER_LIP_BETWEEN,
+    *LOWER_LIP_BETWEEN,
+)
 LIP_POINTS = tuple(dict.fromkeys(point for row in _ROWS for point in row))
 
 
 @dataclass(frozen=True)
 class RestTuning:
-    """Lengths in units (outer eye distances). Proportions: the mean of the canonical face; the rest by eye on 8 photos
-    of open mouths and 6 of smiles."""
+    """Lengths in units (outer eye distances). Proportions: the mean of the canonical face; the rest by eye on
+    8 photos of open mouths and 6 of smiles."""
 
     open_photo: float = 0.035
     """A gap between the lips from which on a photo counts as open-mouthed."""
@@ -39,7 +46,8 @@ class RestTuning:
     upper_share: tuple[float, float] = (0.12, 0.55)
     """The upper lip makes at least and at most these shares of the way."""
     jaw_gap: tuple[float, float] = (0.06, 0.26)
-    """Up to the first gap lips alone are parted; from the second on the jaw makes its whole share of the gap."""
+    """Up to the first gap lips alone are parted; from the second on the jaw makes its whole share of the
+    gap."""
     jaw_share: float = 0.80
     jaw_side: tuple[float, float] = (0.30, 0.78)
     """Beside the chin the jaw's way ends between these distances from the middle, …"""
@@ -59,7 +67,8 @@ class RestTuning:
     sag: float = 0.02
     """How far the middle of a closed line lies below its corners."""
     level: tuple[float, float] = (0.06, 0.22)
-    """From the first to the second gap the closed line becomes its own even curve instead of the mean of both lips."""
+    """From the first to the second gap the closed line becomes its own even curve instead of the mean of both
+    lips."""
     upper_reach: float = 0.17
     lower_reach: float = 0.30
     """How far from a lip its skin goes along."""
@@ -97,7 +106,8 @@ def close_photo(mesh: Mesh) -> Array:
 
 
 def _raise_jaw(mesh: Mesh, axis: LipAxis) -> Array:
-    """(468, 2) the way of the jaw: whole at chin and lower lip, less towards the ears, nothing above the mouth."""
+    """(468, 2) the way of the jaw: whole at chin and lower lip, less towards the ears, nothing above the
+    mouth."""
     unit, gap = mesh.unit, _gap(mesh)
     x, y = axis.local(mesh.points[:MESH_POINTS, :2])
     way = REST.jaw_share * gap * unit * float(soft_step(np.float32(gap), *REST.jaw_gap))
@@ -150,7 +160,9 @@ def _meet_lips(mesh: Mesh, axis: LipAxis, closing: Array) -> None:
         closing[[row[0], row[-1]]] = 0
 
 
-def _drag_skin(mesh: Mesh, axis: LipAxis, closing: Array, jaw: Array, lip: tuple[int, ...], *, above: bool) -> None:
+def _drag_skin(
+    mesh: Mesh, axis: LipAxis, closing: Array, jaw: Array, lip: tuple[int, ...], *, above: bool
+) -> None:
     """The skin beside a lip goes with it, further away with the jaw: no edge of a lip may smear."""
     _, below = axis.local(mesh.points[:MESH_POINTS, :2])
     side = below < 0 if above else below > 0

@@ -61,7 +61,9 @@ def draw_tongue(light: Light, density: float, blur: float) -> Paint:
     shade = 1.04 - 0.5 * soft_step(np.abs(x), 0.0, 0.32) - 0.10 * np.exp(-((x / 0.022) ** 2))
     shade = shade + 0.10 * np.exp(-(((y - 0.14) / 0.06) ** 2) - (x / 0.13) ** 2)
     tint = np.ones((*x.shape, 3), np.float32) * shade[..., None]
-    return _finish(cover.astype(np.float32), tint.astype(np.float32), light.tongue, density, max(blur, 0.012 * density))
+    return _finish(
+        cover.astype(np.float32), tint.astype(np.float32), light.tongue, density, max(blur, 0.012 * density)
+    )
 
 
 def _plane(density: float) -> tuple[Array, Array]:
@@ -70,8 +72,11 @@ def _plane(density: float) -> tuple[Array, Array]:
     return (x + 0.5) / density - HALF, (y + 0.5) / density
 
 
-def _row(sizes: tuple[tuple[float, float], ...], density: float, *, seed: int, soft: float) -> tuple[Array, Array]:
-    """Coverage (h, w) and shade (h, w, 3) of one row. No two teeth are alike: small seeded size, tilt and tint."""
+def _row(
+    sizes: tuple[tuple[float, float], ...], density: float, *, seed: int, soft: float
+) -> tuple[Array, Array]:
+    """Coverage (h, w) and shade (h, w, 3) of one row. No two teeth are alike: small seeded size, tilt and
+    tint."""
     rng = np.random.default_rng(seed)
     x, y = _plane(density)
     cover, shade = np.zeros_like(x), np.ones((*x.shape, 3), np.float32)
@@ -107,8 +112,11 @@ def _tooth(across: Array, y: Array, height: float, number: int, gap: float, dens
 
 
 def _enamel(across: Array, down: Array, rng: np.random.Generator) -> Array:
-    """(h, w, 3) shade of one tooth: rounder at the sides, warmer at the gum, cooler and thinner at the edge."""
-    level = 1.0 + 0.018 * rng.standard_normal() - 0.13 * np.abs(across) ** 3 - 0.07 * soft_step(down, 0.86, 1.0)
+    """(h, w, 3) shade of one tooth: rounder at the sides, warmer at the gum, cooler and thinner at the
+    edge."""
+    level = (
+        1.0 + 0.018 * rng.standard_normal() - 0.13 * np.abs(across) ** 3 - 0.07 * soft_step(down, 0.86, 1.0)
+    )
     level = level - 0.14 * (1 - soft_step(down, 0.0, 0.55))
     level = level + 0.05 * np.exp(-(((across + 0.15) / 0.35) ** 2) - ((down - 0.62) / 0.16) ** 2)
     warm = (1 - soft_step(down, 0.2, 0.8)) + 0.3 * rng.standard_normal()

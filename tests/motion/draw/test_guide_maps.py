@@ -20,7 +20,9 @@ def test_face_guide_of_a_window():
 
 
 def test_the_mouth_is_drawn_only_when_asked():
-    without, with_mouth = (face_map(portrait(), (512, 512), draw_mouth=mouth).any(2).sum() for mouth in (False, True))
+    without, with_mouth = (
+        face_map(portrait(), (512, 512), draw_mouth=mouth).any(2).sum() for mouth in (False, True)
+    )
     assert with_mouth > without * 1.2
 
 

@@ -21,7 +21,11 @@ from tests.motion.people import fault_of, portrait
 def v2_frame(**changes) -> dict:
     rng = np.random.default_rng(3)
     frame = {
-        "bodies": {"candidate": rng.random((18, 2)), "subset": np.zeros((1, 18)), "score": rng.random((1, 18))},
+        "bodies": {
+            "candidate": rng.random((18, 2)),
+            "subset": np.zeros((1, 18)),
+            "score": rng.random((1, 18)),
+        },
         "hands": rng.random((2, 21, 2)),
         "hands_score": rng.random((2, 21)),
         "faces": rng.random((1, 68, 2)),
@@ -47,7 +51,11 @@ def v1_folder(folder, frames=3, start=0):
 
 @pytest.mark.parametrize("protocol", range(6))
 def test_arrays_of_every_pickle_protocol(tmp_path, protocol):
-    value = {"a": np.arange(6.0).reshape(2, 3), "f": np.asfortranarray(np.arange(6).reshape(2, 3)), "n": [1, 2.5, None]}
+    value = {
+        "a": np.arange(6.0).reshape(2, 3),
+        "f": np.asfortranarray(np.arange(6).reshape(2, 3)),
+        "n": [1, 2.5, None],
+    }
     plain = read_plain(pickle.dumps(value, protocol))
     np.testing.assert_array_equal(plain["a"].array(), value["a"])
     np.testing.assert_array_equal(plain["f"].array(), value["f"])

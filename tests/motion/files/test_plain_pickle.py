@@ -99,7 +99,10 @@ def test_the_size_of_an_array_is_checked(size: int, message: str) -> None:
         (b"cnumpy\nndarray\n)R.", "in a way a pose file has no use for"),
         (b"K\x01)R.", "it calls something"),
         (b"cnumpy\nndarray\nK\x01R.", "it calls something"),
-        (b"c_codecs\nencode\n(X\x01\x00\x00\x00aX\x05\x00\x00\x00utf-8tR.", "in a way a pose file has no use for"),
+        (
+            b"c_codecs\nencode\n(X\x01\x00\x00\x00aX\x05\x00\x00\x00utf-8tR.",
+            "in a way a pose file has no use for",
+        ),
         (b"K\x01}b.", "not an array"),
         (b"K\x01", "damaged"),
         (b"", "damaged"),

@@ -1,4 +1,5 @@
-"""A driver's body on a portrait: lengths of limbs, their limit, and where the head lies. Numbers done by hand."""
+"""A driver's body on a portrait: lengths of limbs, their limit, and where the head lies. Numbers done by
+hand."""
 
 from dataclasses import replace
 
@@ -91,7 +92,9 @@ def test_the_head_moves_from_the_portraits_own_place_as_the_driver_does() -> Non
     moved = sync_body(driver, own)
     np.testing.assert_allclose(moved.body[4, NOSE] - moved.body[0, NOSE], (10, -10), atol=1e-6)
     np.testing.assert_allclose(moved.body[0, NOSE], own.body[0, NOSE], atol=1e-6)
-    hidden = replace(own, body_score=np.where(np.arange(own.body_score.shape[1]) == NOSE, 0.0, own.body_score))
+    hidden = replace(
+        own, body_score=np.where(np.arange(own.body_score.shape[1]) == NOSE, 0.0, own.body_score)
+    )
     np.testing.assert_allclose(sync_body(driver, hidden).body[0, NOSE], (300, 125), atol=1e-6)
 
 
@@ -132,7 +135,9 @@ def test_a_face_gives_a_neck_and_shoulders() -> None:
     points = np.zeros((478, 3), np.float32)
     points[33, :2], points[263, :2], points[152, :2] = (100, 100), (160, 180), (130, 300)
     guess = body_from_face(points, (640, 480))
-    np.testing.assert_allclose(guess.body[0, [NECK, L_SHOULDER, R_SHOULDER]], [(130, 375), (330, 380), (-70, 380)])
+    np.testing.assert_allclose(
+        guess.body[0, [NECK, L_SHOULDER, R_SHOULDER]], [(130, 375), (330, 380), (-70, 380)]
+    )
     assert guess.body_score.sum() == 3
     assert shoulders_seen(guess)
     assert not shoulders_seen(empty(1, 25.0, (640, 480)))

@@ -74,7 +74,9 @@ class TestPerformance:
         motion = motion_from_performance(given, portrait(90.0, (260, 240)), SIZE)
         again = performance_from_motion(motion)
         np.testing.assert_allclose(again.rotation, given.rotation, atol=0.02)
-        np.testing.assert_allclose(again.translation, given.translation - np.median(given.translation, 0), atol=0.03)
+        np.testing.assert_allclose(
+            again.translation, given.translation - np.median(given.translation, 0), atol=0.03
+        )
         for i in (5, 20, 40):
             np.testing.assert_allclose(again.displacement(i)[14], given.displacement(i)[14], atol=0.03)
         assert np.abs(again.blink - given.blink).mean() < 0.05
@@ -140,7 +142,9 @@ class TestBody:
     def test_hands_are_moved_rigidly(self):
         driver = default_pose(50, 25.0)
         moved = sync_body(driver, self.other_person())
-        spans = [np.linalg.norm(pose.hands[:, :, 9] - pose.hands[:, :, 0], axis=-1) for pose in (driver, moved)]
+        spans = [
+            np.linalg.norm(pose.hands[:, :, 9] - pose.hands[:, :, 0], axis=-1) for pose in (driver, moved)
+        ]
         np.testing.assert_allclose(spans[1] / spans[0], spans[1][0, 0] / spans[0][0, 0])
 
     def test_the_driver_itself_hardly_changes(self):
@@ -154,7 +158,9 @@ class TestBody:
         scores[10:20, ARMS[0][1]], body[10:20, ARMS[0][1]] = 0, -1
         hand_score = driver.hand_score.copy()
         hand_score[:, 1] = 0
-        moved = sync_body(replace(driver, body=body, body_score=scores, hand_score=hand_score), self.other_person())
+        moved = sync_body(
+            replace(driver, body=body, body_score=scores, hand_score=hand_score), self.other_person()
+        )
         assert not moved.hands[:, 1].any()
         steps = np.linalg.norm(np.diff(moved.hands[:, 0, 0], axis=0), axis=-1)
         assert steps.max() < 60
@@ -183,7 +189,9 @@ class TestHandsFromSpeech:
         assert (far <= arms.reach).all()
 
     def test_equal_seeds_give_equal_hands(self):
-        first, same, other = (hands_from_speech(vowels(3.0), person(), 75, 25.0, seed=s).hands for s in (4, 4, 5))
+        first, same, other = (
+            hands_from_speech(vowels(3.0), person(), 75, 25.0, seed=s).hands for s in (4, 4, 5)
+        )
         np.testing.assert_array_equal(first, same)
         assert np.abs(first - other).max() > 1
 

@@ -26,7 +26,9 @@ def test_loudness_does_not_change_what_the_net_hears() -> None:
     sound = vowels(2.0)
     quiet = Sound(sound.wave * np.float32(0.01))
     levels = [mel.measure(s) for s in (sound, quiet)]
-    heard = [mel.normalise(mel.log_mel(s, 0, 200, v.gain), v) for s, v in zip((sound, quiet), levels, strict=True)]
+    heard = [
+        mel.normalise(mel.log_mel(s, 0, 200, v.gain), v) for s, v in zip((sound, quiet), levels, strict=True)
+    ]
     assert np.abs(heard[0] - heard[1]).mean() < 0.02
 
 

@@ -32,7 +32,10 @@ def test_results_do_not_depend_on_how_the_speech_is_cut(monkeypatch: pytest.Monk
 
 def test_convolution_agrees_with_its_definition() -> None:
     rng = np.random.default_rng(0)
-    x, weight = rng.standard_normal((20, 3)).astype(np.float32), rng.standard_normal((2, 3, 4)).astype(np.float32)
+    x, weight = (
+        rng.standard_normal((20, 3)).astype(np.float32),
+        rng.standard_normal((2, 3, 4)).astype(np.float32),
+    )
     got = mouth.Conv(weight, np.ones(2, np.float32), stride=2, padding=(1, 1))(x)
     padded = np.pad(x, ((1, 1), (0, 0)))
     for t in (0, 4, 9):

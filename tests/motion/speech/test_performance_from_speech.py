@@ -36,7 +36,9 @@ def test_the_same_inputs_give_the_same_bits_and_the_seed_gives_another_take() ->
 
 def test_a_style_changes_how_much_of_a_speaker_it_is() -> None:
     speech = vowels(6.0)
-    calm, natural, lively = (perform(speech, 150, 25.0, style=style) for style in ("calm", "natural", "lively"))
+    calm, natural, lively = (
+        perform(speech, 150, 25.0, style=style) for style in ("calm", "natural", "lively")
+    )
     for track in (lambda p: p.rotation.std(), lambda p: np.diff(opening(p)).std()):
         assert track(calm) < track(natural) < track(lively)
     with pytest.raises(ValueError, match="calm, natural, lively"):

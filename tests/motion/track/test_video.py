@@ -1,4 +1,5 @@
-"""Motion from a video. The clip beside this file was rendered by the preview engine from the shipped portrait."""
+"""Motion from a video. The clip beside this file was rendered by the preview engine from the shipped
+portrait."""
 
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from echomimic.motion.track.video import extract
 from echomimic.progress import NoteTaker, silent
 
 CLIP = Path(__file__).with_name("clip.mp4")
-# The clip's head was turned by 0.22 sin(2.6 t) radians, its mouth opened by the speech as follows in every third frame.
+# The clip's head was turned by 0.22 sin(2.6 t) radians, its mouth opened by the speech as follows in every
+# third frame.
 MOUTH = (0, 22, 62, 200, 163, 80, 42, 143, 0, 0, 13, 34, 82, 180, 62, 6, 81)
 
 
