@@ -44,7 +44,8 @@ REMEDY = re.compile(
 """A message tells what to do: an imperative after a pause."""
 
 NUMBERS: Sequence[str] = (
-    "nan", "inf", "-inf", "1e308", "-1", "0", "0.5", "1e-9", "9" * 400, "", "x", "0x10", "1,5", "-0.0", "1e999", "½"
+    "nan", "inf", "-inf", "1e308", "-1", "0", "0.5", "1e-9", "9" * 400, "", "x", "0x10", "1,5", "-0.0",
+    "1e999", "½",
 )  # fmt: skip
 _FLAGS_WITH_NUMBERS = {
     "animate": [
@@ -221,7 +222,8 @@ _DOOR_COMMANDS = {
 _ROWS: Sequence[str] = (
     "", "{broken", "[1, 2]", "null", "7", '"x"', "{}", "[" * 50_000, '{"id": "\\u0000"}', "\0", "\ufeff{}",
     "id,portrait,speech\n1",
-    '{"id": ["a"], "portrait": {}, "speech": 3}', '{"id": "../../x"}', '{"speech": "s.wav", "portrait": null}',
+    '{"id": ["a"], "portrait": {}, "speech": 3}', '{"id": "../../x"}',
+    '{"speech": "s.wav", "portrait": null}',
     '{"stepz": 1e999}'
 )  # fmt: skip
 _COLUMNS = (

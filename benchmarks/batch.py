@@ -122,7 +122,8 @@ def kills(folder: Path) -> None:
     equal = sum(p.read_bytes() == (out / p.name).read_bytes() for p in (folder / "whole").glob("*.mp4"))
     rest = sorted(p.name for p in out.iterdir() if p.suffix not in (".mp4", ".json"))
     print(
-        f"kills: {made} of 8 rows done after ten kills; exit {code}, {states(out)}; {equal} equal; left: {rest}"
+        f"kills: {made} of 8 rows done after ten kills; exit {code}, {states(out)}; {equal} equal; "
+        f"left: {rest}"
     )
 
 
@@ -135,7 +136,8 @@ def speed(folder: Path) -> None:
         p.read_bytes() == (folder / "two" / p.name).read_bytes() for p in (folder / "one").glob("*.mp4")
     )
     print(
-        f"speed: one process {alone:.1f} s, two actors {two:.1f} s, {alone / two:.2f} times; {equal} of 16 equal"
+        f"speed: one process {alone:.1f} s, two actors {two:.1f} s, {alone / two:.2f} times; "
+        f"{equal} of 16 equal"
     )
 
 

@@ -74,8 +74,8 @@ def job(output: Path, weights: Path) -> list[str]:
         "cpu",
         "-q",
     )
-    return [*map(str, ("animate", EXAMPLE / "portrait.jpg", EXAMPLE / "speech.flac", "-o", output, "--model", "v1",
-            "--weights", weights, *sizes))]  # fmt: skip
+    inputs = (EXAMPLE / "portrait.jpg", EXAMPLE / "speech.flac")
+    return [*map(str, ("animate", *inputs, "-o", output, "--model", "v1", "--weights", weights, *sizes))]
 
 
 def fork(arguments: list[str], said: Path) -> int:

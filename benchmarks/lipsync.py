@@ -33,7 +33,10 @@ from echomimic.motion.tracks import smooth_wide
 from echomimic.progress import silent
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "echomimic" / "example" / "portrait.jpg"
-SENTENCE = "My name is Peppa. Bob may buy a big map of Alabama, but papa and mama warm my apple pie. Move over, please!"
+SENTENCE = (
+    "My name is Peppa. Bob may buy a big map of Alabama, but papa and mama warm my apple pie. "
+    "Move over, please!"
+)
 BILABIAL = frozenset({"m", "b", "p"})
 OPEN = frozenset({"aa", "ae", "ah", "ay", "aw", "eh", "ao"})
 HALF_OPEN = frozenset(

@@ -13,11 +13,23 @@ PAGE = PACKAGE.parent / "docs" / "troubleshooting.md"
 KINDS = {name for name in vars(errors) if name.endswith("Error")} | {"ManifestError"}
 MARK = "<!-- from here on written by `python -m benchmarks.messages` -->\n"
 TITLES = {
-    "media": "Pictures, sounds, videos and outputs", "motion": "Motion", "models": "Weights", "diffusion": "V1 and V2",
-    "faces": "Faces", "framing": "Framing", "driving": "Drivers", "preview": "The preview", "batch": "Many videos",
-    "studio": "The studio", "comfy": "ComfyUI", "evaluate": "Evaluation", "provenance": "Provenance",
-    "cli": "The terminal", "hub": "Downloads", "live": "Live",
-}  # fmt: skip
+    "media": "Pictures, sounds, videos and outputs",
+    "motion": "Motion",
+    "models": "Weights",
+    "diffusion": "V1 and V2",
+    "faces": "Faces",
+    "framing": "Framing",
+    "driving": "Drivers",
+    "preview": "The preview",
+    "batch": "Many videos",
+    "studio": "The studio",
+    "comfy": "ComfyUI",
+    "evaluate": "Evaluation",
+    "provenance": "Provenance",
+    "cli": "The terminal",
+    "hub": "Downloads",
+    "live": "Live",
+}
 
 
 def words(node: ast.expr) -> str:
@@ -54,9 +66,11 @@ def listed() -> str:
         shown = " ".join(re.sub(r"\{(?:[^{}]|\{[^{}]*\})*\}", "…", text).split())
         if len(shown.replace("…", "").strip(" .:;")) > 8:
             rooms.setdefault(TITLES.get(room, "Options"), set()).add(shown)
-    parts = [f"## {title}\n\n" + "".join(f"- `{text.replace('`', chr(39))}`\n" for text in sorted(rooms[title]))
-             for title in sorted(rooms)]  # fmt: skip
-    return "\n".join(parts)
+    return "\n".join(f"## {title}\n\n" + "".join(map(_item, sorted(rooms[title]))) for title in sorted(rooms))
+
+
+def _item(text: str) -> str:
+    return f"- `{text.replace('`', chr(39))}`\n"
 
 
 def main() -> None:

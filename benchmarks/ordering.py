@@ -301,8 +301,10 @@ def tell(lines: list[dict[str, Any]]) -> None:
     everything = [right for told in found.values() for right in told]
     print(f"all pairs of fault and figure: {np.mean(everything):.2%} of {len(everything)}")
     error = np.abs(off)
-    print(f"shifts: {np.mean(error <= 20):.1%} of {len(off)} within 20 ms, median off {np.median(error):.1f} ms, "
-          f"most {error.max():.1f} ms")  # fmt: skip
+    print(
+        f"shifts: {np.mean(error <= 20):.1%} of {len(off)} within 20 ms, "
+        f"median off {np.median(error):.1f} ms, most {error.max():.1f} ms"
+    )
     itself = [line for line in lines if line["fault"] == "itself"]
     same = [line["same"] for line in itself if line["same"] is not None]
     perfect = [

@@ -160,8 +160,8 @@ def _choose_face(picture: Picture, index: int, name: str, settings: Settings) ->
     _LOG.info("face %d of %d, %.0f pixels wide", index, len(faces), _width(face))
     if _width(face) < SMALLEST_FACE:
         raise NoFaceError(
-            f"the face in {name} is too small: {_width(face):.0f} pixels wide, at least {SMALLEST_FACE} are needed; "
-            "use a larger picture"
+            f"the face in {name} is too small: {_width(face):.0f} pixels wide, at least {SMALLEST_FACE} "
+            "are needed; use a larger picture"
         )
     return face
 

@@ -273,8 +273,8 @@ class Settings:
         check_fields(self)
         if self.context_frames > MAX_WINDOW:
             raise SettingsError(
-                f"context_frames {self.context_frames} is too long: the motion modules know {MAX_WINDOW} positions; "
-                f"choose {MAX_WINDOW} or fewer",
+                f"context_frames {self.context_frames} is too long: the motion modules know {MAX_WINDOW} "
+                f"positions; choose {MAX_WINDOW} or fewer",
                 "context_frames",
             )
         if self.context_frames and self.context_overlap >= self.context_frames:

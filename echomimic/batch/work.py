@@ -119,7 +119,10 @@ class BatchWork:
             reason = f"{row.output} is there, but not from this batch; give --overwrite, or another id"
             return Outcome(row.line, row.id, REFUSED, reason, "OutputError")
         if facts.get("digest") != digest:
-            reason = f"{row.output} was made from other inputs, options or version; give --overwrite, or another id"
+            reason = (
+                f"{row.output} was made from other inputs, options or version; "
+                "give --overwrite, or another id"
+            )
             return Outcome(row.line, row.id, REFUSED, reason, "OutputError")
         return Outcome(row.line, row.id, SKIPPED, "", "", int(facts["frames"]), float(facts["seconds"]))
 

@@ -24,8 +24,9 @@ from echomimic.errors import EchoMimicError
 from echomimic.version import VERSION
 
 EPILOG = (
-    "Exit codes: 0 done; 1 a check found something wrong, or a fault in this program; 2 the input, an option, the "
-    "output or the model files cannot be used (one line says why and what to do); 130 interrupted, 143 terminated."
+    "Exit codes: 0 done; 1 a check found something wrong, or a fault in this program; 2 the input, "
+    "an option, the output or the model files cannot be used (one line says why and what to do); "
+    "130 interrupted, 143 terminated."
 )
 
 

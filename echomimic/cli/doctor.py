@@ -49,7 +49,8 @@ def _devices(has_torch: bool) -> None:
     import os
 
     click.echo(
-        f"  cpu                      {os.cpu_count()} cores: preview in about real time; V1 and V2 are slow here"
+        f"  cpu                      {os.cpu_count()} cores: preview in about real time; "
+        "V1 and V2 are slow here"
     )
     if not has_torch:
         click.echo("  cuda, mps                unknown without torch")

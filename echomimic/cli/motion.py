@@ -183,7 +183,8 @@ def info(source: Path, quiet: bool) -> None:
     with TerminalBar(quiet) as report:
         told = describe(motion_from(source, report))
     click.echo(
-        f"{source}: {told.seconds:.2f} s, {told.frames} frames at {told.fps:g} fps, {told.size[0]}x{told.size[1]}"
+        f"{source}: {told.seconds:.2f} s, {told.frames} frames at {told.fps:g} fps, "
+        f"{told.size[0]}x{told.size[1]}"
     )
     for name, share in (("face", told.face), ("left hand", told.left_hand), ("right hand", told.right_hand)):
         click.echo(f"  {name:11} {'none' if share is None else f'in {share:.0%} of the frames'}")

@@ -35,7 +35,8 @@ def init(name: str, output: Path | None) -> None:
     folder = make_identity(name, output)
     click.echo(f"{folder}: keys for {name!r}, good for {YEARS} years; sign with --sign")
     click.echo(
-        f"keep {KEY} to yourself; give {ROOT} to whoever wants to check: echomimic provenance verify FILE --root"
+        f"keep {KEY} to yourself; give {ROOT} to whoever wants to check: "
+        "echomimic provenance verify FILE --root"
     )
 
 

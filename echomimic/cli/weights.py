@@ -32,9 +32,8 @@ def list_(weights: Path | None, as_json: bool) -> None:
     model = ""
     for item in hub.listing(weights):
         if as_json:
-            path = str(item.path) if item.path else None
-            click.echo(json.dumps({"model": item.model, "file": item.name, "repo": item.repo, "bytes": item.bytes,
-                                   "path": path}))  # fmt: skip
+            row = {"model": item.model, "file": item.name, "repo": item.repo, "bytes": item.bytes}
+            click.echo(json.dumps(row | {"path": str(item.path) if item.path else None}))
             continue
         if item.model != model:
             model = item.model
@@ -57,7 +56,8 @@ def get(model: str, output: Path | None, quiet: bool) -> None:
         files = hub.get(model, output, report)
     if not quiet:
         click.echo(
-            f"{model} is complete, {_size(files.bytes)}: {', '.join(sorted({str(p) for p in files.paths.values()}))}"
+            f"{model} is complete, {_size(files.bytes)}: "
+            f"{', '.join(sorted({str(p) for p in files.paths.values()}))}"
         )
 
 

@@ -110,7 +110,8 @@ def _accelerated(row: Variant, heard: Mapping[str, Any], report: NodeBar) -> dic
         if row.engine == "diffusion" and wanted != shown and heard.get(name, shown) == shown:
             chosen[name] = wanted
             report.note(
-                f"{name} {wanted:g} instead of {shown:g}, as {row.name} wants; set another value to choose yours"
+                f"{name} {wanted:g} instead of {shown:g}, as {row.name} wants; "
+                "set another value to choose yours"
             )
     return chosen
 
@@ -143,8 +144,9 @@ def _check_room(shape: Shape, videos: int) -> None:
     free = management.get_free_memory(torch.device("cpu"))
     if wanted > free:
         raise ResourceError(
-            f"{videos * shape.frames} frames of {shape.width}x{shape.height} take {wanted / 1e9:.1f} GB of memory, but "
-            f"{free / 1e9:.1f} GB are free; lower length, width or height, or use the echomimic command, which streams"
+            f"{videos * shape.frames} frames of {shape.width}x{shape.height} take {wanted / 1e9:.1f} GB of "
+            f"memory, but {free / 1e9:.1f} GB are free; lower length, width or height, "
+            "or use the echomimic command, which streams"
         )
 
 

@@ -17,9 +17,13 @@ FACE_DETECTOR = io.Custom("MODEL_FACE_E")
 VISUALIZER = io.Custom("MODEL_VISUAL_E")
 """Kinds of the outputs that only the classic loader needed: workflows link them still."""
 
-_MODES = "audio: driven by speech. pose: by landmarks too. acc: 6 steps and cfg 1 unless the sampler says otherwise."
+_MODES = (
+    "audio: driven by speech. pose: by landmarks too. "
+    "acc: 6 steps and cfg 1 unless the sampler says otherwise."
+)
 _POSES = (
-    "Where the motion comes from. none: the speech alone (V2: its bundled pose). auto: motion made from the speech. "
+    "Where the motion comes from. none: the speech alone (V2: its bundled pose). "
+    "auto: motion made from the speech. "
     "Or a folder of pose files (V1 .pkl, V2 .npy) or a motion file (.npz) under ComfyUI's input folder. "
     "A linked driving video comes before it."
 )
@@ -35,7 +39,8 @@ class EchoLoadModel(io.ComfyNode):  # type: ignore[misc]
             node_id="Echo_LoadModel",
             display_name="EchoMimic: Load Model",
             category=CATEGORY,
-            description="Loads EchoMimic V1 or V2, or the preview engine, which needs no download and runs on any CPU.",
+            description="Loads EchoMimic V1 or V2, or the preview engine, "
+            "which needs no download and runs on any CPU.",
             inputs=[
                 _combo("version", VERSIONS, "Preview: no download, any CPU. V1: portraits. V2: half body."),
                 _combo("infer_mode", MODES, _MODES),
@@ -102,7 +107,10 @@ class EchoLoadModel(io.ComfyNode):  # type: ignore[misc]
 
 
 _EMPTY = "Empty: only old workflows link it."
-_WEIGHTS = "auto: the folder under models/echo_mimic that holds the files, else the Hugging Face cache. Or one by name."
+_WEIGHTS = (
+    "auto: the folder under models/echo_mimic that holds the files, else the Hugging Face cache. "
+    "Or one by name."
+)
 
 
 class EchoSampler(io.ComfyNode):  # type: ignore[misc]
@@ -115,7 +123,8 @@ class EchoSampler(io.ComfyNode):  # type: ignore[misc]
             node_id="Echo_Sampler",
             display_name="EchoMimic: Sampler",
             category=CATEGORY,
-            description="Makes the portrait say the speech. Connect video to Save Video, or images and audio.",
+            description="Makes the portrait say the speech. "
+            "Connect video to Save Video, or images and audio.",
             inputs=[
                 *_sources(),
                 *_pose_dir(),
@@ -212,7 +221,8 @@ class EchoPreviewMotion(io.ComfyNode):  # type: ignore[misc]
             node_id="Echo_PreviewMotion",
             display_name="EchoMimic: Preview Motion",
             category=CATEGORY,
-            description="Draws the landmarks, mask or pose that the sampler would follow with the same inputs.",
+            description="Draws the landmarks, mask or pose "
+            "that the sampler would follow with the same inputs.",
             inputs=[
                 *_sources(),
                 *_pose_dir(),

@@ -291,7 +291,8 @@ def report_steps(steps: Iterator[StepState], total: int, report: Report) -> Iter
         yield moment
         done = moment.step * moment.windows + moment.window
         left = (time.monotonic() - began) / seen * (total * moment.windows - done)
-        note = f"step {moment.step + 1} of {total}, window {moment.window} of {moment.windows}, {_clock(left)} left"
+        place = f"step {moment.step + 1} of {total}, window {moment.window} of {moment.windows}"
+        note = f"{place}, {_clock(left)} left"
         picture = None if moment.clean is None else pictures.glimpse(moment.clean)
         report(Progress("denoising", done, total * moment.windows, note, picture))
 

@@ -151,8 +151,8 @@ class FidMeter:
         self._net, self._companion, self._every = net, companion, every
         self._ours, self._theirs = Gaussian(), Gaussian()
         self.protocol = (
-            f"FID: {net.label}; {_INCEPTION_SIDE} px, every {every} frames of this one video: far fewer pictures than "
-            "papers use, so never beside their numbers"
+            f"FID: {net.label}; {_INCEPTION_SIDE} px, every {every} frames of this one video: "
+            "far fewer pictures than papers use, so never beside their numbers"
         )
 
     def read(self, shot: Shot) -> dict[str, float]:
@@ -190,8 +190,8 @@ class FvdMeter:
         self._ours, self._theirs = Gaussian(), Gaussian()
         self._clip: deque[tuple[Picture, Picture]] = deque(maxlen=CLIP)
         self.protocol = (
-            f"FVD: {net.label}; clips of {CLIP} frames at {_VIDEO_SIDE} px, every {_CLIP_STEP} frames of this one "
-            "video: never beside the numbers of papers"
+            f"FVD: {net.label}; clips of {CLIP} frames at {_VIDEO_SIDE} px, every {_CLIP_STEP} frames of "
+            "this one video: never beside the numbers of papers"
         )
 
     def read(self, shot: Shot) -> dict[str, float]:

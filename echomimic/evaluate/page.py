@@ -31,12 +31,16 @@ _COLOURS = ("#2563a8", "#c2571a", "#3c8d40")
 _WIDE, _HIGH, _THUMB = 860, 90, 200
 _MOST_POINTS = 860
 _STYLE = """
-body{font:15px/1.45 system-ui,sans-serif;max-width:900px;margin:2em auto;padding:0 1em;color:#222;background:#fff}
-h1{font-size:1.5em}h2{font-size:1.2em;margin-top:2em;overflow-wrap:anywhere}h3{font-size:.95em;margin:1.2em 0 .2em}
-table{border-collapse:collapse;width:100%}td,th{padding:.2em .6em;text-align:left;border-bottom:1px solid #e4e4e4}
+body{font:15px/1.45 system-ui,sans-serif;max-width:900px;margin:2em auto;padding:0 1em;
+  color:#222;background:#fff}
+h1{font-size:1.5em}h2{font-size:1.2em;margin-top:2em;overflow-wrap:anywhere}
+h3{font-size:.95em;margin:1.2em 0 .2em}
+table{border-collapse:collapse;width:100%}
+td,th{padding:.2em .6em;text-align:left;border-bottom:1px solid #e4e4e4}
 td.n{text-align:right;font-variant-numeric:tabular-nums}tr.g th{background:#f4f4f4;border:0;padding-top:.5em}
 .good{color:#236b2b}.poor{color:#a3260f;font-weight:600}.quiet{color:#666;font-size:.9em}
-figure{display:inline-block;margin:0 .5em .8em 0;vertical-align:top}figcaption{font-size:.85em;max-width:200px}
+figure{display:inline-block;margin:0 .5em .8em 0;vertical-align:top}
+figcaption{font-size:.85em;max-width:200px}
 svg{display:block;width:100%;height:auto;background:#fafafa}
 """
 
@@ -49,7 +53,8 @@ def report_page(rows: Sequence[VideoRow]) -> str:
     title = f"{len(rows)} videos" if many else Path(rows[0].item.video).name if rows else "nothing"
     policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Evaluation: {escape(title)}</title>'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f"<title>Evaluation: {escape(title)}</title>"
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         f'<meta name="viewport" content="width=device-width,initial-scale=1"><link rel="icon" href="data:,">'
         f"<style>{_STYLE}</style></head><body><h1>Evaluation: {escape(title)}</h1>"

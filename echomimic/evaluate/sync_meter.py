@@ -92,8 +92,8 @@ class SyncMeter:
         self._sounds: list[Tensor] = []
         self._taken = 0
         self.protocol = (
-            f"Sync-C/D: {net.label}; 25 fps, ±{SHIFTS} frames, faces cut by our mesh (SyncNet's pipeline uses S3FD and "
-            "another tracker): never beside the numbers of papers"
+            f"Sync-C/D: {net.label}; 25 fps, ±{SHIFTS} frames, faces cut by our mesh (SyncNet's pipeline "
+            "uses S3FD and another tracker): never beside the numbers of papers"
         )
 
     def read(self, shot: Shot) -> dict[str, float]:

@@ -107,8 +107,8 @@ def view_of(picture: Picture, face: Face | None, settings: Settings) -> tuple[Vi
     even = (_even(wanted[0]), _even(wanted[1]))
     if max(even) > LARGEST_VIDEO or min(even) < SMALLEST_VIDEO:
         raise SettingsError(
-            f"the video would be {even[0]}x{even[1]} pixels; {SMALLEST_VIDEO} to {LARGEST_VIDEO} a side can be made: "
-            "give another size, both width and height, or crop head"
+            f"the video would be {even[0]}x{even[1]} pixels; {SMALLEST_VIDEO} to {LARGEST_VIDEO} a side "
+            "can be made: give another size, both width and height, or crop head"
         )
     asked_odd = any(given and given % 2 for given in (settings.width, settings.height, settings.size))
     note = f"{wanted[0]}x{wanted[1]} rounded to even pixels: {even[0]}x{even[1]}" if asked_odd else ""

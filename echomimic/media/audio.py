@@ -59,7 +59,8 @@ class _Repairs:
     def notes(self, name: str) -> Iterator[str]:
         """One line for each thing a user may want to know."""
         if self.lead > _TOLD:
-            yield f"the sound of {name} begins {float(self.lead):.2f} s after its picture; until then it is silent"
+            lead = f"{float(self.lead):.2f} s"
+            yield f"the sound of {name} begins {lead} after its picture; until then it is silent"
         if self.holes > _TOLD:
             yield f"{name} has holes in its sound, {float(self.holes):.2f} s in all; they are silent"
 

@@ -331,7 +331,8 @@ def _other_family(row: Variant, folders: list[Path]) -> WeightsError | None:
         if name := _stranger(row, folder):
             mine, theirs = ("V1", "V2") if row.family == "v1" else ("V2", "V1")
             return WeightsError(
-                f"{folder} holds {theirs} weights ({name}), but {row.name} needs {mine}'s ({row.files['guider']}); "
+                f"{folder} holds {theirs} weights ({name}), but {row.name} needs "
+                f"{mine}'s ({row.files['guider']}); "
                 f"run `echomimic weights get {row.name}` or choose a {theirs} model"
             )
     return None

@@ -190,7 +190,8 @@ def _state_dict(path: Path, found: object) -> Mapping[str, Tensor]:
         )
     if odd := [str(key) for key, value in found.items() if not isinstance(value, Tensor)]:
         raise WeightsError(
-            f"{path} holds {odd[0]!r}, which is no tensor; it is no checkpoint of this model; download it again"
+            f"{path} holds {odd[0]!r}, which is no tensor; it is no checkpoint of this model; "
+            "download it again"
         )
     return found
 

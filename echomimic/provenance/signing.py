@@ -130,7 +130,8 @@ class Signer:
         except c2pa.C2paError as error:
             reason = " ".join(str(error).split())
             raise OutputError(
-                f"the signature failed ({reason}); no file was left; check {self.identity.folder}, or do not sign"
+                f"the signature failed ({reason}); no file was left; check {self.identity.folder}, "
+                "or do not sign"
             ) from None
 
 

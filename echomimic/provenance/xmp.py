@@ -31,7 +31,9 @@ def xmp_packet(marks: Marks) -> bytes:
     Iptc4xmpExt:DigitalSourceType={quoteattr(marks.source_type)}
     TC260:AIGC={quoteattr(marks.aigc)}>
    <dc:title><rdf:Alt><rdf:li xml:lang="x-default">{escape(marks.title)}</rdf:li></rdf:Alt></dc:title>
-   <dc:description><rdf:Alt><rdf:li xml:lang="x-default">{escape(marks.comment)}</rdf:li></rdf:Alt></dc:description>
+   <dc:description>
+    <rdf:Alt><rdf:li xml:lang="x-default">{escape(marks.comment)}</rdf:li></rdf:Alt>
+   </dc:description>
   </rdf:Description>
  </rdf:RDF>
 </x:xmpmeta>

@@ -81,7 +81,10 @@ def faces(question: Question) -> Answer:
     for index, face in enumerate(faces_of(question["path"])):
         head, _ = view_of(picture, face, Settings(crop="head"))
         wide = float(np.ptp(face.points[:, 0]))
-        small = f"the face is too small: {wide:.0f} pixels wide, at least {SMALLEST_FACE} are needed; use a larger picture"
+        small = (
+            f"the face is too small: {wide:.0f} pixels wide, at least {SMALLEST_FACE} are needed; "
+            "use a larger picture"
+        )
         usable = wide >= SMALLEST_FACE
         shown.append(
             {

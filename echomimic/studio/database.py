@@ -20,15 +20,16 @@ JSON = frozenset({"info", "settings", "request", "edits", "notes", "evaluation",
 
 _SCHEMA = """
 CREATE TABLE assets (n INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL,
-  type TEXT NOT NULL, suffix TEXT NOT NULL, digest TEXT NOT NULL, bytes INTEGER NOT NULL, created REAL NOT NULL,
-  info TEXT NOT NULL);
+  type TEXT NOT NULL, suffix TEXT NOT NULL, digest TEXT NOT NULL, bytes INTEGER NOT NULL,
+  created REAL NOT NULL, info TEXT NOT NULL);
 CREATE TABLE takes (n INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, name TEXT NOT NULL DEFAULT '',
-  created REAL NOT NULL, portrait TEXT NOT NULL, speech TEXT NOT NULL, model TEXT NOT NULL, seed INTEGER NOT NULL,
-  star INTEGER NOT NULL DEFAULT 0, settings TEXT NOT NULL, request TEXT NOT NULL, edits TEXT NOT NULL DEFAULT '[]',
-  revision INTEGER NOT NULL DEFAULT 0,
-  origin TEXT, frames INTEGER NOT NULL DEFAULT 0, fps REAL NOT NULL DEFAULT 0, width INTEGER NOT NULL DEFAULT 0,
-  height INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0, ready INTEGER NOT NULL DEFAULT 0,
-  editable INTEGER NOT NULL DEFAULT 0, notes TEXT NOT NULL DEFAULT '[]', evaluation TEXT);
+  created REAL NOT NULL, portrait TEXT NOT NULL, speech TEXT NOT NULL, model TEXT NOT NULL,
+  seed INTEGER NOT NULL, star INTEGER NOT NULL DEFAULT 0, settings TEXT NOT NULL, request TEXT NOT NULL,
+  edits TEXT NOT NULL DEFAULT '[]', revision INTEGER NOT NULL DEFAULT 0,
+  origin TEXT, frames INTEGER NOT NULL DEFAULT 0, fps REAL NOT NULL DEFAULT 0,
+  width INTEGER NOT NULL DEFAULT 0, height INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0,
+  ready INTEGER NOT NULL DEFAULT 0, editable INTEGER NOT NULL DEFAULT 0,
+  notes TEXT NOT NULL DEFAULT '[]', evaluation TEXT);
 CREATE INDEX takes_of ON takes (portrait, speech, n);
 CREATE TABLE jobs (n INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, kind TEXT NOT NULL, state TEXT NOT NULL,
   lane TEXT NOT NULL, place REAL NOT NULL, model TEXT NOT NULL, take TEXT, title TEXT NOT NULL,
@@ -42,7 +43,8 @@ CREATE INDEX jobs_queue ON jobs (state, lane, place);
 CREATE INDEX jobs_take ON jobs (take, n);
 CREATE TABLE changes (seq INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, id TEXT NOT NULL,
   gone INTEGER NOT NULL, UNIQUE (kind, id) ON CONFLICT REPLACE);
-CREATE TRIGGER job_queue AFTER UPDATE OF state, place ON jobs WHEN old.state != new.state OR old.place != new.place
+CREATE TRIGGER job_queue AFTER UPDATE OF state, place ON jobs
+  WHEN old.state != new.state OR old.place != new.place
   BEGIN INSERT INTO changes (kind, id, gone) VALUES ('queue', '', 0);
   INSERT INTO changes (kind, id, gone) SELECT 'take', new.take, 0 WHERE new.take IS NOT NULL; END;
 """

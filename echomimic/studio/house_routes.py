@@ -70,7 +70,8 @@ async def _say(studio: Studio, request: Request) -> Response:
     if not voice_ready():
         raise Refused("missing", f"the voice is not installed; run: {REMEDY}", REMEDY)
     if len(text) > TEXT_MOST or not SLOWEST_VOICE <= speed <= QUICKEST_VOICE:
-        limits = f"a text has up to {TEXT_MOST} characters, and the speed is {SLOWEST_VOICE:g} to {QUICKEST_VOICE:g}"
+        speeds = f"{SLOWEST_VOICE:g} to {QUICKEST_VOICE:g}"
+        limits = f"a text has up to {TEXT_MOST} characters, and the speed is {speeds}"
         raise Refused("invalid", f"{limits}; shorten the text, or change the speed")
     question = {"do": "say", "text": text, "voice": voice, "speed": speed, "kept": str(studio.home.voice)}
     head, sound = await run_in_threadpool(studio.voice.ask, question, SAID)

@@ -169,16 +169,16 @@ class Jobs:
         return self.get(job["id"])
 
     def hold(self, id: str, worker: str, **values: Any) -> bool:
-        """Renews the lease and notes progress; False when the job is no longer this worker's or shall
-        stop."""
+        """Renews the lease, notes progress; False when the job is lost to this worker, or shall stop."""
         names = "".join(f", {name} = ?" for name in values)
-        query = f"UPDATE jobs SET lease = ?{names} WHERE id = ? AND worker = ? AND state = 'running' AND stopping = 0"
+        held = "id = ? AND worker = ? AND state = 'running' AND stopping = 0"
+        query = f"UPDATE jobs SET lease = ?{names} WHERE {held}"
         return self.database.change(query, [time.time() + LEASE, *values.values(), id, worker]) > 0
 
     def requeue(self, worker: str | None = None) -> None:
-        """Running jobs (of one worker) wait again at their old places: their worker is gone with the
-        server."""
-        query = "UPDATE jobs SET state = 'queued', worker = NULL, lease = NULL, stopping = 0 WHERE state = 'running'"
+        """Running jobs (of one worker, or all) wait again at their old places: the worker is gone."""
+        waiting = "state = 'queued', worker = NULL, lease = NULL, stopping = 0"
+        query = f"UPDATE jobs SET {waiting} WHERE state = 'running'"
         if worker is None:
             stopped = "UPDATE jobs SET state = 'stopped', ended = ? WHERE state = 'running' AND stopping = 1"
             self.database.change(stopped, [time.time()])

@@ -11,21 +11,21 @@ OBJECTS = {
     "Edit": "op:string track:string start:number stop:number amount:number seconds:number source:string "
     "offset:number eyes:string",
     "Asset": "id:string kind:string name:string type:string bytes:integer created:number info:object",
-    "Order": "kind:string take:string portrait:string speech:string name:string model:string settings:Settings "
-    "request:Request edits:Edit[]",
-    "Still": "portrait:string speech:string take:string time:number quality:integer pose:Pose settings:Settings "
-    "request:Request edits:Edit[]",
+    "Order": "kind:string take:string portrait:string speech:string name:string model:string "
+    "settings:Settings request:Request edits:Edit[]",
+    "Still": "portrait:string speech:string take:string time:number quality:integer pose:Pose "
+    "settings:Settings request:Request edits:Edit[]",
     "Pose": "mouth:number width:number pitch:number yaw:number roll:number brow:number blink:number "
     "gaze_x:number gaze_y:number",
     "Text": "text:string voice:string speed:number",
     "Clean": "days:number keep_starred:boolean dry_run:boolean",
-    "Job": "id:string kind:string state:string position:integer lane:string model:string take:string title:string "
-    "stage:string done:integer total:integer note:string fraction:number left:number preview:integer error:string "
-    "notes:string[] created:number started:number ended:number attempts:integer",
+    "Job": "id:string kind:string state:string position:integer lane:string model:string take:string "
+    "title:string stage:string done:integer total:integer note:string fraction:number left:number "
+    "preview:integer error:string notes:string[] created:number started:number ended:number attempts:integer",
     "Take": "id:string name:string created:number portrait:string speech:string model:string seed:integer "
     "star:boolean settings:Settings request:Request edits:Edit[] revision:integer from:string frames:integer "
-    "fps:number seconds:number width:integer height:integer bytes:integer ready:boolean job:string state:string "
-    "editable:boolean differs:object[] notes:string[] evaluation:object",
+    "fps:number seconds:number width:integer height:integer bytes:integer ready:boolean job:string "
+    "state:string editable:boolean differs:object[] notes:string[] evaluation:object",
 }
 """Name and type of every value, in the order in which the API gives them; ``[]`` is a list."""
 PLAIN = frozenset({"string", "number", "integer", "boolean", "object"})

@@ -101,7 +101,10 @@ class Supervisor:
 
 def _reason(code: int) -> str:
     if code == -getattr(signal, "SIGKILL", 9):
-        return "the process that rendered was killed, probably because memory ran out; choose a smaller size, or try again"
+        return (
+            "the process that rendered was killed, probably because memory ran out; "
+            "choose a smaller size, or try again"
+        )
     return f"the process that rendered ended unexpectedly ({code}); the server's log says more; try again"
 
 

@@ -104,7 +104,8 @@ class Takes:
     def _other(self, row: Row) -> Row | None:
         if row["origin"]:
             return self.database.row(f"SELECT {_COMPARED} FROM takes WHERE id = ?", [row["origin"]])
-        query = f"SELECT {_COMPARED} FROM takes WHERE portrait = ? AND speech = ? AND n < ? ORDER BY n DESC LIMIT 1"
+        earlier = "portrait = ? AND speech = ? AND n < ? ORDER BY n DESC LIMIT 1"
+        query = f"SELECT {_COMPARED} FROM takes WHERE {earlier}"
         return self.database.row(query, [row["portrait"], row["speech"], row["n"]])
 
     def delete(self, id: str) -> None:

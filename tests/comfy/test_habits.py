@@ -213,11 +213,13 @@ def test_the_workflows_notes_are_in_both_languages(name: str) -> None:
 
 PAGE = """
 import * as rules from "./rules.mjs";
-const saved = {nodes: [{type: "Echo_Sampler"}, {type: "VHS_VideoCombine"}, {type: "sub"}, {type: "LoadImage"}],
+const saved = {nodes: [{type: "Echo_Sampler"}, {type: "VHS_VideoCombine"}, {type: "sub"},
+  {type: "LoadImage"}],
   definitions: {subgraphs: [{id: "sub", nodes: [{type: "Echo_Predata"}]}]}, old: 1};
 const known = {Echo_Sampler: 1, LoadImage: 1};
 const out = {
-  concerns: [rules.concernsUs(saved), rules.concernsUs({nodes: [{type: "KSampler"}]}), rules.concernsUs(null)],
+  concerns: [rules.concernsUs(saved), rules.concernsUs({nodes: [{type: "KSampler"}]}),
+    rules.concernsUs(null)],
   missing: rules.missingKinds(saved, known),
   acc: rules.followMode("audio_drived_acc", {steps: 30, cfg: 2.5}),
   chosen: rules.followMode("pose_acc", {steps: 12, cfg: 2.5}),

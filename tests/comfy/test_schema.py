@@ -125,12 +125,14 @@ def test_a_plain_clone_loads_under_its_path(tmp_path: Path) -> None:
 import sys, importlib.util
 sys.path[:] = [p for p in sys.path if p and p != {str(ROOT)!r}]
 sys.meta_path[:] = [f for f in sys.meta_path if "editable" not in repr(f).lower()]
-spec = importlib.util.spec_from_file_location({str(clone).replace(".", "_x_")!r}, {str(clone / "__init__.py")!r})
+name, file = {str(clone).replace(".", "_x_")!r}, {str(clone / "__init__.py")!r}
+spec = importlib.util.spec_from_file_location(name, file)
 module = importlib.util.module_from_spec(spec)
 sys.modules[spec.name] = module
 spec.loader.exec_module(module)
 import echomimic
-heavy = [m for m in ("torch", "numpy", "cv2", "av", "diffusers", "transformers", "onnxruntime") if m in sys.modules]
+known = ("torch", "numpy", "cv2", "av", "diffusers", "transformers", "onnxruntime")
+heavy = [m for m in known if m in sys.modules]
 print(module.WEB_DIRECTORY, module.comfy_entrypoint.__name__, heavy, echomimic.__file__)
 """
     done = subprocess.run(

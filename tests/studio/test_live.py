@@ -67,9 +67,13 @@ def test_speech_comes_back_with_its_frames(client: TestClient) -> None:
 
 @pytest.mark.parametrize(
     ("address", "headers"),
-    [("/api/live", HOST), ("/api/live", {**HOST, "authorization": "Bearer wrong"}), ("/api/live", {**KEY, "origin": "http://evil.example"}),
-     ("/api/live", {**KEY, "host": "evil.example"})],
-)  # fmt: skip
+    [
+        ("/api/live", HOST),
+        ("/api/live", {**HOST, "authorization": "Bearer wrong"}),
+        ("/api/live", {**KEY, "origin": "http://evil.example"}),
+        ("/api/live", {**KEY, "host": "evil.example"}),
+    ],
+)
 def test_without_the_token_or_from_elsewhere_nobody_gets_in(
     client: TestClient, address: str, headers: dict[str, str]
 ) -> None:

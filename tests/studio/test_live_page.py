@@ -125,7 +125,8 @@ LISTEN = """
 window.loudest = 0;
 const start = AudioBufferSourceNode.prototype.start;
 AudioBufferSourceNode.prototype.start = function (...given) {
-    for (const value of this.buffer.getChannelData(0)) window.loudest = Math.max(window.loudest, Math.abs(value));
+    for (const value of this.buffer.getChannelData(0))
+        window.loudest = Math.max(window.loudest, Math.abs(value));
     return start.apply(this, given);
 };
 """
