@@ -248,8 +248,8 @@ _VALUES: Sequence[object] = (
 
 
 def _door(name: str, rng: random.Random, folder: Path, good: Material) -> list[str]:
-    """The doors beside the classic commands: lists of jobs, provenance, and what the servers are started
-    with."""
+    """The doors beside the classic commands: lists of jobs, provenance,
+    and what the servers are started with."""
     name = rng.choice(("batch", "batch", "batch", "checked", "verify", "marks", "signed", "live", "studio"))
     if name in ("live", "studio"):
         flag = rng.choice(("--port", "--host", "--fps", "--size", "--workers", "--no-such"))

@@ -48,8 +48,8 @@ class Run:
 
 
 def to_api(workflow: dict[str, Any], info: dict[str, Any]) -> dict[str, Any]:
-    """The editor's workflow as the prompt that the editor would post; ``info`` is the server's
-    /object_info."""
+    """The editor's workflow as the prompt that the editor would post;
+    ``info`` is the server's /object_info."""
     links = {link[0]: [str(link[1]), link[2]] for link in workflow["links"]}
     graph: dict[str, Any] = {}
     for node in workflow["nodes"]:

@@ -258,8 +258,8 @@ def decode(scale: Scale) -> Iterator[Row]:
 
 
 class Stages:
-    """A report that adds up the seconds between one report and the next, by stage; waits for a GPU between
-    stages."""
+    """A report that adds up the seconds between one report and the next, by stage;
+    waits for a GPU between stages."""
 
     def __init__(self, device: torch.device) -> None:
         self.device, self.seconds, self.since = device, dict[str, float](), time.perf_counter()
@@ -276,8 +276,8 @@ class Stages:
 
 
 def jobs(scale: Scale) -> Iterator[Row]:
-    """Whole videos from files to file, by stage ("rendering" decodes and encodes): the second of two, so
-    warm."""
+    """Whole videos from files to file, by stage ("rendering" decodes and encodes):
+    the second of two, so warm."""
     for model, size, steps in scale.jobs:
         forget_peak(scale.device)
         nets = Networks(**{name: built(name, model, scale) for name in networks.NETWORKS})
@@ -310,8 +310,8 @@ def one_job(engine: DiffusionEngine, size: int, steps: int, frames: int) -> Row:
 
 
 def precision(scale: Scale) -> Iterator[Row]:
-    """Small nets in every number format on the device against float64 on the CPU: greatest error by greatest
-    value."""
+    """Small nets in every number format on the device against float64 on the CPU:
+    greatest error by greatest value."""
     torch.manual_seed(0)
     exact = fill(networks.build("denoiser", VARIANTS["v1"], networks.Sizes(SMALL)), torch.float64)
     assert isinstance(exact, UNet)
@@ -335,7 +335,7 @@ PARTS: dict[str, Callable[[Scale], Iterator[Row]]] = {
 
 def measured(name: str, scale: Scale) -> list[Row]:
     """One part, printed as it comes; what it had when memory ran out."""
-    print(f"\n## {name}: {(PARTS[name].__doc__ or '').splitlines()[0]}\n", flush=True)
+    print(f"\n## {name}: {' '.join((PARTS[name].__doc__ or '').split())}\n", flush=True)
     rows: list[Row] = []
     try:
         for row in PARTS[name](scale):

@@ -89,8 +89,8 @@ def speak(voice: str, path: Path) -> list[Phone]:
 
 
 def openings(reader: VideoReader) -> Values:
-    """(F,) opening of the mouth in each frame of a video, in eye distances, as `echomimic evaluate` reads
-    it."""
+    """(F,) opening of the mouth in each frame of a video, in eye distances,
+    as `echomimic evaluate` reads it."""
     seen = whole(watch(reader, [FaceMeter()], reader.frames, silent).series["opening"])
     assert seen is not None, "the rendered video shows no face"
     return seen
@@ -103,8 +103,8 @@ def intended(speech: Speech, frames: int, fps: float, seed: int) -> Values:
 
 
 def measures(seen: Values, fps: float, wanted: Values, said: list[Phone]) -> Iterator[tuple[str, str, str]]:
-    """Name, value and goal of each measure. Until the first sound the photo keeps its own mouth, which may be
-    open."""
+    """Name, value and goal of each measure.
+    Until the first sound the photo keeps its own mouth, which may be open."""
     begin = int(np.argmax(wanted > 0.02))
     meant, shown = wanted[begin:], seen[begin:]
     yield "seen opening follows the intended one, r", f"{agreement(meant, shown) or 0:.3f}", "goal >= 0.95"

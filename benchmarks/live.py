@@ -150,8 +150,8 @@ def interruption(face: LivePortrait, spoken: Floats) -> Iterator[Row]:
 
 
 def soak(face: LivePortrait, spoken: Floats, seconds: float, steal: float) -> Iterator[Row]:
-    """Utterances and silences in turn for so long; one core is busy elsewhere for the first ``steal``
-    seconds."""
+    """Utterances and silences in turn for so long;
+    one core is busy elsewhere for the first ``steal`` seconds."""
     name = "a core stolen" if steal else "soak"
     thief = multiprocessing.Process(target=_burn, args=(steal,), daemon=True)
     if steal:

@@ -43,8 +43,8 @@ TURNS = {"turned left": -15.0, "turned right": 15.0}
 
 
 def mouth(opening: float, widening: float, protrusion: float) -> npt.NDArray[np.float32]:
-    """(K,) the likeliest coefficients of the speech model's basis with these measures, outer eye
-    distances."""
+    """(K,) the likeliest coefficients of the speech model's basis with these measures,
+    outer eye distances."""
     basis = mouth_model().basis
     measures = np.stack(
         [

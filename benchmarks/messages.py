@@ -1,5 +1,5 @@
-"""Every error a user can meet, read from the source: ``python -m benchmarks.messages`` rewrites their
-page."""
+"""Every error a user can meet, read from the source:
+``python -m benchmarks.messages`` rewrites their page."""
 
 import ast
 import re

@@ -286,8 +286,8 @@ def _arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Print the survivors and a count; the exit status is 1 when there are any, 2 when the tests fail as they
-    are."""
+    """Print the survivors and a count; the exit status is 1 when there are any,
+    2 when the tests fail as they are."""
     given = _arguments()
     source = given.module.read_text(encoding="utf-8")
     _preload()

@@ -211,8 +211,8 @@ def _seen(clip: Clip, video: Path, beside: bool = True) -> dict[str, float]:
 
 
 def _heard(clip: Clip, good: Evaluation, sound: npt.NDArray[np.float32]) -> dict[str, float]:
-    """The figures of lips and sound, when the same pictures have another sound: the pictures need no second
-    look."""
+    """The figures of lips and sound, when the same pictures have another sound:
+    the pictures need no second look."""
     speech = Speech.from_array(sound, RATE)
     heard = hear(speech, good.frames, good.fps)
     observed = Observed(good.fps, good.frames, good.series, {}, probe(clip.video), speech.seconds, heard)
@@ -221,8 +221,8 @@ def _heard(clip: Clip, good: Evaluation, sound: npt.NDArray[np.float32]) -> dict
 
 
 def spoiled_sounds(speech: npt.NDArray[np.float32]) -> Iterator[tuple[str, float, npt.NDArray[np.float32]]]:
-    """The sound early and late (late sound: an early mouth), and with its fifths of a second in another
-    order."""
+    """The sound early and late (late sound: an early mouth),
+    and with its fifths of a second in another order."""
     for shift in SHIFTS:
         moved = np.roll(speech, -round(shift * RATE))
         count = abs(round(shift * RATE))

@@ -1,5 +1,5 @@
-"""Spoilt files of every kind: what people, disks, networks and mischief make of pictures, sounds, films and
-motions."""
+"""Spoilt files of every kind: what people, disks, networks and mischief make of pictures,
+sounds, films and motions."""
 
 import io
 import os

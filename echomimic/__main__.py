@@ -7,8 +7,8 @@ STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if
 
 
 def _stop_quietly(number: int, _: object) -> None:
-    """Ends the process while nothing has begun: in the middle of an import no exception would be
-    understood."""
+    """Ends the process while nothing has begun:
+    in the middle of an import no exception would be understood."""
     os.write(2, b"interrupted; nothing half-written was left behind\n")
     os._exit(128 + number)
 

@@ -1,5 +1,5 @@
-"""Request and settings become conditions: everything an engine needs, read and checked, before any
-rendering."""
+"""Request and settings become conditions: everything an engine needs, read and checked,
+before any rendering."""
 
 import logging
 from dataclasses import dataclass, field
@@ -135,8 +135,8 @@ def _read(
 
 
 def driver_for(source: str | Path | Motion, settings: Settings, fps: float) -> Driver:
-    """The driver that ``source`` names; ``faithful`` takes one pose file per frame of the video, as
-    official."""
+    """The driver that ``source`` names;
+    ``faithful`` takes one pose file per frame of the video, as official."""
     rate = fps if settings.faithful else OFFICIAL_FPS
     return Driver(source, fps=rate, hands=settings.variant.subject == "body")
 

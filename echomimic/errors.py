@@ -19,8 +19,8 @@ Every message is one line that names the thing and says what to do. Doors print 
 
 
 class EchoMimicError(Exception):
-    """Root of every error this package raises on purpose. Its text is one line, whatever file names are in
-    it."""
+    """Root of every error this package raises on purpose.
+    Its text is one line, whatever file names are in it."""
 
     def __str__(self) -> str:
         return "".join(
@@ -33,8 +33,8 @@ class InputError(EchoMimicError, ValueError):
 
 
 class SettingsError(InputError):
-    """An option is out of range or contradicts another; ``options`` are the names of those the message speaks
-    of."""
+    """An option is out of range or contradicts another;
+    ``options`` are the names of those the message speaks of."""
 
     def __init__(self, message: str, *options: str) -> None:
         super().__init__(message)

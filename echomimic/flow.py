@@ -1,5 +1,5 @@
-"""The whole flow on one screen: a portrait and a speech become conditions, an engine makes frames, frames a
-video."""
+"""The whole flow on one screen: a portrait and a speech become conditions,
+an engine makes frames, frames a video."""
 
 from __future__ import annotations
 

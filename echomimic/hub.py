@@ -115,8 +115,8 @@ def _manifest(row: Variant, component: str) -> str:
 
 
 def _cut_short(path: Path) -> bool:
-    """Whether a file is visibly not whole: a zip without its end, safetensors shorter than their header
-    says."""
+    """Whether a file is visibly not whole: a zip without its end,
+    safetensors shorter than their header says."""
     with path.open("rb") as file:
         head = file.read(8)
         if path.suffix != ".safetensors":

@@ -1,5 +1,5 @@
-"""What an option of the program is: a dataclass field that knows its range, unit and help, and checks its
-value."""
+"""What an option of the program is: a dataclass field that knows its range,
+unit and help, and checks its value."""
 
 import dataclasses
 import functools
@@ -81,8 +81,8 @@ def _option(of: "dataclasses.Field[Any]", hint: Any) -> Option:
 
 
 def check_fields(value: Any) -> None:
-    """Brings every option of ``value`` to its own type; raises :class:`SettingsError` for what cannot be
-    used."""
+    """Brings every option of ``value`` to its own type;
+    raises :class:`SettingsError` for what cannot be used."""
     for entry in options(value.__class__):
         object.__setattr__(value, entry.name, _checked(getattr(value, entry.name), entry))
 
@@ -126,8 +126,8 @@ def _number(value: Any, entry: Option) -> Any:
 def check_number(
     name: str, value: Any, low: float, high: float | None, *, whole: bool = False, unit: str = ""
 ) -> Any:
-    """``value`` as a float (or int) in low…high; raises :class:`SettingsError` that names ``name`` and the
-    range."""
+    """``value`` as a float (or int) in low…high;
+    raises :class:`SettingsError` that names ``name`` and the range."""
     return _number(value, Option(name, int if whole else float, None, "", unit, low, high))
 
 

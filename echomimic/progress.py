@@ -77,8 +77,8 @@ def silent(_: Progress) -> None:
 
 
 def say(report: Report, text: str) -> None:
-    """Tells the user ``text``, one line, by the report's own ``note`` method; the log gets it where there is
-    none."""
+    """Tells the user ``text``, one line, by the report's own ``note`` method;
+    the log gets it where there is none."""
     note = getattr(report, "note", None)
     if callable(note):
         note(text)

@@ -324,8 +324,8 @@ class Settings:
         return variant(self.model)
 
     def resolved(self) -> "Settings":
-        """The same settings with every None that the model has a default for filled in, the unread ones
-        unset."""
+        """The same settings with every None that the model has a default for filled in,
+        the unread ones unset."""
         row, defaults = self.variant, {o.name: o.default for o in options(Settings)}
         used = dataclasses.replace(self, **{name: defaults[name] for name in self.unused()})
         return dataclasses.replace(

@@ -99,8 +99,8 @@ def test_a_public_name_means_one_thing_in_the_whole_package() -> None:
 
 
 def test_a_file_name_stands_once_in_a_room() -> None:
-    """The same name in two rooms is told apart by the room's; within a room, the folder below has to say
-    it."""
+    """The same name in two rooms is told apart by the room's;
+    within a room, the folder below has to say it."""
     seen: dict[tuple[str, str], list[str]] = {}
     for path in FILES:
         if path.name not in ("__init__.py", "__main__.py"):

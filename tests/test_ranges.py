@@ -1,5 +1,5 @@
-"""Every number a user can give, at both ends of its range and one step beyond; and what depends on another
-option."""
+"""Every number a user can give, at both ends of its range and one step beyond;
+and what depends on another option."""
 
 from typing import Any
 

@@ -14,8 +14,8 @@ _FLIP = np.array([-1, 1, 1], np.float32)
 
 @dataclass(frozen=True)
 class Basis:
-    """vectors: (K, 468, 3) displacement per unit; project: (K, 468, 3) reads a coefficient off a
-    displacement."""
+    """vectors: (K, 468, 3) displacement per unit;
+    project: (K, 468, 3) reads a coefficient off a displacement."""
 
     vectors: Array
     project: Array
@@ -42,8 +42,8 @@ def symmetric(shape: Array, recordings: Recordings) -> Array:
 
 
 def fit_basis(clips: list[Clip], recordings: Recordings, count: int) -> Basis:
-    """Principal components about the closed mouth (not about the mean), lips weighted, unit mean square
-    each."""
+    """Principal components about the closed mouth (not about the mean), lips weighted,
+    unit mean square each."""
     faces = np.concatenate([symmetric(clip.shape[::2], recordings) for clip in clips])
     faces *= speaking_region(recordings.mean)[None, :, None]
     weight = np.full((468, 1), 0.5, np.float32)

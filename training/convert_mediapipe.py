@@ -27,8 +27,8 @@ Outputs = tuple[dict[str, str], dict[str, tuple[int, ...]]]
 
 
 def anchors(side: int, strides: tuple[int, ...], per_layer: int) -> np.ndarray:
-    """(n, 2) centres x, y in 0…1 of a single-shot detector's anchors; layers of equal stride share their
-    cells."""
+    """(n, 2) centres x, y in 0…1 of a single-shot detector's anchors;
+    layers of equal stride share their cells."""
     centres = []
     for stride in dict.fromkeys(strides):
         cells = side // stride
@@ -95,8 +95,8 @@ def segmentation(graph: Graph) -> Outputs:
 
 
 def pose(graph: Graph) -> Outputs:
-    """`points` (39, 5): x, y, z, visibility and presence (logits); `score` (1,); `heatmap` (64, 64, 39),
-    logits."""
+    """`points` (39, 5): x, y, z, visibility and presence (logits); `score` (1,);
+    `heatmap` (64, 64, 39), logits."""
     points, score, _, heatmap, _ = graph.outputs()
     scale = np.array([1 / 256] * 3 + [1] * 2, np.float32)
     points = graph.add("Mul", graph.add("Reshape", points, graph.integers(39, 5)), graph.store(scale))

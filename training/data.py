@@ -30,8 +30,8 @@ LIPS = np.array(
 """The 40 mesh points of both lips, outer and inner contour."""
 
 RESEARCH_ONLY = frozenset({"smeetrs/deep_avsr", "jixinya/EAMM"})
-"""Repositories whose clips come from corpora that are for research only (LRS, MEAD): nothing here learns from
-them."""
+"""Repositories whose clips come from corpora that are for research only (LRS, MEAD):
+nothing here learns from them."""
 
 INNER_TOP, INNER_BOTTOM, LEFT_CORNER, RIGHT_CORNER = 13, 14, 61, 291
 
@@ -76,8 +76,8 @@ class Recordings:
 
 
 def load(path: Path) -> Recordings:
-    """Read the recordings that may be learned from; the json with names and people must lie beside the
-    npz."""
+    """Read the recordings that may be learned from;
+    the json with names and people must lie beside the npz."""
     data = np.load(path)
     rows = json.loads(path.with_suffix(".json").read_text())
     shape = (data["coef"].astype(np.float32) @ data["pca"].astype(np.float32)).reshape(-1, 468, 3)

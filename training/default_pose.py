@@ -51,8 +51,8 @@ def flat_hand() -> Doubles:
 
 
 def seen(hand: Doubles, pitch: float, roll: float, turn: float) -> Doubles:
-    """(21, 2) the hand seen from the front: tipped about x, rolled about its length, turned in the picture;
-    degrees."""
+    """(21, 2) the hand seen from the front: tipped about x, rolled about its length,
+    turned in the picture; degrees."""
     p, r, t = (np.radians(a) for a in (pitch, roll, turn))
     about_length = np.array([[np.cos(r), 0, np.sin(r)], [0, 1, 0], [-np.sin(r), 0, np.cos(r)]])
     about_x = np.array([[1, 0, 0], [0, np.cos(p), -np.sin(p)], [0, np.sin(p), np.cos(p)]])
@@ -62,8 +62,8 @@ def seen(hand: Doubles, pitch: float, roll: float, turn: float) -> Doubles:
 
 
 def resting_hands() -> Doubles:
-    """(2, 21, 2) as parts of the picture, the person's left hand first: before the waist, fingers inward and
-    down."""
+    """(2, 21, 2) as parts of the picture, the person's left hand first:
+    before the waist, fingers inward and down."""
     hand = flat_hand()
     right = seen(hand, 12.0, -22.0, 100.0) * HAND_UNIT + [0.315, 0.79]
     left = seen(hand, 18.0, -28.0, 107.0) * HAND_UNIT * [-1, 1] + [0.688, 0.805]

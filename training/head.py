@@ -1,5 +1,5 @@
-"""What blinks, glances and the unrest of heads are like in recordings: numbers for the life process
-(training.life)."""
+"""What blinks, glances and the unrest of heads are like in recordings:
+numbers for the life process (training.life)."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ def fit_blinks(tracks: list[Double]) -> Double:
 
 
 def fit_glances(clips: list[Clip]) -> Double:
-    """(4,) gamma shape, mean fixation seconds, and the spread of glances without what makes up for the
-    head."""
+    """(4,) gamma shape, mean fixation seconds,
+    and the spread of glances without what makes up for the head."""
     spreads, stays = [], []
     for clip in clips:
         track = clip.iris.astype(np.float64) * EYE_WIDTH

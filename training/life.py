@@ -46,11 +46,11 @@ MOUTH = 5
 SLOW = 1.5
 """Frames over which that will is smoothed: faster than that the lips belong to the sound."""
 BY_CHANCE = (0.0, 0.35, 0.35)
-"""Share of the variance lacking in opening, width and protrusion that chance gives; stretching gives the
-rest."""
+"""Share of the variance lacking in opening, width and protrusion that chance gives;
+stretching gives the rest."""
 WAVES = (0.35, 2.5)
-"""Spread of the log size of the noise and seconds over which it changes: bursts and rests of recorded
-heads."""
+"""Spread of the log size of the noise and seconds over which it changes:
+bursts and rests of recorded heads."""
 ROUNDS, TAKES = 6, 3
 
 
@@ -77,8 +77,8 @@ def examples(recordings: Recordings, basis: Basis, kept: Path) -> list[Example]:
 
 
 def fit_stretch(parts: list[Example], basis: Basis) -> Stretch:
-    """Measures, what they do to coefficients, and the gain that makes the median guess vary as its
-    recording."""
+    """Measures, what they do to coefficients,
+    and the gain that makes the median guess vary as its recording."""
     v = basis.vectors.astype(np.float64)
     gap, width = v[:, 13, 1] - v[:, 14, 1], v[:, 291, 0] - v[:, 61, 0]
     measures = np.stack([gap, width, v[:, LIPS, 2].mean(1)], 1)
@@ -93,8 +93,8 @@ def fit_stretch(parts: list[Example], basis: Basis) -> Stretch:
 
 
 def own_will(parts: list[Example], stretch: Stretch, basis: Basis) -> tuple[Double, list[Double]]:
-    """(M, K) the main ways in which mouths differ from the guess other than by opening, and each clip's
-    track."""
+    """(M, K) the main ways in which mouths differ from the guess other than by opening,
+    and each clip's track."""
     left = []
     for part in parts:
         off = part.real - part.guess.shape
@@ -115,8 +115,8 @@ def channels(part: Example, own: Double) -> Double:
 
 
 def drives(energy: Double) -> Double:
-    """(N, len(LIFE_LEADS) + 1) the process's inputs from the energy at CONTROL_RATE, as LifeProcess makes
-    them."""
+    """(N, len(LIFE_LEADS) + 1) the process's inputs from the energy at CONTROL_RATE,
+    as LifeProcess makes them."""
     slow, accents = 0.0, np.zeros(len(energy) - min(LIFE_LEADS))
     for i, loud in enumerate(energy):
         slow += (loud - slow) / (0.5 * CONTROL_RATE)

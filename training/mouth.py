@@ -291,8 +291,8 @@ def opening_direction(basis: Basis, clips: list[Clip], recordings: Recordings) -
 
 
 def export(nets: list[MouthNet], basis: Basis, opening: np.ndarray, recipe: Recipe, path: Path) -> None:
-    """Write what `echomimic.motion.speech.mouth_model` reads: the first net and what all share, then one file
-    a net."""
+    """Write what `echomimic.motion.speech.mouth_model` reads:
+    the first net and what all share, then one file a net."""
     shared = {"basis": torch.from_numpy(basis.vectors).half(), "opening": torch.from_numpy(opening)}
     export_nets(nets, path, "echomimic mouth", shared | listening(recipe.dilations))
 

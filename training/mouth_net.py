@@ -111,8 +111,8 @@ def predict(nets: list[MouthNet], mel: npt.NDArray[np.float32], frames: int) -> 
 def predict_cues(
     nets: list[MouthNet], mel: npt.NDArray[np.float32], frames: int, classes: Tensor
 ) -> npt.NDArray[np.float32]:
-    """(frames, cues) mean of the nets that know phones; classes (phones, cues) says which count for each
-    cue."""
+    """(frames, cues) mean of the nets that know phones;
+    classes (phones, cues) says which count for each cue."""
     with torch.no_grad():
         heard = torch.from_numpy(window(mel, 0, frames))[None]
         named = [torch.softmax(net.phones(heard)[0], 1) @ classes for net in nets if net.phone is not None]

@@ -28,13 +28,13 @@ TO_NCHW = (0, 3, 1, 2)
 TO_NHWC = (0, 2, 3, 1)
 
 Writer: TypeAlias = Callable[["Graph", Any, list[int], int], "str | None"]
-"""Writes one operator, given its inputs and output; returns the ONNX name of the result, or None for a
-constant."""
+"""Writes one operator, given its inputs and output;
+returns the ONNX name of the result, or None for a constant."""
 
 
 class Graph:
-    """One TFLite model on its way to ONNX: the operators not yet written are read, the written ones are in
-    `nodes`."""
+    """One TFLite model on its way to ONNX: the operators not yet written are read,
+    the written ones are in `nodes`."""
 
     def __init__(self, data: bytes) -> None:
         self.model = tflite.Model.GetRootAsModel(data, 0)
@@ -99,8 +99,8 @@ class Graph:
         return self.store(np.array(values, np.int64))
 
     def translate(self, writers: dict[str, Writer]) -> None:
-        """Writes all operators, each by the writer of its name; the model's input are NHWC values named
-        `pixels`."""
+        """Writes all operators, each by the writer of its name;
+        the model's input are NHWC values named `pixels`."""
         self.names[self.graph.Inputs(0)] = self.add("Transpose", "pixels", perm=TO_NCHW)
         for index in range(self.graph.OperatorsLength()):
             operator = self.graph.Operators(index)

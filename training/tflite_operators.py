@@ -74,8 +74,8 @@ def _depthwise(graph: Graph, operator: Any, inputs: list[int], output: int) -> s
 
 
 def _transposed_conv(graph: Graph, operator: Any, inputs: list[int], output: int) -> str:
-    """MediaPipe's Convolution2DTransposeBias; its options are the C struct (padding, stride_width,
-    stride_height)."""
+    """MediaPipe's Convolution2DTransposeBias;
+    its options are the C struct (padding, stride_width, stride_height)."""
     padding, stride_w, stride_h = np.frombuffer(
         operator.CustomOptionsAsNumpy().tobytes()[:12], np.int32
     ).tolist()

@@ -297,8 +297,8 @@ def shard(rows: list[ManifestRow], which: str) -> list[ManifestRow]:
 
 
 def in_loading_order(rows: list[ManifestRow]) -> list[ManifestRow]:
-    """Rows that share an engine one after another, so that weights are loaded once; else as in the
-    manifest."""
+    """Rows that share an engine one after another, so that weights are loaded once;
+    else as in the manifest."""
     first: dict[tuple[Any, ...], int] = {}
     return sorted(rows, key=lambda row: first.setdefault(engine_key(row.settings), len(first)))
 

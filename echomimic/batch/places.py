@@ -1,5 +1,5 @@
-"""Where inputs and outputs lie: in folders, or behind URLs that fsspec opens (``s3://``, ``gs://``,
-``memory://``)."""
+"""Where inputs and outputs lie: in folders,
+or behind URLs that fsspec opens (``s3://``, ``gs://``, ``memory://``)."""
 
 import contextlib
 import hashlib
@@ -20,8 +20,8 @@ def is_remote(place: str) -> bool:
 
 
 def file_system(place: str) -> tuple[Any, str]:
-    """(fsspec file system, path in it) of a URL; raises :class:`ResourceError` when its package is
-    missing."""
+    """(fsspec file system, path in it) of a URL;
+    raises :class:`ResourceError` when its package is missing."""
     try:
         import fsspec
     except ImportError:
@@ -39,8 +39,8 @@ def file_system(place: str) -> tuple[Any, str]:
 
 
 def fetch(place: str, cache: Path) -> Path:
-    """A local file with the contents of ``place``: itself, or a copy in ``cache`` named by URL and
-    version."""
+    """A local file with the contents of ``place``:
+    itself, or a copy in ``cache`` named by URL and version."""
     if not is_remote(place):
         return Path(place)
     system, path = file_system(place)
@@ -79,8 +79,8 @@ def digest_of(path: Path) -> str:
 
 
 class Folder:
-    """The folder of results: local, or behind a URL. Rows are rendered to a local file and put in place
-    whole."""
+    """The folder of results: local, or behind a URL.
+    Rows are rendered to a local file and put in place whole."""
 
     def __init__(self, place: str, work: Path) -> None:
         self.place, self.remote = place, is_remote(place)

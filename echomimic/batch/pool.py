@@ -1,5 +1,5 @@
-"""Who renders the rows: this process, or Ray's actors. A pool takes rows while it has room and gives outcomes
-back."""
+"""Who renders the rows: this process, or Ray's actors.
+A pool takes rows while it has room and gives outcomes back."""
 
 import queue
 import threading

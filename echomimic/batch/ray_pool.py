@@ -66,8 +66,8 @@ class _Actor:
 
 
 class RayPool:
-    """Actors on a Ray cluster; ``address`` is ``local`` (a cluster of its own), ``auto``, or a cluster's
-    address."""
+    """Actors on a Ray cluster; ``address`` is ``local`` (a cluster of its own),
+    ``auto``, or a cluster's address."""
 
     def __init__(
         self, address: str, make: tuple[str, str, str, bool], workers: tuple[int, int], gpus_per_job: float
@@ -79,8 +79,8 @@ class RayPool:
         self._actors: list[_Actor] = []
 
     def has_room(self, row: ManifestRow) -> bool:
-        """A free actor of the row's kind; asks for another one while there are fewer than the most
-        allowed."""
+        """A free actor of the row's kind;
+        asks for another one while there are fewer than the most allowed."""
         kind = _kind(row)
         if self._free(kind):
             return True

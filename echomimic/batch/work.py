@@ -29,8 +29,8 @@ GOOD = (DONE, SKIPPED)
 
 
 class BatchStopped(BaseException):
-    """Raised out of a progress report to stop a row; not an :class:`Exception`, so that nobody takes it for a
-    fault."""
+    """Raised out of a progress report to stop a row;
+    not an :class:`Exception`, so that nobody takes it for a fault."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +108,8 @@ class BatchWork:
         return str(fetch(place, self.cache)) if is_remote(place) else place
 
     def _known(self, row: ManifestRow, digest: str) -> Outcome | None:
-        """The outcome of a row that an earlier run finished (or that must not be replaced); None when it is
-        to do."""
+        """The outcome of a row that an earlier run finished (or that must not be replaced);
+        None when it is to do."""
         if not self.folder.exists(row.output) or self.overwrite:
             return None
         facts = read_sidecar(self.folder, row)

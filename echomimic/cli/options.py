@@ -39,8 +39,8 @@ GROUPS = {o.name: o.group for o in (*options(Request), *options(Settings))}
 
 
 def add_options(*kinds: type, only: Sequence[str] = ()) -> Callable[[Function], Function]:
-    """Decorates a command with the options of ``Request`` and/or ``Settings``, or with ``only`` those
-    named."""
+    """Decorates a command with the options of ``Request`` and/or ``Settings``,
+    or with ``only`` those named."""
 
     def decorate(function: Function) -> Function:
         for option in reversed([o for kind in kinds for o in options(kind) if not only or o.name in only]):

@@ -100,8 +100,8 @@ def check(folder: Path, quick: bool, quiet: bool) -> None:
 def convert(
     folder: Path, output: Path, models: tuple[str, ...], dtype: str, overwrite: bool, quiet: bool
 ) -> None:
-    """Convert the files in FOLDER into one folder of safetensors, which loads faster and takes half the
-    room."""
+    """Convert the files in FOLDER into one folder of safetensors,
+    which loads faster and takes half the room."""
     _need_torch()
     import torch
 

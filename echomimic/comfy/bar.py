@@ -1,5 +1,5 @@
-"""The node's progress bar: one bar for the whole job, preview pictures, and the place where an interruption
-lands."""
+"""The node's progress bar: one bar for the whole job, preview pictures,
+and the place where an interruption lands."""
 
 import logging
 import time

@@ -31,8 +31,8 @@ def linked_driver(driving: Any, fps: float) -> str:
 
 
 def _own_file(video: Any) -> str | None:
-    """The file that a VIDEO was loaded from, if it is whole: a trimmed one has to be read through its
-    components."""
+    """The file that a VIDEO was loaded from, if it is whole:
+    a trimmed one has to be read through its components."""
     if not isinstance(video, InputImpl.VideoFromFile):
         return None
     window = getattr(video, "get_active_trim_window", None)

@@ -1,5 +1,5 @@
-"""Where things lie on the user's server, asked of ``folder_paths``: weights, poses under the input folder,
-outputs."""
+"""Where things lie on the user's server, asked of ``folder_paths``:
+weights, poses under the input folder, outputs."""
 
 import os
 import sys
@@ -80,8 +80,8 @@ def weights_stamp(choice: str, row: Variant) -> tuple[tuple[str, int, int], ...]
 
 
 def check_installed(row: Variant, folder: Path | None, vae: Path | None = None) -> None:
-    """Raises :class:`WeightsError` that lists what is missing, where it belongs, and the command that fetches
-    it."""
+    """Raises :class:`WeightsError` that lists what is missing, where it belongs,
+    and the command that fetches it."""
     from echomimic.models import layouts
 
     try:
@@ -138,8 +138,8 @@ def _poses(inputs: Path) -> Iterator[str]:
 
 
 def driver_of(pose_dir: str) -> str:
-    """The package's driver for a value of the pose_dir widget. Raises :class:`DriverError` naming the
-    choices."""
+    """The package's driver for a value of the pose_dir widget.
+    Raises :class:`DriverError` naming the choices."""
     name = str(pose_dir or "none").strip()
     if name.lower() in DRIVERS:
         return name.lower()

@@ -51,8 +51,8 @@ def _add_routes(routes: Any) -> None:
 
     @routes.post("/echomimic/open_workflow")  # type: ignore[untyped-decorator]
     async def opened(request: Any) -> Any:
-        """``{workflow, missing}`` → ``{workflow, notes}``; ``missing`` are the kinds of node the page does
-        not know."""
+        """``{workflow, missing}`` → ``{workflow, notes}``;
+        ``missing`` are the kinds of node the page does not know."""
         asked = await request.json()
         if not isinstance(asked, dict) or not isinstance(asked.get("workflow"), dict):
             return web.json_response({"error": "a JSON object with a workflow is needed"}, status=400)

@@ -52,8 +52,8 @@ class Ready:
 
 @dataclass(frozen=True, eq=False)
 class Rendered:
-    """What a job made: frames as IMAGE, sound, rate, VIDEO, and the file, if one was kept, with its
-    subfolder."""
+    """What a job made: frames as IMAGE, sound, rate, VIDEO, and the file,
+    if one was kept, with its subfolder."""
 
     image: torch.Tensor
     sound: Any
@@ -69,8 +69,8 @@ def sorted_out(widgets: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, .
 
 
 def each(sources: NodeInputs, report: NodeBar) -> Iterator[Ready]:
-    """The job of every picture, one after the other. Raises :class:`~echomimic.errors.InputError` with the
-    remedy."""
+    """The job of every picture, one after the other.
+    Raises :class:`~echomimic.errors.InputError` with the remedy."""
     if not isinstance(sources.model, Model):
         raise SettingsError("model is not an EchoMimic model; connect an Echo_LoadModel node")
     settings = job_settings(sources.model.settings, sources.widgets, report)
@@ -117,8 +117,8 @@ def _accelerated(row: Variant, heard: Mapping[str, Any], report: NodeBar) -> dic
 
 
 def render_job(ready: Ready, save: bool, workflow: Mapping[str, Any], report: NodeBar) -> Rendered:
-    """All frames of a job; with ``save`` they are written to the output folder as they come, with the
-    workflow."""
+    """All frames of a job; with ``save`` they are written to the output folder as they come,
+    with the workflow."""
     job, shape = ready.job, flow.video_shape(ready.job)
     ready.model.ready()
     file, subfolder = folders.output_file(shape.width, shape.height) if save else (None, "")

@@ -1,5 +1,5 @@
-"""The model that Echo_LoadModel hands on: kept between prompts, moved and evicted by the server's own
-management."""
+"""The model that Echo_LoadModel hands on: kept between prompts,
+moved and evicted by the server's own management."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -80,8 +80,8 @@ def _dtype(wanted: Dtype) -> Dtype:
 
 
 class Shelf:
-    """Keeps the one model that was used last: the server may drop a node's output, loading it anew takes
-    minutes."""
+    """Keeps the one model that was used last: the server may drop a node's output,
+    loading it anew takes minutes."""
 
     def __init__(self) -> None:
         self._kept: tuple[Recipe, Model] | None = None

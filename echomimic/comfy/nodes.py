@@ -186,8 +186,8 @@ class EchoSampler(io.ComfyNode):  # type: ignore[misc]
         driving: Any = None,
         **widgets: Any,
     ) -> Any:
-        """Per picture of the batch: frames, sound, rate and video. ``widgets`` are options; others are
-        ignored."""
+        """Per picture of the batch: frames, sound, rate and video.
+        ``widgets`` are options; others are ignored."""
         from echomimic.comfy.jobs import said_plainly
 
         with said_plainly(driving is not None):

@@ -50,8 +50,8 @@ def _either(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class Layout:
-    """One day's order: what each position is called and what it can hold; ``sockets`` are links that it
-    needs."""
+    """One day's order: what each position is called and what it can hold;
+    ``sockets`` are links that it needs."""
 
     since: str
     columns: tuple[tuple[str, Fits], ...]

@@ -40,8 +40,8 @@ def is_link(value: Any) -> bool:
 
 
 def migrate(prompt: Prompt, site: Site, slots_are_new: bool = False) -> Migration:
-    """The prompt for today's nodes. ``slots_are_new``: links out of the sampler count the outputs that it has
-    now."""
+    """The prompt for today's nodes. ``slots_are_new``:
+    links out of the sampler count the outputs that it has now."""
     made = Migration(copy.deepcopy(prompt))
     _skip_upscalers(made)
     for node in _of(made.prompt, SAMPLER):

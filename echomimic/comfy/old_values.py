@@ -85,8 +85,8 @@ def _version(old: Any, notes: list[str]) -> Any:
 
 
 def _mode(old: Any, posed: bool, notes: list[str]) -> Any:
-    """Today's inference mode; a plain ``normal`` or ``turbo`` followed whatever motion its sampler was
-    given."""
+    """Today's inference mode; a plain ``normal``
+    or ``turbo`` followed whatever motion its sampler was given."""
     if isinstance(old, list):
         return old  # a link
     if isinstance(old, bool):
@@ -111,8 +111,8 @@ def _vae(old: Any, site: Site, notes: list[str]) -> Any:
 
 
 def sampler_values(old: _Values, site: Site) -> tuple[_Values, list[str]]:
-    """A classic sampler's inputs as ours, with remarks. Files that it named are left for the caller to
-    load."""
+    """A classic sampler's inputs as ours, with remarks.
+    Files that it named are left for the caller to load."""
     notes: list[str] = []
     new = {RENAMED.get(name, name): value for name, value in old.items() if name not in EMPTY}
     if new.pop("motion_sync", False) is True:

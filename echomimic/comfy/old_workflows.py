@@ -39,8 +39,8 @@ _UNSURE = "its saved values are in no order known here: the defaults were set, l
 
 @dataclass(frozen=True)
 class Opened:
-    """A workflow for today's nodes, and what was done to it, one remark each; none when it was not of the old
-    kind."""
+    """A workflow for today's nodes, and what was done to it, one remark each;
+    none when it was not of the old kind."""
 
     workflow: dict[str, Any]
     notes: tuple[str, ...] = ()
@@ -94,8 +94,8 @@ def _is_classic(node: Any) -> bool:
 
 
 def _prompt_of(nodes: list[Any], links: dict[Any, list[Any]]) -> tuple[Prompt, list[str]]:
-    """The graph as a prompt: every node with its links, classic nodes with their values too; and the unsure
-    ones."""
+    """The graph as a prompt: every node with its links, classic nodes with their values too;
+    and the unsure ones."""
     prompt, unsure = {}, []
     outputs = {node.get("id"): node for node in nodes}
     for node in nodes:
@@ -251,8 +251,8 @@ def _socket(name: str) -> dict[str, Any]:
 
 
 def _mute_missing(kept: dict[str, Any], after: Prompt, site: Site) -> list[str]:
-    """Nodes of other packs that are not installed and only took something from ours would stop the whole
-    run."""
+    """Nodes of other packs that are not installed and only took something
+    from ours would stop the whole run."""
     notes = []
     for name, node in kept.items():
         kind = str(node.get("type"))

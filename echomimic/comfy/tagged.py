@@ -11,8 +11,8 @@ from echomimic.media.video import Shape
 
 
 class TaggedVideo(InputImpl.VideoFromComponents):  # type: ignore[misc]
-    """Frames and sound; *Save Video*, and whatever else calls ``save_to``, writes the tag along with its own
-    data."""
+    """Frames and sound; *Save Video*, and whatever else calls ``save_to``,
+    writes the tag along with its own data."""
 
     tags: dict[str, Any]
 
@@ -33,6 +33,6 @@ class TaggedVideo(InputImpl.VideoFromComponents):  # type: ignore[misc]
 
 
 def _written(text: str) -> Any:
-    """A tag as the server's writer wants it: it writes everything as JSON, so what is JSON already is taken
-    apart."""
+    """A tag as the server's writer wants it: it writes everything as JSON,
+    so what is JSON already is taken apart."""
     return json.loads(text) if text.startswith("{") else text

@@ -137,8 +137,8 @@ _GUIDES: Mapping[str, tuple[str, ...]] = {
 
 
 def tooltip(option: Option) -> str:
-    """The option's help as a sentence, with its unit and who listens to it, where the help does not say so
-    itself."""
+    """The option's help as a sentence, with its unit and who listens to it,
+    where the help does not say so itself."""
     text = option.help[:1].upper() + option.help[1:]
     unit = f" ({option.unit})" if option.unit and option.unit not in text else ""
     only = "" if "V1" in text else _ONLY.get(option.used_by, "")

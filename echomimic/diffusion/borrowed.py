@@ -121,8 +121,8 @@ def _arguments(takes: set[str]) -> dict[str, Any]:
 
 
 def _rescaled_betas() -> list[float]:
-    """Betas with (almost) zero terminal SNR: the last alpha stays above 0, where sigma-based solvers
-    divide."""
+    """Betas with (almost) zero terminal SNR: the last alpha stays above 0,
+    where sigma-based solvers divide."""
     betas = torch.linspace(*BETAS, TRAINED, dtype=torch.float64)
     root = (1 - betas).cumprod(0).sqrt()
     root = (root - root[-1]) * root[0] / (root[0] - root[-1])

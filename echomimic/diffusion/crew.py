@@ -35,8 +35,8 @@ class Crew:
             thread.shutdown(wait=True, cancel_futures=True)
 
     def predictions(self, tasks: Sequence[Task]) -> Iterator[Tensor]:
-        """The prediction of every task, in their order. An error of a device is raised here, in its task's
-        place."""
+        """The prediction of every task, in their order.
+        An error of a device is raised here, in its task's place."""
         if len(self.predictors) == 1:
             yield from (self.predictors[0](*task) for task in tasks)
             return

@@ -1,5 +1,5 @@
-"""Latents become pictures: through the autoencoder, in tiles where memory is short, in float32 where half
-overflows."""
+"""Latents become pictures: through the autoencoder, in tiles where memory is short,
+in float32 where half overflows."""
 
 import copy
 import logging
@@ -22,12 +22,12 @@ _LOG = logging.getLogger(__package__)
 
 
 MOST_AT_ONCE = 8
-"""Latents decoded together on a GPU: 13.9 ms a frame of 512 × 512 on an H200, against 15.6 for 4 and 21.5 for
-1."""
+"""Latents decoded together on a GPU: 13.9 ms a frame of 512 × 512 on an H200,
+against 15.6 for 4 and 21.5 for 1."""
 
 BYTES_PER_PIXEL = 2400
-"""Memory that decoding a pixel takes in half precision: four maps of 256 channels, and some to spare
-(estimated)."""
+"""Memory that decoding a pixel takes in half precision: four maps of 256 channels,
+and some to spare (estimated)."""
 
 
 class FrameDecoder:
@@ -111,8 +111,8 @@ def mark(device: torch.device) -> torch.cuda.Event | None:
 
 
 def latents_at_once(latents: Tensor, device: torch.device, dtype: torch.dtype) -> int:
-    """How many fit into half of the free memory; one on everything but a GPU of CUDA, where more gains
-    nothing."""
+    """How many fit into half of the free memory;
+    one on everything but a GPU of CUDA, where more gains nothing."""
     if device.type != "cuda":
         return 1
     free, _ = torch.cuda.mem_get_info(device)
@@ -130,8 +130,8 @@ def downloaded(values: Tensor) -> Tensor:
 def tiled_if_needed(
     net: Autoencoder, work: Callable[[], Tensor], fewer: Callable[[], bool] = lambda: False
 ) -> Tensor:
-    """Tries the autoencoder whole; when memory runs out, on ``fewer`` at a time, at last in tiles from then
-    on."""
+    """Tries the autoencoder whole; when memory runs out, on ``fewer`` at a time,
+    at last in tiles from then on."""
     try:
         return work()
     except (MemoryError, RuntimeError) as error:

@@ -179,8 +179,8 @@ class DiffusionEngine:
         return latents
 
     def _predictors(self, job: "Job", reference: Callable[[Networks], ReferenceKV]) -> list[Predictor]:
-        """One for every device, the first one's first; all hear the speech through the first one's
-        encoder."""
+        """One for every device, the first one's first;
+        all hear the speech through the first one's encoder."""
         speech = job.conditions.speech
         job.report(Progress("audio", 0, 1))
         heard = SpeechFeatures(self.nets.whisper, LogMel(speech.read, speech.samples), job.conditions.fps)
@@ -284,8 +284,8 @@ class Job:
 
 
 def report_steps(steps: Iterator[StepState], total: int, report: Report) -> Iterator[StepState]:
-    """Passes the moments on and reports them: windows done of all, step, window, time left, and a rough
-    picture."""
+    """Passes the moments on and reports them: windows done of all, step, window,
+    time left, and a rough picture."""
     began = time.monotonic()
     for seen, moment in enumerate(steps, 1):
         yield moment

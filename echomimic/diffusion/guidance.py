@@ -32,8 +32,8 @@ class Predictor:
 
     @torch.inference_mode()
     def __call__(self, latents: Tensor, timestep: int, frames: Sequence[int]) -> Tensor:
-        """Velocity (F, 4, h, w), float32 where the ``latents`` (F, 4, h, w) are, of latents that show
-        ``frames``."""
+        """Velocity (F, 4, h, w), float32 where the ``latents`` (F, 4, h, w) are,
+        of latents that show ``frames``."""
         x, t = self._put(latents), torch.full((), timestep, dtype=torch.int64, device=self.device)
         given = {"audio": self._put(self.audio(frames)), "guide": self._put(self.guide(frames))}
         if self.cfg <= 1:

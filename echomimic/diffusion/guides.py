@@ -78,8 +78,8 @@ class LandmarkGuide:
 
 @dataclass(frozen=True, eq=False)
 class HandGuide:
-    """V2: line drawings of the hands; ``exact`` as the official script draws them, which is right for
-    squares."""
+    """V2: line drawings of the hands; ``exact`` as the official script draws them,
+    which is right for squares."""
 
     pose: BodyPose
     size: Size

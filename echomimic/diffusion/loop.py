@@ -34,8 +34,8 @@ class Rules:
 
     @classmethod
     def of(cls, settings: Settings, dtype: torch.dtype = torch.float32) -> "Rules":
-        """The rules of the settings' variant; ``faithful`` adds the quirks, ``dtype`` is the networks'
-        format."""
+        """The rules of the settings' variant;
+        ``faithful`` adds the quirks, ``dtype`` is the networks' format."""
         row, faithful = settings.variant, settings.faithful
         unguided = settings.cfg is not None and settings.cfg <= 1
         return cls(
@@ -98,8 +98,8 @@ class PlacedWindow:
 
     @classmethod
     def of(cls, window: Window, device: torch.device) -> "PlacedWindow":
-        """``window`` on ``device``; of a frame it names twice only the later place counts, once (as
-        official)."""
+        """``window`` on ``device``; of a frame it names twice only the later place counts,
+        once (as official)."""
         places = window.last_places()
         numbers = (window.frames, places, [window.frames[place] for place in places])
         fed, kept, counted = (torch.tensor(row, dtype=torch.int64).to(device) for row in numbers)
@@ -107,8 +107,8 @@ class PlacedWindow:
         return cls(window.frames, fed, kept, counted, weights)
 
     def blend(self, velocity: Tensor, weight: Tensor, predicted: Tensor) -> None:
-        """Adds the window's predictions to those of the whole video, (F, 4, h, w), and their weights, (F, 1,
-        1, 1)."""
+        """Adds the window's predictions to those of the whole video, (F, 4, h, w),
+        and their weights, (F, 1, 1, 1)."""
         velocity.index_add_(0, self.counted, self.weights * predicted.index_select(0, self.places))
         weight.index_add_(0, self.counted, self.weights)
 

@@ -27,8 +27,8 @@ def reference_picture(conditions: Conditions) -> Picture:
 
 
 def to_tensor(picture: Picture, width: int, height: int) -> Tensor:
-    """(1, 3, H, W) in −1…1, as the official pipelines prepare it: sizes rounded down to multiples of 8,
-    Lanczos."""
+    """(1, 3, H, W) in −1…1, as the official pipelines prepare it:
+    sizes rounded down to multiples of 8, Lanczos."""
     size = (width - width % 8, height - height % 8)
     image = Image.fromarray(picture)
     if image.size != size:

@@ -20,8 +20,8 @@ _FAST_BF16 = {"avx512_bf16", "amx_bf16", "bf16"}
 
 
 def pick_device(name: str) -> torch.device:
-    """``auto`` is cuda, else mps, else cpu. Raises :class:`SettingsError` when a named device is not
-    there."""
+    """``auto`` is cuda, else mps, else cpu.
+    Raises :class:`SettingsError` when a named device is not there."""
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         return torch.device(next(device for device, found in there.items() if found))
@@ -100,8 +100,8 @@ def float32_products(dtype: str) -> Iterator[None]:
 
 
 def upload(values: Tensor, device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
-    """``values`` on ``device`` in ``dtype``; what goes from main memory to a GPU goes without waiting for
-    it."""
+    """``values`` on ``device`` in ``dtype``;
+    what goes from main memory to a GPU goes without waiting for it."""
     if device.type != "cuda":
         return values.to(device, dtype)
     return (values.pin_memory() if values.device.type == "cpu" else values).to(

@@ -1,5 +1,5 @@
-"""What the reference net saw in the last portrait, kept while an engine is: the next speech of it skips the
-pass."""
+"""What the reference net saw in the last portrait, kept while an engine is:
+the next speech of it skips the pass."""
 
 from collections.abc import Callable, Mapping
 from typing import TypeAlias

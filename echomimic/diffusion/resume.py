@@ -27,12 +27,12 @@ from echomimic.media.audio import Speech
 from echomimic.version import VERSION
 
 NOT_PART_OF_THE_JOB = ("resume", "weights", "vae", "offload", "device", "devices", "dtype", "paste_back")
-"""Settings that change no latent, or that are named otherwise (the device and format really used, the
-weights)."""
+"""Settings that change no latent, or that are named otherwise
+(the device and format really used, the weights)."""
 
 NAMED_OTHERWISE = ("settings", "driver", "output", "notes")
-"""Fields of the conditions that are not named as they are: settings one by one, the driver by what the guide
-draws."""
+"""Fields of the conditions that are not named as they are: settings one by one,
+the driver by what the guide draws."""
 _BLOCK = 60 * 16_000
 
 
@@ -54,8 +54,8 @@ def _part(path: Path) -> Path:
 
 
 def job_of(conditions: Conditions, guide: str, **further: str) -> dict[str, str]:
-    """What the latents depend on, by name. ``guide`` is the guide's digest; ``further`` the weights and the
-    like."""
+    """What the latents depend on, by name. ``guide`` is the guide's digest;
+    ``further`` the weights and the like."""
     settings = {
         key: repr(value) for key, value in _fields(conditions.settings) if key not in NOT_PART_OF_THE_JOB
     }

@@ -52,8 +52,8 @@ def find_scheduler(name: str) -> str:
 
 
 def check_scheduler(name: str, steps: int | None = None) -> str:
-    """The short name of a sampler that can take ``steps`` steps here; raises :class:`SettingsError`
-    otherwise."""
+    """The short name of a sampler that can take ``steps`` steps here;
+    raises :class:`SettingsError` otherwise."""
     short = find_scheduler(name)
     most = MOST_STEPS.get(short)
     if most is not None and steps is not None and steps > most:
@@ -102,8 +102,8 @@ class Ddim:
         return latents
 
     def step(self, velocity: Tensor, step: int, latents: Tensor) -> Tensor:
-        """x' = √a' x₀ + √(1 - a') ε with x₀ = √a x - √(1 - a) v and ε = √a v + √(1 - a) x; numbers only, no
-        waiting."""
+        """x' = √a' x₀ + √(1 - a') ε with x₀ = √a x - √(1 - a) v and ε = √a v + √(1 - a) x;
+        numbers only, no waiting."""
         now, then = self.timesteps[step], self.timesteps[step] - self._hop
         signal, noise = _parts(self.alphas[now])
         later_signal, later_noise = _parts(self.alphas[then]) if then >= 0 else (self.final_alpha, 0.0)
@@ -125,8 +125,8 @@ def _parts(alpha: Tensor) -> tuple[float, float]:
 
 
 def cumulative_alphas() -> Tensor:
-    """(1000,) float32: how much of the picture is left at each trained step; 1 - beta multiplied up, the last
-    one 0."""
+    """(1000,) float32: how much of the picture is left at each trained step;
+    1 - beta multiplied up, the last one 0."""
     root = (1 - torch.linspace(*BETAS, TRAINED)).cumprod(0).sqrt()
     first, last = root[0].clone(), root[-1].clone()
     root = (root - last) * (first / (first - last))
@@ -190,8 +190,8 @@ class Sampler:
         return signal * latents - noise * velocity
 
     def state(self) -> dict[str, Any]:
-        """What the sampler remembers of earlier steps (nothing for DDIM): plain numbers, tensors and
-        lists."""
+        """What the sampler remembers of earlier steps (nothing for DDIM):
+        plain numbers, tensors and lists."""
         return self._solver.state()
 
     def restore(self, state: dict[str, Any]) -> None:

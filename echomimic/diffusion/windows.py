@@ -21,8 +21,8 @@ class Window:
     weights: tuple[float, ...]
 
     def last_places(self) -> list[int]:
-        """Places that count, one per different frame: of a frame named twice only the later place (as
-        official)."""
+        """Places that count, one per different frame:
+        of a frame named twice only the later place (as official)."""
         return sorted({frame: place for place, frame in enumerate(self.frames)}.values())
 
 

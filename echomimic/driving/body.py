@@ -57,8 +57,8 @@ def _fitted(body: BodyPose, conditions: Conditions, report: Report) -> BodyPose:
 
 
 def portrait_pose(conditions: Conditions) -> BodyPose:
-    """The portrait's body in pixels of the video, its shoulders guessed from the face when they do not
-    show."""
+    """The portrait's body in pixels of the video, its shoulders guessed from the face
+    when they do not show."""
     view = conditions.view
     shift = -view.left * view.scale[0], -view.top * view.scale[1]
     seen = portrait_body(conditions.picture).moved(view.scale, shift, view.size)

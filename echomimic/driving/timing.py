@@ -13,8 +13,8 @@ def at_rate(motion: M, conditions: Conditions) -> M:
 
 
 def to_length(motion: M, conditions: Conditions, report: Report) -> M:
-    """As many frames as the video has; a motion that is too short is played there and back, and that is
-    said."""
+    """As many frames as the video has; a motion that is too short is played there
+    and back, and that is said."""
     if len(motion) < conditions.frames:
         lasts = f"the driver lasts {motion.seconds:.1f} s, the video {conditions.seconds:.1f} s"
         say(report, f"{lasts}: it is played there and back")

@@ -44,8 +44,8 @@ class VideoRow:
 
 @dataclass(frozen=True)
 class Summary:
-    """One figure over many videos: how many have it, mean, least, most, and the share in the good range (or
-    None)."""
+    """One figure over many videos: how many have it, mean, least, most,
+    and the share in the good range (or None)."""
 
     metric: Metric
     count: int
@@ -164,8 +164,8 @@ def summarise(rows: Sequence[VideoRow]) -> list[Summary]:
 
 
 def to_csv(rows: Sequence[VideoRow]) -> str:
-    """A table with one line per video: what it is, every figure (empty when not measured), its error if it
-    has one."""
+    """A table with one line per video: what it is, every figure (empty when not measured),
+    its error if it has one."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["video", "seconds", "fps", *(m.name for m in METRICS), "worst", "error"])

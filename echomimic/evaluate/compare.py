@@ -1,5 +1,5 @@
-"""Two sets of videos beside each other: paired differences of every figure, with bootstrap confidence
-intervals."""
+"""Two sets of videos beside each other: paired differences of every figure,
+with bootstrap confidence intervals."""
 
 from __future__ import annotations
 

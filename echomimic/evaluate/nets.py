@@ -25,8 +25,8 @@ Tensor = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class JudgeNet:
-    """A network as a function of arrays; `inputs` is how many it takes, `label` its name and digest for
-    people."""
+    """A network as a function of arrays;
+    `inputs` is how many it takes, `label` its name and digest for people."""
 
     label: str
     inputs: int
@@ -49,8 +49,8 @@ class JudgeNet:
 
 
 def load_net(path: Path) -> JudgeNet:
-    """A network from `.onnx`, or TorchScript from any other suffix. Raises WeightsError, ResourceError (no
-    torch)."""
+    """A network from `.onnx`, or TorchScript from any other suffix.
+    Raises WeightsError, ResourceError (no torch)."""
     check_readable(path, _Unreadable, "an ONNX or TorchScript file")
     label = f"{path.name} (sha256 {digest(path)})"
     return _onnx(path, label) if path.suffix.lower() == ".onnx" else _torchscript(path, label)

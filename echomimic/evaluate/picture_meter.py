@@ -1,5 +1,5 @@
-"""What is read off each picture as such: brightness, whether it is a repeat, and flicker where nothing
-moves."""
+"""What is read off each picture as such: brightness, whether it is a repeat,
+and flicker where nothing moves."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""A video beside the one it ought to equal: PSNR, SSIM, and the other's lips, frame by frame at the same
-moment."""
+"""A video beside the one it ought to equal: PSNR, SSIM, and the other's lips,
+frame by frame at the same moment."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def psnr(first: Picture, second: Picture) -> float:
 
 
 def ssim(first: Picture, second: Picture) -> float:
-    """Mean structural similarity of the two brightnesses (Wang et al. 2004: Gaussian window, 11 pixels, sigma
-    1.5)."""
+    """Mean structural similarity of the two brightnesses
+    (Wang et al. 2004: Gaussian window, 11 pixels, sigma 1.5)."""
     a, b = _brightness(first), _brightness(second)
     mean_a, mean_b = _blur(a), _blur(b)
     var_a, var_b = _blur(a * a) - mean_a**2, _blur(b * b) - mean_b**2
@@ -77,8 +77,8 @@ class Companion:
 
 
 class ReferenceMeter:
-    """Series: psnr (dB), ssim (to 1), reference_opening and reference_width (the reference's lips, eye
-    distances)."""
+    """Series: psnr (dB), ssim (to 1), reference_opening
+    and reference_width (the reference's lips, eye distances)."""
 
     def __init__(self, companion: Companion) -> None:
         self._companion, self._tracker = companion, FaceTracker()

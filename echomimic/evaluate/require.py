@@ -17,8 +17,8 @@ _SHORT = {"sync": "opening_r", "lips": "opening_r"}
 
 @dataclass(frozen=True)
 class Requirement:
-    """A figure and the limit it must keep. Of figures that are best at 0 (lag, gaps) the size counts, not the
-    sign."""
+    """A figure and the limit it must keep.
+    Of figures that are best at 0 (lag, gaps) the size counts, not the sign."""
 
     metric: Metric
     sign: str

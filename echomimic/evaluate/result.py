@@ -1,5 +1,5 @@
-"""What an evaluation gives: figures, what they were measured by, the series behind them, and the worst
-moments."""
+"""What an evaluation gives: figures, what they were measured by, the series behind them,
+and the worst moments."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class Figure:
 
 @dataclass(frozen=True)
 class WorstMoment:
-    """Where something is at its worst: seconds from the start, what it is, and how far beyond its good
-    range."""
+    """Where something is at its worst: seconds from the start, what it is,
+    and how far beyond its good range."""
 
     seconds: float
     title: str

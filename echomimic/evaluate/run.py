@@ -34,8 +34,8 @@ from echomimic.media.video import VideoReader
 from echomimic.progress import Report, silent
 
 SAMPLES = 12
-"""Frames, evenly spread, in which dear things are measured (identity, hands): one in half a second to five
-seconds."""
+"""Frames, evenly spread, in which dear things are measured (identity, hands):
+one in half a second to five seconds."""
 _DENSEST, _SPARSEST = 0.5, 5.0
 NET_SAMPLES = 64
 """Frames that FID, LPIPS and CSIM look at in a short video."""
@@ -43,8 +43,8 @@ NET_SAMPLES = 64
 
 @dataclass(frozen=True)
 class OwnNets:
-    """Networks that the user has, by path (ONNX or TorchScript); see docs/evaluate.md for what each takes and
-    gives."""
+    """Networks that the user has, by path (ONNX or TorchScript);
+    see docs/evaluate.md for what each takes and gives."""
 
     syncnet: Path | None = None
     fid: Path | None = None
@@ -164,8 +164,8 @@ _Own = SyncMeter | CsimMeter | LpipsMeter | FidMeter | FvdMeter
 
 
 def _own(given: _Given, nets: OwnNets, companion: Companion | None) -> list[_Own]:
-    """The meters of the networks that were given; raises SettingsError when one lacks what it compares
-    with."""
+    """The meters of the networks that were given;
+    raises SettingsError when one lacks what it compares with."""
     for name in ("fid", "fvd", "lpips"):
         if getattr(nets, name) and companion is None:
             raise SettingsError(f"{name} compares with a reference video; give --reference too")

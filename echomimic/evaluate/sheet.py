@@ -36,8 +36,8 @@ def bad_frames(evaluation: Evaluation) -> list[BadFrame]:
 
 
 def worst_sheet(evaluations: Sequence[Evaluation], columns: int = 4, most: int = _MOST) -> Picture:
-    """The worst `most` moments of all videos as one picture, worst first; a plain line when there are
-    none."""
+    """The worst `most` moments of all videos as one picture, worst first;
+    a plain line when there are none."""
     ranked = sorted((m.severity, e.video, m.seconds) for e in evaluations for m in e.worst)[::-1][:most]
     chosen = {(video, seconds) for _, video, seconds in ranked}
     found = [f for e in evaluations for f in bad_frames(e) if (f.video, f.moment.seconds) in chosen]

@@ -1,5 +1,5 @@
-"""Finds hands (21 points each) and a body's pose (33 points), with MediaPipe's models; follows them through a
-video."""
+"""Finds hands (21 points each) and a body's pose (33 points), with MediaPipe's models;
+follows them through a video."""
 
 from __future__ import annotations
 
@@ -158,8 +158,8 @@ def find_pose(rgb: Picture) -> Pose | None:
 
 
 def pose_square(anchors: Floats) -> Square:
-    """The square of a person: around the middle of the hips, as large as the other point is far, and
-    upright."""
+    """The square of a person: around the middle of the hips,
+    as large as the other point is far, and upright."""
     hips, top = anchors[0], anchors[1]
     side = 2 * float(np.linalg.norm(top - hips)) * _POSE_MARGIN
     return Square(float(hips[0]), float(hips[1]), side, _upright(hips, top))
@@ -245,8 +245,8 @@ def sided(hands: list[Hand], pose: Pose | None) -> tuple[Hand | None, Hand | Non
 
 
 def _side_cost(hand: Hand, side: int, pose: Pose | None) -> float:
-    """How little a hand is the left (0) or right (1) one: distance to that wrist in shoulder widths, and the
-    look."""
+    """How little a hand is the left (0) or right (1) one:
+    distance to that wrist in shoulder widths, and the look."""
     look = 1 - hand.left if side == 0 else hand.left
     if pose is None:
         return look

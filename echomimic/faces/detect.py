@@ -1,5 +1,5 @@
-"""Finds faces in a picture and their 478 points, with MediaPipe's detectors and its face mesh with
-attention."""
+"""Finds faces in a picture and their 478 points, with MediaPipe's detectors
+and its face mesh with attention."""
 
 from __future__ import annotations
 
@@ -86,8 +86,8 @@ def detect(
 
 
 def merge(boxes: list[Detection]) -> list[Detection]:
-    """Weighted non-maximum suppression: boxes that overlap become their mean, weighted by score; best
-    first."""
+    """Weighted non-maximum suppression: boxes that overlap become their mean,
+    weighted by score; best first."""
     rest = sorted(boxes, key=lambda box: -box.score)
     merged = []
     while rest:

@@ -81,8 +81,8 @@ def canonical_face() -> Floats:
 
 
 def mesh_mirror() -> NDArray[np.int64]:
-    """For each of the 468 points its partner on the other half of the face: `points[mirror()] * (-1, 1, 1)`
-    mirrors."""
+    """For each of the 468 points its partner on the other half of the face:
+    `points[mirror()] * (-1, 1, 1)` mirrors."""
     return _canonical()["mirror"].astype(np.int64, copy=False)
 
 
@@ -136,8 +136,8 @@ def rotation_matrix(pitch: float, yaw: float, roll: float) -> Floats:
 
 
 def rotation_angles(rotation: Floats) -> tuple[float, float, float]:
-    """(pitch, yaw, roll) in radians of a rotation in picture coordinates; the inverse of
-    `rotation_matrix`."""
+    """(pitch, yaw, roll) in radians of a rotation in picture coordinates;
+    the inverse of `rotation_matrix`."""
     r = np.asarray(rotation, np.float64)
     yaw = np.arcsin(np.clip(r[2, 0], -1, 1))
     return float(np.arctan2(r[2, 1], r[2, 2])), float(yaw), float(np.arctan2(r[1, 0], r[0, 0]))
@@ -145,8 +145,8 @@ def rotation_angles(rotation: Floats) -> tuple[float, float, float]:
 
 @dataclass(frozen=True)
 class HeadPose:
-    """How the canonical face lies in a picture: picture = scale · (canonical · flip) @ rotation.T +
-    translation."""
+    """How the canonical face lies in a picture:
+    picture = scale · (canonical · flip) @ rotation.T + translation."""
 
     scale: float
     """Pixels per outer eye distance, as if seen from the front."""

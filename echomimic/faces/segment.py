@@ -1,5 +1,5 @@
-"""The person in a picture, as a soft mask, with MediaPipe's selfie segmentation and edges taken from the
-picture."""
+"""The person in a picture, as a soft mask, with MediaPipe's selfie segmentation
+and edges taken from the picture."""
 
 from __future__ import annotations
 

@@ -34,8 +34,8 @@ class Square:
 
 
 def square_of(points: Floats, left: Floats, right: Floats, scale: float) -> Square:
-    """The square around points (n, 2), `scale` times their longer extent, turned so that left → right lies
-    level."""
+    """The square around points (n, 2), `scale` times their longer extent,
+    turned so that left → right lies level."""
     angle = math.atan2(right[1] - left[1], right[0] - left[0])
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]], np.float32)
     upright = points @ turn
@@ -71,8 +71,8 @@ class Pyramid:
         return self.levels[index]
 
     def cut(self, square: Square, side: int, *, low: float = 0.0, replicate: bool = True) -> Floats:
-        """The square as pixels (1, side, side, 3) float32 in `low`…1; outside the picture: its edge, or
-        black."""
+        """The square as pixels (1, side, side, 3) float32 in `low`…1;
+        outside the picture: its edge, or black."""
         source = self.level(square.side / side)
         width, height = self.size
         fx, fy = source.shape[1] / width, source.shape[0] / height

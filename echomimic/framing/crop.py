@@ -83,16 +83,16 @@ def shown_rect(face: Face | None, settings: Settings, size: Size, target: Size) 
 
 
 def cut_out(picture: Picture, rect: Rect, target: Size, *, faithful: bool = False) -> Picture:
-    """``rect`` of the picture at ``target`` size; ``faithful`` resizes with OpenCV's bilinear filter, as V1
-    does."""
+    """``rect`` of the picture at ``target`` size;
+    ``faithful`` resizes with OpenCV's bilinear filter, as V1 does."""
     x0, y0, x1, y1 = rect
     part = np.ascontiguousarray(picture[y0:y1, x0:x1])
     return _bilinear(part, target) if faithful else resize(part, *target)
 
 
 def cut_mask(mask: Picture, rect: Rect, target: Size) -> Floats:
-    """The mask of the same part at the same size, 0…1, with the soft edges that bilinear resizing gives
-    it."""
+    """The mask of the same part at the same size, 0…1,
+    with the soft edges that bilinear resizing gives it."""
     x0, y0, x1, y1 = rect
     return np.asarray(_bilinear(mask[y0:y1, x0:x1], target) / np.float32(255), np.float32)
 

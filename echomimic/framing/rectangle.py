@@ -37,8 +37,8 @@ def centre_of(box: Box) -> tuple[float, float]:
 
 
 def grow(box: Box, ratio: float) -> Rect:
-    """The box in whole pixels, grown on every side by ``ratio`` of its width and height (truncated, as
-    official)."""
+    """The box in whole pixels, grown on every side by ``ratio`` of its width
+    and height (truncated, as official)."""
     x0, y0, x1, y1 = (round(v) for v in box)
     wide, high = int((x1 - x0) * ratio), int((y1 - y0) * ratio)
     return x0 - wide, y0 - high, x1 + wide, y1 + high

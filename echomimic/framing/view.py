@@ -22,8 +22,8 @@ SMALLEST_VIDEO, LARGEST_VIDEO = 16, 8192
 HEAD_SPAN = 2.1
 """Side of the head crop, in heights of the face mesh (brow to chin)."""
 HEAD_DROP = 0.04
-"""How far the head crop's centre lies below the face's, in its sides: hair needs less room than neck and
-shoulders."""
+"""How far the head crop's centre lies below the face's, in its sides:
+hair needs less room than neck and shoulders."""
 
 SOFT_EDGE, SOFT_EDGE_LEAST = 0.08, 2.0
 """Width of the band over which a pasted crop blends in: a share of its shorter side, and pixels."""
@@ -31,8 +31,8 @@ SOFT_EDGE, SOFT_EDGE_LEAST = 0.08, 2.0
 
 @dataclass(frozen=True)
 class View:
-    """``left, top, right, bottom`` is the part of the picture that is shown, at ``width`` × ``height``
-    pixels."""
+    """``left, top, right, bottom`` is the part of the picture that is shown,
+    at ``width`` × ``height`` pixels."""
 
     left: int
     top: int

@@ -1,5 +1,5 @@
-"""LiveKit Agents: a face for the agent's voice, drawn in the agent's own process. Needs the extra
-``livekit``."""
+"""LiveKit Agents: a face for the agent's voice, drawn in the agent's own process.
+Needs the extra ``livekit``."""
 
 import asyncio
 import contextlib
@@ -47,8 +47,8 @@ class LiveVideoGenerator(avatar.VideoGenerator):
         return avatar.AvatarOptions(width, height, self.live.fps, self.live.sound_rate, 1)
 
     async def push_audio(self, frame: "rtc.AudioFrame | avatar.AudioSegmentEnd") -> None:
-        """More of what is said, or the end of a segment. Raises :class:`SpeechError` for sound that cannot be
-        used."""
+        """More of what is said, or the end of a segment.
+        Raises :class:`SpeechError` for sound that cannot be used."""
         async with self._order:
             if isinstance(frame, avatar.AudioSegmentEnd):
                 self.live.end()

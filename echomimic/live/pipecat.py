@@ -52,8 +52,8 @@ class LiveFaceProcessor(FrameProcessor):
         self._silent.set()
 
     async def begin(self) -> None:
-        """Looks at the portrait and starts to draw; happens with the ``StartFrame``, unless it was called
-        before."""
+        """Looks at the portrait and starts to draw;
+        happens with the ``StartFrame``, unless it was called before."""
         if self._live is None:
             self._live = await asyncio.to_thread(self._make_live)
 

@@ -32,12 +32,12 @@ MOST_WAITING = 600.0
 """Seconds of sound that may wait (16 kHz floats: 38 MB); ``push`` waits for room beyond it."""
 
 AHEAD = 2
-"""Frames that are drawn before they are due: an interruption shows at most so many old ones (80 ms at 25
-fps)."""
+"""Frames that are drawn before they are due:
+an interruption shows at most so many old ones (80 ms at 25 fps)."""
 
 PATIENCE = 0.3
-"""Seconds for which the rest of an utterance is waited for, before the face goes idle; longer than most
-hiccups."""
+"""Seconds for which the rest of an utterance is waited for, before the face goes idle;
+longer than most hiccups."""
 
 LATE, TOO_LATE = 1.5, 4.0
 """Frames behind the clock from which on every other picture, and every one, is repeated instead of drawn."""
@@ -224,8 +224,8 @@ class Live:
             self._drawn.append((act, self._draw(act), self._heeded))
 
     def _listen(self) -> bool:
-        """Takes one pushed chunk (at most a frame of it) in; False when there is none, or an interruption to
-        obey."""
+        """Takes one pushed chunk (at most a frame of it) in;
+        False when there is none, or an interruption to obey."""
         with self._changed:
             if self._interrupted or not self._sounds:
                 return False
@@ -293,8 +293,8 @@ class Live:
         return LiveFrame(drawn, act.sound, time, act.number, act.speaking, repeated, act.last, turn)
 
     def _catch_up(self) -> None:
-        """With a microphone the sound is the clock: frames that came early or late move it, so that nothing
-        adds up."""
+        """With a microphone the sound is the clock:
+        frames that came early or late move it, so that nothing adds up."""
         if self.pace == "sound" and self._began is not None:
             self._began = self._clock() - self._left / self.fps
 

@@ -24,8 +24,8 @@ CLOSING = (0.6, 0.3, 0.1)
 
 @dataclass(frozen=True)
 class Act:
-    """One frame to draw: its performance, number and sound; whether something is said in it, and an utterance
-    ends."""
+    """One frame to draw: its performance, number and sound;
+    whether something is said in it, and an utterance ends."""
 
     number: int
     performance: Performance
@@ -42,8 +42,8 @@ class Speaker:
         self._heard, self._sent = Line(LISTENED), Line(sound_rate)
         self._ready: deque[Performance] = deque()
         self._spoken: deque[tuple[int, int | None]] = deque()
-        """Numbers of the frames in which something is said: (first, beyond the last or None while it goes
-        on)."""
+        """Numbers of the frames in which something is said:
+        (first, beyond the last or None while it goes on)."""
         self._ends: deque[int] = deque()
         """Numbers of frames with which utterances end."""
         self._closing = 0
@@ -110,8 +110,8 @@ class Speaker:
         return Act(number, shown, sound, self._is_spoken(number), last)
 
     def interrupt(self) -> None:
-        """What is being said stops: its sound fades within 10 ms, the mouth closes, from the present pose
-        on."""
+        """What is being said stops: its sound fades within 10 ms, the mouth closes,
+        from the present pose on."""
         tail = (
             self._sent.take(0) if not self._sent.waiting else self._sent.take(round(FADE * self._sent.rate))
         )

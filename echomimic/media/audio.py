@@ -1,5 +1,5 @@
-"""Sound in: any container and rate becomes mono 16 kHz samples, kept on disk so that memory stays flat for
-hours."""
+"""Sound in: any container and rate becomes mono 16 kHz samples,
+kept on disk so that memory stays flat for hours."""
 
 import numbers
 import tempfile
@@ -50,8 +50,8 @@ Mono = npt.NDArray[np.int16]
 
 @dataclass
 class _Repairs:
-    """What had to be put between the samples of a file to keep their time: seconds of silence first, and
-    later."""
+    """What had to be put between the samples of a file to keep their time:
+    seconds of silence first, and later."""
 
     lead: Fraction = Fraction(0)
     holes: Fraction = Fraction(0)
@@ -138,8 +138,8 @@ class Speech:
 
     @classmethod
     def _from(cls, name: str, source: _Source, channels: int) -> "Speech":
-        """Listens once; again where the first time showed another scale, or channels that cancel each
-        other."""
+        """Listens once; again where the first time showed another scale,
+        or channels that cancel each other."""
         levels, repairs, notes = Levels(), _Repairs(), []
         mono = _spool(levels.watch(source.frames(repairs)))
         if levels.gain != 1.0:
@@ -169,8 +169,8 @@ class Speech:
         return self.peak < SILENCE
 
     def read(self, start: int, stop: int) -> Wave:
-        """Samples ``start`` to ``stop`` of the mono 16 kHz signal, (stop − start,) float32 in −1…1; zeros
-        outside."""
+        """Samples ``start`` to ``stop`` of the mono 16 kHz signal,
+        (stop − start,) float32 in −1…1; zeros outside."""
         out = np.zeros(max(0, stop - start), dtype=np.float32)
         first, last = max(0, start), min(self.samples, stop)
         if last > first:
@@ -183,8 +183,8 @@ class Speech:
 
 
 def _look(path: Path) -> tuple[int, int]:
-    """Sample rate and number of channels. Raises SpeechError when the file holds no sound that can be
-    decoded."""
+    """Sample rate and number of channels.
+    Raises SpeechError when the file holds no sound that can be decoded."""
     try:
         container = open_media(path)
     except (av.FFmpegError, ValueError, OSError) as error:

@@ -19,12 +19,12 @@ JUMP_BACK = Fraction(1, 5)
 """Seconds by which a stream may overlap itself before it counts as another recording joined on."""
 
 UNHEARD = Fraction(1, 50)
-"""Seconds (20 ms, a frame at 50 fps) up to which sound stays where it falls: containers round their
-timestamps."""
+"""Seconds (20 ms, a frame at 50 fps) up to which sound stays where it falls:
+containers round their timestamps."""
 
 NO_LEAD = 0.65
-"""Part of a frame below which a picture that starts late is on time: an AAC encoder's priming alone is 21
-ms."""
+"""Part of a frame below which a picture that starts late is on time:
+an AAC encoder's priming alone is 21 ms."""
 
 _SLOWEST, _FASTEST, USUAL = 1.0, 240.0, 25.0
 """Frame rates (per second) between which a video is read, and the one of a video that tells none."""
@@ -39,8 +39,8 @@ _ROUNDED = 0.06
 """Relative error of a rate that is measured in timestamps of whole milliseconds (4 ms at 240 fps)."""
 
 _KEPT = 0.97
-"""Part of the frames that must find a slot of their own at a rate that a file declares; jitter may cost a
-few."""
+"""Part of the frames that must find a slot of their own at a rate that a file declares;
+jitter may cost a few."""
 
 
 @dataclass
@@ -56,8 +56,8 @@ class Clock:
     _shift: Fraction = Fraction(0)
 
     def place(self, time: Fraction | None, lasts: Fraction) -> Fraction:
-        """Where a piece stamped ``time`` lies that lasts so long; one without a stamp follows the last
-        one."""
+        """Where a piece stamped ``time`` lies that lasts so long;
+        one without a stamp follows the last one."""
         at = self.now if time is None else time - self.zero + self._shift
         if not -JUMP_BACK <= at - self.now <= LONGEST_HOLE:
             self._shift += self.now - at

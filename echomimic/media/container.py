@@ -1,5 +1,5 @@
-"""Media files opened by FFmpeg: only formats on a list, only from the file itself, damaged packets left
-out."""
+"""Media files opened by FFmpeg: only formats on a list, only from the file itself,
+damaged packets left out."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -18,8 +18,8 @@ _FORMATS = (
     "aac,ac3,aiff,amr,amrnb,amrwb,ape,apng,asf,au,av1,avi,caf,dts,dv,eac3,flac,flv,gif,gsm,h264,hevc,ivf,m4v,matroska,"
     "mlp,mov,mp3,mpc,mpc8,mpeg,mpegts,mpegvideo,mxf,nut,obu,ogg,tak,truehd,tta,voc,w64,wav,wv,yuv4mpegpipe"
 )
-"""Demuxers that may open a file. None of them follows a reference into another file (as concat, hls, dash
-do)."""
+"""Demuxers that may open a file. None of them follows a reference into another
+file (as concat, hls, dash do)."""
 
 PROTOCOLS = "file"
 """Protocols that FFmpeg may use on the way."""

@@ -35,16 +35,16 @@ from echomimic.media.video import (
 )
 
 RUN = 12
-"""Frames between two key frames: an edit draws at most so many more than it changes; shorter runs cost
-bytes."""
+"""Frames between two key frames: an edit draws at most so many more than it changes;
+shorter runs cost bytes."""
 CODING = {**VIDEO_OPTIONS["libx264"], "g": str(RUN), "sc_threshold": "0", "bf": "0"}
 _GROWING = {"movflags": "frag_keyframe+empty_moov+delay_moov+default_base_moof", "flush_packets": "1"}
 Span = tuple[int, int]
 
 
 class EditableWriter(VideoWriter):
-    """Writes an ``.mp4`` that :func:`replace_frames` can change; meanwhile ``playing`` grows, fragment by
-    fragment."""
+    """Writes an ``.mp4`` that :func:`replace_frames` can change;
+    meanwhile ``playing`` grows, fragment by fragment."""
 
     def __init__(self, path: Path, shape: Shape, sound: Speech | None, playing: Path) -> None:
         super().__init__(path, shape, sound, overwrite=True, ours=False)

@@ -7,8 +7,8 @@ from echomimic.errors import InputError
 
 
 def check_readable(path: Path, error: type[InputError], wanted: str) -> None:
-    """Raises ``error`` when ``path`` is missing, a folder, empty or not ours to read; it ought to be
-    ``wanted``."""
+    """Raises ``error`` when ``path`` is missing, a folder, empty or not ours to read;
+    it ought to be ``wanted``."""
     try:
         size = path.stat().st_size
     except (FileNotFoundError, NotADirectoryError, ValueError):

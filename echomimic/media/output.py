@@ -86,8 +86,8 @@ def _check_place(path: Path, overwrite: bool) -> None:
 
 
 def _is_there(path: Path) -> bool:
-    """Whether something has this name, a link that leads nowhere included; a name that is too long raises
-    OSError."""
+    """Whether something has this name, a link that leads nowhere included;
+    a name that is too long raises OSError."""
     try:
         os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -225,8 +225,8 @@ def _tidy(path: Path) -> None:
 
 
 def put_in_place(part: Path, path: Path) -> None:
-    """Gives a finished ``part`` its name; a folder that stands there goes only when the new one is in its
-    place."""
+    """Gives a finished ``part`` its name;
+    a folder that stands there goes only when the new one is in its place."""
     old = part_of(path, "old")
     if path.is_dir():
         os.replace(path, old)

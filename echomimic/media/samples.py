@@ -15,8 +15,8 @@ SLOWEST, FASTEST = 4000, 768_000
 """Samples per second between which a recording can be speech (telephones have 8000, studios up to 384000)."""
 
 LOUDEST = 4.0
-"""Amplitude (12 dB above full scale) up to which floating point samples are hot; above it they are on another
-scale."""
+"""Amplitude (12 dB above full scale) up to which floating point samples are hot;
+above it they are on another scale."""
 
 CANCELLED = 0.1
 """Part of the loudest channel's power below which a mono mix has lost what that channel says (−10 dB)."""
@@ -150,16 +150,16 @@ class Levels:
         return 1.0 if self.peak <= LOUDEST else 1.0 / self.peak
 
     def channel(self, mixed: float) -> int | None:
-        """The loudest channel, where a mono mix of mean power ``mixed`` has lost it; None where the mix will
-        do."""
+        """The loudest channel, where a mono mix of mean power ``mixed`` has lost it;
+        None where the mix will do."""
         loudest = int(self.power.argmax())
         power = self.power[loudest] / max(1, self.samples) * self.gain**2
         return loudest if len(self.power) > 1 and mixed < CANCELLED * power else None
 
 
 def adjusted(frames: Iterable[av.AudioFrame], gain: float, channel: int | None) -> Iterator[av.AudioFrame]:
-    """The frames times ``gain``, of one channel only where one is given; more than two channels become
-    one."""
+    """The frames times ``gain``, of one channel only where one is given;
+    more than two channels become one."""
     if gain == 1.0 and channel is None:
         yield from frames
         return

@@ -56,8 +56,8 @@ class Shape:
 
 
 class Writer(Protocol):
-    """Takes frames in order; a finished ``with`` block leaves the whole result, a broken one leaves
-    nothing."""
+    """Takes frames in order; a finished ``with`` block leaves the whole result,
+    a broken one leaves nothing."""
 
     def add(self, frame: Picture) -> None: ...
     def __enter__(self) -> "Writer": ...
@@ -67,8 +67,8 @@ class Writer(Protocol):
 
 
 def check_output(path: Path, overwrite: bool, inputs: Iterable[Path | str | None] = ()) -> None:
-    """Raises :class:`OutputError` now rather than after the rendering, when ``path`` must not or cannot be
-    written."""
+    """Raises :class:`OutputError` now rather than after the rendering,
+    when ``path`` must not or cannot be written."""
     if path.name.lower() in (*CONTAINERS, "-", "", ".."):
         raise OutputError(f"{str(path)!r} is not a name for a video; give one such as talk.mp4")
     with disk_errors(path):

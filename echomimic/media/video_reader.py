@@ -1,5 +1,5 @@
-"""Video in: every frame upright and with square pixels, at a constant rate, where the film's own time puts
-it."""
+"""Video in: every frame upright and with square pixels, at a constant rate,
+where the film's own time puts it."""
 
 import struct
 from collections.abc import Iterator, Sequence

@@ -48,8 +48,8 @@ class ImageContext:
 
 
 class Attention(nn.Module):
-    """Multi-head attention with official names: queries from ``x``, keys and values from ``x`` or a
-    context."""
+    """Multi-head attention with official names:
+    queries from ``x``, keys and values from ``x`` or a context."""
 
     def __init__(self, dim: int, heads: int, context_dim: int | None = None) -> None:
         super().__init__()
@@ -60,8 +60,8 @@ class Attention(nn.Module):
         self.to_out = nn.ModuleList([Linear(dim, dim)])
 
     def forward(self, x: Tensor, context: Tensor, beyond: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        """(n, L, C) → (n, L, C); ``beyond`` are keys and values (1, R, C) every image sees behind the
-        context's."""
+        """(n, L, C) → (n, L, C); ``beyond`` are keys
+        and values (1, R, C) every image sees behind the context's."""
         q, k, v = self.to_q(x), self.to_k(context), self.to_v(context)
         if beyond is not None:
             k, v = (
@@ -126,8 +126,8 @@ class SpatialBlock(nn.Module):
 
 
 class SpatialTransformer(nn.Module):
-    """Group norm, 1×1 convolution in, one block over the image's tokens, 1×1 convolution out; added to the
-    input."""
+    """Group norm, 1×1 convolution in, one block over the image's tokens, 1×1 convolution out;
+    added to the input."""
 
     def __init__(self, name: str, dim: int, heads: int, audio_dim: int | None) -> None:
         super().__init__()

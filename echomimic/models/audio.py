@@ -37,8 +37,8 @@ WHISPER_TINY = WhisperConfig(
 
 
 def build_encoder() -> WhisperEncoder:
-    """The encoder with unset weights and without its last norm, because the states before it are the
-    features."""
+    """The encoder with unset weights and without its last norm,
+    because the states before it are the features."""
     encoder: nn.Module = WhisperEncoder(WHISPER_TINY)
     encoder.layer_norm = nn.Identity()
     encoder.train(False)
@@ -130,8 +130,8 @@ def chunk_rows(steps: int, fps: float) -> np.ndarray:
 
 
 class SpeechFeatures:
-    """Audio features of every frame of a video; ``len()`` is the number of frames the speech gives at
-    ``fps``."""
+    """Audio features of every frame of a video;
+    ``len()`` is the number of frames the speech gives at ``fps``."""
 
     def __init__(self, encoder: WhisperEncoder, mel: LogMel, fps: float, keep: int = 3) -> None:
         self.encoder, self.mel = encoder, mel

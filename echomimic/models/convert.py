@@ -194,8 +194,8 @@ def _bytes(shapes: Shapes, dtype: torch.dtype) -> int:
 
 
 def _write(path: Path, job: _Job, dtype: torch.dtype, report: Report, done: int, total: int) -> int:
-    """Write one safetensors file; at most one tensor and one reading window are in memory. Returns ``done``
-    plus it."""
+    """Write one safetensors file; at most one tensor and one reading window are in memory.
+    Returns ``done`` plus it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     header, offsets = _header(job.plan.shapes, dtype)
     with path.open("wb") as file:

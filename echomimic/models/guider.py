@@ -1,5 +1,5 @@
-"""V1's face locator and V2's pose encoder: one small net from pictures to features added at the denoiser's
-entrance."""
+"""V1's face locator and V2's pose encoder:
+one small net from pictures to features added at the denoiser's entrance."""
 
 from itertools import pairwise
 

@@ -18,8 +18,8 @@ from echomimic.variants import VARIANTS, Variant
 from echomimic.variants import variant as row_of
 
 CARD = "echomimic.json"
-"""Beside weights: which converted files make which model, and the sizes of networks that are not the official
-ones."""
+"""Beside weights: which converted files make which model,
+and the sizes of networks that are not the official ones."""
 
 COMPONENTS = ("denoising_unet", "motion_module", "reference_unet", "guider", "vae", "whisper")
 OWN = COMPONENTS[:4]
@@ -63,8 +63,8 @@ class WeightFiles:
         return sum(path.stat().st_size for path in set(self.paths.values()))
 
     def fingerprint(self) -> str:
-        """A short name for the content: sizes and samples of every file, so it survives moving and
-        copying."""
+        """A short name for the content: sizes and samples of every file,
+        so it survives moving and copying."""
         digest = hashlib.sha256()
         for name in COMPONENTS:
             digest.update(f"{name}:{content(self.paths[name])}".encode())
@@ -110,8 +110,8 @@ def find(variant: str, weights: Path | None = None, vae: Path | None = None) -> 
 
 
 def present(variant: str, weights: Path | None = None) -> dict[str, Path]:
-    """The components of ``variant`` that are there, complete or not, from the place :func:`find` would
-    use."""
+    """The components of ``variant`` that are there, complete or not,
+    from the place :func:`find` would use."""
     row = row_of(variant)
     try:
         return dict(find(variant, weights).paths)
@@ -132,8 +132,8 @@ def model_folder(row: Variant, root: Path) -> Path | None:
 
 
 def expected(row: Variant, folder: Path, root: Path) -> dict[str, Path]:
-    """Where every component of the model is, or would be if it were there; ``folder`` is its
-    :func:`place`."""
+    """Where every component of the model is, or would be if it were there;
+    ``folder`` is its :func:`place`."""
     card = read_card(folder)
     if names := card.get("models", {}).get(row.name):
         return {name: folder / names[name] for name in COMPONENTS}
@@ -143,8 +143,8 @@ def expected(row: Variant, folder: Path, root: Path) -> dict[str, Path]:
 
 
 def read_card(folder: Path) -> dict[str, Any]:
-    """What ``echomimic.json`` in ``folder`` says; {} without one. Raises :class:`WeightsError` if it is
-    unreadable."""
+    """What ``echomimic.json`` in ``folder`` says; {} without one.
+    Raises :class:`WeightsError` if it is unreadable."""
     path = folder / CARD
     if not path.is_file():
         return {}
@@ -175,8 +175,8 @@ def home_folder() -> Path | None:
 
 
 def cache() -> Path:
-    """The Hugging Face cache, as huggingface_hub places it (``HF_HUB_CACHE``, ``HF_HOME``,
-    ``XDG_CACHE_HOME``)."""
+    """The Hugging Face cache, as huggingface_hub places it
+    (``HF_HUB_CACHE``, ``HF_HOME``, ``XDG_CACHE_HOME``)."""
     if value := os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE"):
         return _expanded(value)
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
@@ -221,8 +221,8 @@ def _folders(root: Path, row: Variant) -> list[Path]:
 
 
 def _around(folder: Path, root: Path) -> Iterator[Path]:
-    """Where shared files may lie beside ``folder``: ``root``, the folder above a family's, the node
-    pack's."""
+    """Where shared files may lie beside ``folder``:
+    ``root``, the folder above a family's, the node pack's."""
     yield root
     if folder.name in ("v1", "v2", "EchoMimic", "EchoMimicV2"):
         yield folder.parent

@@ -81,8 +81,8 @@ def _unknown(why: object) -> WeightsError:
 
 
 def _possible(value: Any, of_vae: bool) -> bool:
-    """Whether a card's value is a flag or a number that a layer can have; diffusers' settings are texts
-    too."""
+    """Whether a card's value is a flag or a number that a layer can have;
+    diffusers' settings are texts too."""
     if isinstance(value, bool) or value is None or (of_vae and isinstance(value, str)):
         return True
     return isinstance(value, int | float if of_vae else int) and 0 < value <= _LARGEST
@@ -118,8 +118,8 @@ def guider_inputs(row: Variant) -> int:
 
 
 def shapes(network: Network, row: Variant, sizes: Sizes) -> Shapes:
-    """Name and shape of every tensor of a network, in our spelling; builds nothing if the sizes are
-    official."""
+    """Name and shape of every tensor of a network, in our spelling;
+    builds nothing if the sizes are official."""
     official = Sizes()
     if network in ("denoiser", "reference") and sizes.unet == official.unet:
         parts = ("denoising_unet", "motion_module") if network == "denoiser" else ("reference_unet",)

@@ -74,8 +74,8 @@ class TemporalTransformer(nn.Module):
         self.proj_out = Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(F, C, h, w), the frames of one clip; pixels do not see each other, so a CPU takes some at a
-        time."""
+        """(F, C, h, w), the frames of one clip;
+        pixels do not see each other, so a CPU takes some at a time."""
         tokens = self.norm(x).flatten(2).transpose(1, 2)
         block = self.transformer_blocks[0]
         pixels = portions(x, tokens.shape[1], max(1, 64 // len(x)) * 64)

@@ -142,8 +142,8 @@ class UNetStage(nn.Module):
         self.motion_modules = nn.ModuleList(modules)
 
     def layer(self, i: int, inputs: list[Tensor], time: Tensor, context: Context) -> Tensor:
-        """Layer ``i``: residual block over the joined inputs, then attention and motion where the stage has
-        them."""
+        """Layer ``i``: residual block over the joined inputs,
+        then attention and motion where the stage has them."""
         some = portions(inputs[0], len(inputs[0]), 8192 // inputs[0][0, 0].numel())
         x = torch.cat([self.resnets[i](torch.cat([x[images] for x in inputs], 1), time) for images in some])
         if len(self.attentions):

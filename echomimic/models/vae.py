@@ -24,15 +24,15 @@ CONFIG: dict[str, Any] = {
     "layers_per_block": 2,
     "norm_num_groups": 32,
 }
-"""Sizes of the official autoencoder, named as in its ``config.json``; other entries of such a file are not
-used."""
+"""Sizes of the official autoencoder, named as in its ``config.json``;
+other entries of such a file are not used."""
 
 WINOGRAD_PAYS = 256
 """Channels from which on Winograd's convolution is faster than the direct one (measured on a Zen 4 CPU)."""
 
 LATENT_TILE, LATENT_SEAM = 32, 8
-"""Side of a tile and how far neighbours overlap, in latent pixels, when memory is short: diffusers'
-defaults."""
+"""Side of a tile and how far neighbours overlap, in latent pixels, when memory is short:
+diffusers' defaults."""
 
 EPS = 1e-6
 
@@ -173,8 +173,8 @@ class Decoder(nn.Module):
 
 
 class Autoencoder(nn.Module):
-    """Both halves; ``tiled`` makes them work on overlapping tiles, which needs less memory and is not quite
-    exact."""
+    """Both halves; ``tiled`` makes them work on overlapping tiles,
+    which needs less memory and is not quite exact."""
 
     def __init__(self, widths: Sequence[int], layers: int, groups: int) -> None:
         super().__init__()
@@ -220,8 +220,8 @@ def channels_last(x: Tensor) -> Tensor:
 
 
 def tilewise(work: Callable[[Tensor], Tensor], x: Tensor, tile: int, seam: int, factor: float) -> Tensor:
-    """``work`` on overlapping tiles of ``x`` (N, C, H, W), faded into each other; it scales sizes by
-    ``factor``."""
+    """``work`` on overlapping tiles of ``x`` (N, C, H, W), faded into each other;
+    it scales sizes by ``factor``."""
     height, width = (round(side * factor) for side in x.shape[2:])
     total: Tensor | None = None
     weight = torch.zeros(1, 1, height, width, device=x.device)

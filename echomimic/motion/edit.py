@@ -1,5 +1,5 @@
-"""Edits of a motion. Each returns a new value; face motion and body pose are edited alike where it makes
-sense."""
+"""Edits of a motion. Each returns a new value;
+face motion and body pose are edited alike where it makes sense."""
 
 from __future__ import annotations
 
@@ -226,8 +226,8 @@ def _each(motion: M, change: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]) -> 
 
 
 def _neutral(face: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """(478, 3) the face to which a gain of 0 leads: lips closed, eyes as wide as usual, brows at their
-    mean."""
+    """(478, 3) the face to which a gain of 0 leads: lips closed, eyes as wide as usual,
+    brows at their mean."""
     middle = np.median(face, axis=0)
     awake = middle.copy()
     for eye in EYES:

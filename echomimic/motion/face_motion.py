@@ -84,8 +84,8 @@ class FaceMotion:
         return replace(self, points=self.points[frames], found=self.seen[frames], pose=pose)
 
     def resized(self, width: int, height: int) -> FaceMotion:
-        """The same motion in a picture stretched to `width` x `height`; the pose is dropped if the shape
-        changes."""
+        """The same motion in a picture stretched to `width` x `height`;
+        the pose is dropped if the shape changes."""
         scale = np.array([width / self.size[0], height / self.size[1], width / self.size[0]], np.float32)
         pose = self.pose if np.isclose(scale[0], scale[1]) else None
         return replace(self, points=self.points * scale, size=(width, height), pose=pose)

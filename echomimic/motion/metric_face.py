@@ -38,8 +38,8 @@ _SHARES = np.array(list(_WEIGHTS.values())) / sum(_WEIGHTS.values())
 
 
 def metric_motion(points: npt.NDArray[np.floating], size: tuple[int, int]) -> tuple[Doubles, Doubles]:
-    """Metric vertices (F, 468, 3) in the head's frame and head poses (F, 4, 4), from (F, 478, 3) pixels of
-    `size`."""
+    """Metric vertices (F, 468, 3) in the head's frame and head poses (F, 4, 4),
+    from (F, 478, 3) pixels of `size`."""
     found = [_metric(np.asarray(frame, np.float64)[:MESH_POINTS], size) for frame in points]
     return np.stack([vertices for vertices, _ in found]), np.stack([pose for _, pose in found])
 

@@ -44,8 +44,8 @@ _ZIP_FAULTS = (
     KeyError,
     struct.error,
 )
-"""What zipfile raises for damaged, encrypted (RuntimeError) or unknown (NotImplementedError is one too)
-members."""
+"""What zipfile raises for damaged, encrypted (RuntimeError)
+or unknown (NotImplementedError is one too) members."""
 
 
 def npy_header(data: bytes) -> tuple[str, bool, tuple[int, ...], int]:

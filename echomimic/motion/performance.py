@@ -84,8 +84,8 @@ class Performance:
         return len(self) / self.fps
 
     def displacement(self, i: int) -> Floats:
-        """(468, 3) displacement of the mesh in frame `i`, canonical head frame; blink and brow are not in
-        it."""
+        """(468, 3) displacement of the mesh in frame `i`, canonical head frame;
+        blink and brow are not in it."""
         flat = self.expression[i] @ self.basis.reshape(len(self.basis), MESH_POINTS * 3)
         return np.asarray(flat.reshape(MESH_POINTS, 3), dtype=np.float32)
 

@@ -39,8 +39,8 @@ TRACKS: dict[str, tuple[str, ...]] = {
 }
 """Fields of a performance by the track they belong to."""
 RAMP = 0.12
-"""Seconds in which an edit comes and goes at the ends of its stretch, at most a quarter of it: a syllable's
-edge."""
+"""Seconds in which an edit comes and goes at the ends of its stretch, at most a quarter of it:
+a syllable's edge."""
 LONGEST_SMOOTH = 2.0
 MOST_GAIN = 3.0
 _SIGNS = {"rotation": (1, -1, -1), "translation": (-1, 1), "gaze": (-1, 1), "body": (-1, 1)}
@@ -94,8 +94,8 @@ def _check_number(name: str, value: Any, low: float, high: float) -> None:
 
 
 def read_edits(values: Any) -> tuple[Edit, ...]:
-    """Edits from plain values, as JSON gives them; raises :class:`SettingsError` naming the one that is
-    wrong."""
+    """Edits from plain values, as JSON gives them;
+    raises :class:`SettingsError` naming the one that is wrong."""
     if not isinstance(values, Sequence) or isinstance(values, str):
         raise SettingsError("edits are no list; give a list of objects")
     known = {field.name for field in fields(Edit)}
@@ -148,8 +148,8 @@ def _weight(count: int, fps: float) -> Floats:
 def _wanted(
     performance: Performance, edit: Edit, at: npt.NDArray[np.intp], sources: Sources
 ) -> tuple[dict[str, Floats], Performance]:
-    """What the fields shall be in the frames ``at``; and the performance, its basis wider if that is
-    needed."""
+    """What the fields shall be in the frames ``at``;
+    and the performance, its basis wider if that is needed."""
     if edit.op == "blink":
         return {"blink": _blinking(performance.blink[at], edit)}, performance
     names = [name for key, group in TRACKS.items() if edit.track in (key, "all") for name in group]

@@ -27,8 +27,8 @@ def gaussian(track: Track, sigma: float) -> Track:
 
 
 def smooth_wide(track: npt.NDArray[np.float64], sigma: float) -> npt.NDArray[np.float64]:
-    """As `gaussian`, cut off at 4 sigma instead of 3: what the head's and the mouth's numbers were fitted
-    with."""
+    """As `gaussian`, cut off at 4 sigma instead of 3:
+    what the head's and the mouth's numbers were fitted with."""
     reach = int(4 * sigma) + 1
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
     padded = np.pad(track.reshape(len(track), -1), ((reach, reach), (0, 0)), mode="edge")
@@ -37,8 +37,8 @@ def smooth_wide(track: npt.NDArray[np.float64], sigma: float) -> npt.NDArray[np.
 
 
 def at_times(track: Track, moments: npt.NDArray[np.float64]) -> Track:
-    """`track` at fractional frame numbers, linear in between and held at the ends. Same type; flags by the
-    nearest."""
+    """`track` at fractional frame numbers, linear in between and held at the ends.
+    Same type; flags by the nearest."""
     moments = np.clip(moments, 0, len(track) - 1)
     if track.dtype == np.bool_:
         return np.asarray(track[np.rint(moments).astype(int)])

@@ -76,8 +76,8 @@ class Actor:
 
 
 def talking_of(performance: Performance, i: int) -> float:
-    """0…1 how much the lips move around frame `i`: an open-mouthed photo closes to speak and relaxes in
-    silence."""
+    """0…1 how much the lips move around frame `i`:
+    an open-mouthed photo closes to speak and relaxes in silence."""
     reach = max(1, round(TALK_REACH * performance.fps))
     first, last = max(0, i - reach), min(len(performance), i + reach + 1)
     lips = performance.basis[:, list(LIP_POINTS)]

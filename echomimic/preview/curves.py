@@ -21,8 +21,8 @@ def smooth_curve(points: Array, steps: int = 6) -> Array:
 def polygon_mask(
     points: Array, x0: float, y0: float, width: int, height: int, *, fine: int = 4, blur: float = 0.0
 ) -> Array:
-    """(height, width) coverage 0…1 of a polygon, pixel (0, 0) of the mask centred on (x0, y0) of the
-    points."""
+    """(height, width) coverage 0…1 of a polygon,
+    pixel (0, 0) of the mask centred on (x0, y0) of the points."""
     mask = np.zeros((height * fine, width * fine), np.uint8)
     at = np.round(((points - (x0, y0)) * fine + (fine - 1) / 2) * 16).clip(-(2**24), 2**24).astype(np.int32)
     cv2.fillPoly(mask, [at], 255, cv2.LINE_AA, 4)

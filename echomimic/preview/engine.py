@@ -69,8 +69,8 @@ def renderer_for(conditions: Conditions) -> PreviewRenderer:
 
 
 def mask_for(conditions: Conditions, face: Face) -> NDArray[np.float32]:
-    """Where the person is in the shown part, (h, w) 0…1; finer than ``MASK_SIDE`` a large picture is not
-    looked at."""
+    """Where the person is in the shown part, (h, w) 0…1;
+    finer than ``MASK_SIDE`` a large picture is not looked at."""
     from echomimic.faces.segment import person_mask
 
     picture, view = conditions.picture, conditions.view

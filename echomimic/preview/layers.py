@@ -33,8 +33,8 @@ class Layers:
         return np.asarray(cv2.add(cv2.cvtColor(seen, cv2.COLOR_RGBA2RGB), behind), dtype=np.uint8)
 
     def behind(self, box: tuple[int, int, int, int], offset: Array) -> Scene:
-        """The person before that part of the background where a box (x0, y0, x1, y1) has moved by
-        `offset`."""
+        """The person before that part of the background
+        where a box (x0, y0, x1, y1) has moved by `offset`."""
         height, width = self.background.shape[:2]
         columns = np.arange(box[0], box[2]) + int(offset[0])
         rows = np.arange(box[1], box[3]) + int(offset[1])
@@ -56,8 +56,8 @@ def split(texture: Texture, picture: Pixels, mask: Array, mesh: Mesh) -> Layers:
 
 
 def _least_matte(picture: Array, behind: Array) -> Array:
-    """(H, W) the least coverage that explains the photo over that background: hairs that the mask has
-    missed."""
+    """(H, W) the least coverage that explains the photo over that background:
+    hairs that the mask has missed."""
     darker = 1.0 - picture / np.maximum(behind, 1.0)
     brighter = (picture - behind) / np.maximum(255.0 - behind, 1.0)
     return np.asarray(np.maximum(darker, brighter).max(2).clip(0, 1), dtype=np.float32)
@@ -107,8 +107,8 @@ def _fill(picture: Pixels, cover: Array) -> Array:
 
 
 def push_pull(image: Array, known: Array) -> Array:
-    """Fills where `known` is 0 from ever coarser averages of what is known (Gortler 1996), smoothed on the
-    way back."""
+    """Fills where `known` is 0 from ever coarser averages of what is known (Gortler 1996),
+    smoothed on the way back."""
     levels = [(image * known[..., None], known)]
     while min(levels[-1][1].shape) > 4:
         colour, weight = levels[-1]

@@ -1,2 +1,2 @@
-"""What a video says about itself: tags, XMP and AIGC fields, a visible label, a signature; and reading them
-back."""
+"""What a video says about itself: tags, XMP and AIGC fields, a visible label, a signature;
+and reading them back."""

@@ -41,8 +41,8 @@ def identity_folder() -> Path:
 
 
 def load_identity(folder: Path | None = None) -> Identity:
-    """The keys in ``folder`` (else one's own). Raises :class:`SettingsError` naming what is missing and what
-    to do."""
+    """The keys in ``folder`` (else one's own).
+    Raises :class:`SettingsError` naming what is missing and what to do."""
     chosen = folder or identity_folder()
     found = {}
     for name in (KEY, CHAIN):

@@ -36,8 +36,8 @@ class Label:
     frames: int
 
     def draw(self, frame: Picture, index: int) -> Picture:
-        """``frame`` (H, W, 3) uint8 with the label; the frame itself when ``index`` lies behind the labelled
-        ones."""
+        """``frame`` (H, W, 3) uint8 with the label;
+        the frame itself when ``index`` lies behind the labelled ones."""
         if index >= self.frames:
             return frame
         left, top, right, bottom = self.box

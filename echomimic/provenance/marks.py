@@ -24,8 +24,8 @@ SOURCE_TYPE = "DigitalSourceType"
 
 @dataclass(frozen=True)
 class Marks:
-    """What a video says about itself. ``inputs`` are digests (SHA-256, hex) of what it was made from, by
-    role."""
+    """What a video says about itself. ``inputs`` are digests (SHA-256, hex) of
+    what it was made from, by role."""
 
     title: str
     comment: str

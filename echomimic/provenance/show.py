@@ -17,8 +17,8 @@ from echomimic.provenance.xmp import PNG_KEYWORD, marks_in_xmp, read_xmp
 
 @dataclass(frozen=True)
 class Provenance:
-    """What ``path`` says about itself; empty texts where it says nothing. ``aigc`` is the field's parsed
-    JSON."""
+    """What ``path`` says about itself; empty texts where it says nothing.
+    ``aigc`` is the field's parsed JSON."""
 
     path: str
     title: str

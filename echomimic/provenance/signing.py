@@ -68,8 +68,8 @@ def manifest_of(marks: Marks) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Signer:
-    """Signs finished files with one identity; ready before the rendering, so that missing keys are said at
-    once."""
+    """Signs finished files with one identity;
+    ready before the rendering, so that missing keys are said at once."""
 
     identity: Identity
     timestamp_url: str = ""
@@ -163,8 +163,8 @@ def sums_of(folder: Path) -> str:
 
 @dataclass(frozen=True)
 class Signature:
-    """A file's signature: ``state`` is Trusted (by the given root), Valid (intact, signer unknown), Invalid
-    or none."""
+    """A file's signature: ``state`` is Trusted (by the given root),
+    Valid (intact, signer unknown), Invalid or none."""
 
     state: str
     signer: str = ""
@@ -174,8 +174,8 @@ class Signature:
 
 
 def read_signature(path: Path, root: Path | None = None) -> Signature:
-    """Checks the signature of a file or image sequence against its bytes, and its signer against ``root``
-    (PEM)."""
+    """Checks the signature of a file or image sequence against its bytes,
+    and its signer against ``root`` (PEM)."""
     target, sidecar, broken = path, sidecar_of(path), ""
     if path.is_dir():
         target, sidecar = path / SUMS, path / f"{SUMS}{SIDECAR}"

@@ -194,8 +194,8 @@ def curves(question: Question) -> Answer:
 
 
 def changes(question: Question) -> Answer:
-    """The frames that these edits would change in the video that is there; None when its frames are not
-    known."""
+    """The frames that these edits would change in the video that is there;
+    None when its frames are not known."""
     if not Path(question["keys"]).is_file():
         return {"frames": None}, b""
     kept, wanted = np.load(question["keys"]), keys_of(_acted(question))

@@ -33,8 +33,8 @@ def start(module: str, *arguments: str, **pipes: Any) -> "subprocess.Popen[bytes
 
 
 class Child:
-    """One process that is asked by any thread, one question at a time. ``environment`` is added to the
-    server's."""
+    """One process that is asked by any thread, one question at a time.
+    ``environment`` is added to the server's."""
 
     def __init__(self, module: str, what: str, **environment: str) -> None:
         self._module, self._what, self._environment = module, what, environment

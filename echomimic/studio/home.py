@@ -75,8 +75,8 @@ class Home:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Only one server at a time. The lock is SQLite's own, so it goes with the process, however that
-        ends."""
+        """Only one server at a time. The lock is SQLite's own, so it goes with the process,
+        however that ends."""
         lock = sqlite3.connect(self.folder / "lock.db", timeout=2.0, isolation_level=None)
         try:
             lock.execute("BEGIN EXCLUSIVE")

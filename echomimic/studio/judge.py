@@ -31,8 +31,8 @@ _TYPES = {
 
 
 def judge(question: Question) -> Answer:
-    """``{"path", "kind"}`` → type, suffix and facts; the peaks of a sound as bytes. Raises
-    :class:`Refused`."""
+    """``{"path", "kind"}`` → type, suffix and facts; the peaks of a sound as bytes.
+    Raises :class:`Refused`."""
     path, kind = Path(question["path"]), question["kind"]
     try:
         return {"portrait": _portrait, "speech": _speech, "motion": _motion, "video": _video}[kind](path)

@@ -1,5 +1,5 @@
-"""A live session over a WebSocket: sound goes in, frames with their sound come out. The protocol is in
-docs/live.md."""
+"""A live session over a WebSocket: sound goes in, frames with their sound come out.
+The protocol is in docs/live.md."""
 
 import asyncio
 import contextlib
@@ -59,8 +59,8 @@ class Sessions:
         self.open = 0
 
     async def serve(self, socket: WebSocket, portrait: Callable[[], LivePortrait]) -> None:
-        """One client, until it leaves. ``portrait`` is called in a thread; what it raises is told to the
-        client."""
+        """One client, until it leaves. ``portrait`` is called in a thread;
+        what it raises is told to the client."""
         await socket.accept()
         if self.open >= MOST_SESSIONS:
             await _refuse(socket, f"{self.open} sessions run already; try again later")

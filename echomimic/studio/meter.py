@@ -1,5 +1,5 @@
-"""How good a take is, measured in a process of its own: ``python -m echomimic.studio.meter`` (see
-``child``)."""
+"""How good a take is, measured in a process of its own:
+``python -m echomimic.studio.meter`` (see ``child``)."""
 
 import dataclasses
 import math

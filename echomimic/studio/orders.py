@@ -20,8 +20,8 @@ MOST_EDITS = 1000
 
 
 def order(studio: Studio, body: Any, key: str) -> tuple[str, bool]:
-    """The id of the job, and whether it is new; the same key again gives the first one. Raises
-    :class:`Refused`."""
+    """The id of the job, and whether it is new; the same key again gives the first one.
+    Raises :class:`Refused`."""
     if known := studio.jobs.by_key(key):
         return known["id"], False
     kind = taken(body, "kind", str, "render")
@@ -75,8 +75,8 @@ def wanted_take(studio: Studio, body: Any) -> Row:
 
 
 def refuse_missing(studio: Studio, model: str) -> None:
-    """Raises :class:`Refused` with the remedy when a model cannot render here and its files are not on their
-    way."""
+    """Raises :class:`Refused` with the remedy when a model cannot render here
+    and its files are not on their way."""
     found = model_row(VARIANTS[model])
     coming = f"SELECT id FROM jobs WHERE kind = 'weights' AND model = ? AND state IN {OPEN}"
     if found["ready"] or (found["fetchable"] and studio.database.row(coming, [model])):

@@ -33,8 +33,8 @@ def see_through(drawn: Picture) -> bytes:
 
 
 def frame_at(path: Path, seconds: float) -> Picture:
-    """The frame of a video that is shown at a moment; the last one after its end. Raises
-    :class:`DriverError`."""
+    """The frame of a video that is shown at a moment; the last one after its end.
+    Raises :class:`DriverError`."""
     with av.open(str(path.absolute())) as container:
         stream = container.streams.video[0]
         base = stream.time_base

@@ -13,8 +13,8 @@ NAMES = ("mouth", "width", "pitch", "yaw", "roll", "brow", "blink", "gaze_x", "g
 _WIDEST = 0.30
 """Opening of the mouth at 1, in eye distances: as wide as the generated speech opens it."""
 BROW, GAZE = 0.06, 0.06
-"""Raise of the brows and shift of the irises at 1, in eye distances: the largest that speech and drivers
-give."""
+"""Raise of the brows and shift of the irises at 1, in eye distances:
+the largest that speech and drivers give."""
 SAMPLE = {"mouth": 0.45, "pitch": -3.0, "yaw": 7.0, "roll": 3.0, "brow": 0.35, "gaze_x": 0.4}
 """A lively moment, to show what the settings do before there is a speech."""
 

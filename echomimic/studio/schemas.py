@@ -1,5 +1,5 @@
-"""Schemas of what the API takes and gives; what are options is generated from ``Settings`` and
-``Request``."""
+"""Schemas of what the API takes and gives;
+what are options is generated from ``Settings`` and ``Request``."""
 
 from typing import Any
 

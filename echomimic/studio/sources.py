@@ -28,8 +28,8 @@ PERFORMANCE = "performance.npz"
 def describe_sources(
     home: Home, database: Database, edits: Sequence[Mapping[str, Any]], depth: int = 0
 ) -> dict[str, Row]:
-    """Where everything lies that the edits borrow from, as plain values for other processes. Raises
-    Refused."""
+    """Where everything lies that the edits borrow from,
+    as plain values for other processes. Raises Refused."""
     names = {str(edit["source"]) for edit in edits if edit.get("op") == "replace"}
     return {name: _described(home, database, name, depth) for name in sorted(names)}
 

@@ -15,8 +15,8 @@ from echomimic.studio.sources import PERFORMANCE, Borrowed, describe_sources, wi
 
 
 def motion_file(home: Home, database: Database, take: str) -> Path:
-    """Writes the take's motion beside it, anew when it has changed; raises :class:`Refused` when it has
-    none."""
+    """Writes the take's motion beside it, anew when it has changed;
+    raises :class:`Refused` when it has none."""
     row = database.row("SELECT * FROM takes WHERE id = ?", [take])
     if row is None or not has_performance(home, take):
         raise Refused(

@@ -140,8 +140,8 @@ def checked_settings(given: Any) -> Row:
 
 
 def checked_request(given: Any) -> Row:
-    """What differs from the defaults, checked; raises :class:`Refused`. The driver is a name, not yet looked
-    up."""
+    """What differs from the defaults, checked; raises :class:`Refused`.
+    The driver is a name, not yet looked up."""
     values = checked(given, REQUEST, "request")
     if not isinstance(values.get("driver", ""), str):
         raise Refused("invalid", "driver is auto, none, or the id of a motion, a video or a take")

@@ -1,5 +1,5 @@
-"""Workflows and prompts as people saved them with the classic node pack, built anew from the layouts of their
-day."""
+"""Workflows and prompts as people saved them with the classic node pack,
+built anew from the layouts of their day."""
 
 from typing import Any
 
@@ -35,8 +35,8 @@ MODEL_OUTPUTS = ["model", "face_detector", "visualizer"]
 
 
 def workflow(day: str, loader_day: str | None = None, control: bool = False) -> dict[str, Any]:
-    """A saved workflow of that day: picture and sound into the sampler, its frames into a foreign video
-    node."""
+    """A saved workflow of that day: picture and sound into the sampler,
+    its frames into a foreign video node."""
     sockets, values = SAMPLERS[day]
     values = list(values)
     if control:

@@ -1,5 +1,5 @@
-"""What a run says and carries: remarks on the node, its own words, tags, the workflow, one video per
-picture."""
+"""What a run says and carries: remarks on the node, its own words, tags,
+the workflow, one video per picture."""
 
 import json
 import shutil

@@ -37,8 +37,8 @@ def find(workflow: dict[str, Any], kind: str) -> dict[str, Any]:
 
 
 def sources(workflow: dict[str, Any], node: dict[str, Any]) -> dict[str, tuple[str, int]]:
-    """What each linked input of a node is fed by: kind of node, output. Every link has to be sound on both
-    ends."""
+    """What each linked input of a node is fed by: kind of node, output.
+    Every link has to be sound on both ends."""
     by_id = {one["id"]: one for one in workflow["nodes"]}
     links = {link[0]: link for link in workflow["links"]}
     found = {}

@@ -1,5 +1,5 @@
-"""One video on several devices is bit for bit that of one: all variants, overlaps, odd counts, resuming in
-between."""
+"""One video on several devices is bit for bit that of one:
+all variants, overlaps, odd counts, resuming in between."""
 
 import threading
 import time

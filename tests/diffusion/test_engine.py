@@ -1,5 +1,5 @@
-"""All six variants through the real engine on tiny networks: frames, resuming, offloading, running out of
-memory."""
+"""All six variants through the real engine on tiny networks:
+frames, resuming, offloading, running out of memory."""
 
 import functools
 import itertools

@@ -1,5 +1,5 @@
-"""The loop stays on the device: nothing inside a step asks for a number; decoding keeps order in any
-batches."""
+"""The loop stays on the device: nothing inside a step asks for a number;
+decoding keeps order in any batches."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -125,8 +125,8 @@ def test_stochastic_samplers_use_that_noise(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["ddpm", "euler-a", "kdpm2-a", "lcm", "sa", "tcd"])
 def test_each_step_draws_noise_of_its_own(name: str) -> None:
-    """The same latents and prediction at every step: what two seeds make of them differs by their noise
-    alone."""
+    """The same latents and prediction at every step:
+    what two seeds make of them differs by their noise alone."""
     pytest.importorskip("diffusers")
     first, second = Sampler(name, 8, seed=0), Sampler(name, 8, seed=1)
     drawn = []

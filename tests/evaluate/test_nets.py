@@ -1,5 +1,5 @@
-"""Networks given by path: tiny ones made here, called as the documents say, with numbers worked out by
-hand."""
+"""Networks given by path: tiny ones made here, called as the documents say,
+with numbers worked out by hand."""
 
 import hashlib
 from collections.abc import Callable
@@ -69,8 +69,8 @@ def field(number: int, value: bytes | int) -> bytes:
 
 
 def onnx_mean(path: Path) -> Path:
-    """GlobalAveragePool as an ONNX file, (N, 3, H, W) → (N, 3, 1, 1), written by hand: no exporter is
-    needed."""
+    """GlobalAveragePool as an ONNX file, (N, 3, H, W) → (N, 3, 1, 1), written by hand:
+    no exporter is needed."""
 
     def tensor(name: bytes, *dims: bytes | int) -> bytes:
         shape = b"".join(field(1, field(1, d) if isinstance(d, int) else field(2, d)) for d in dims)

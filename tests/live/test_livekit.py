@@ -1,5 +1,5 @@
-"""LiveKit's contract, with its own classes and no server: order, ends, interruptions, playback, and no sound
-lost."""
+"""LiveKit's contract, with its own classes and no server:
+order, ends, interruptions, playback, and no sound lost."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -1,5 +1,5 @@
-"""Pipecat's contract, with its own pipeline and no transport: order, times, ends, interruptions, and no sound
-lost."""
+"""Pipecat's contract, with its own pipeline and no transport:
+order, times, ends, interruptions, and no sound lost."""
 
 import asyncio
 from pathlib import Path

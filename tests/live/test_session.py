@@ -1,5 +1,5 @@
-"""A live session: any chunking gives the same frames, no sound is lost, interruptions are heeded, bad input
-named."""
+"""A live session: any chunking gives the same frames, no sound is lost,
+interruptions are heeded, bad input named."""
 
 import asyncio
 import threading

@@ -1,5 +1,5 @@
-"""Small films made on the spot, whose every frame carries its number and whose sound is a tone at known
-times."""
+"""Small films made on the spot, whose every frame carries its number
+and whose sound is a tone at known times."""
 
 import struct
 from collections.abc import Sequence
@@ -42,8 +42,8 @@ def write_film(
     options: dict[str, str] | None = None,
     aspect: Fraction | None = None,
 ) -> Path:
-    """A film whose frame i appears at ``moments[i]`` s, with sound of (start, length) s; ``last``: the last
-    hold."""
+    """A film whose frame i appears at ``moments[i]`` s, with sound of (start, length) s;
+    ``last``: the last hold."""
     kind = path.suffix[1:]
     with av.open(str(path), "w") as container:
         codec = VIDEO.get(kind, "libx264")
@@ -108,8 +108,8 @@ def onsets(speech: Speech) -> list[float]:
 
 
 def turn(path: Path, matrix: tuple[int, int, int, int], to: Path) -> Path:
-    """A copy of an mp4 whose display matrix is (a, b, c, d): (x, y) of a pixel is shown at (ax + cy, bx +
-    dy)."""
+    """A copy of an mp4 whose display matrix is (a, b, c, d):
+    (x, y) of a pixel is shown at (ax + cy, bx + dy)."""
     data = bytearray(path.read_bytes())
     at = data.index(b"tkhd") + 44
     a, b, c, d = (n << 16 for n in matrix)

@@ -1,5 +1,5 @@
-"""Nothing is lost: no input is ever replaced, whatever it is called; one run per output; nothing stays of
-dead ones."""
+"""Nothing is lost: no input is ever replaced, whatever it is called; one run per output;
+nothing stays of dead ones."""
 
 import os
 import subprocess

@@ -1,5 +1,5 @@
-"""A written video starts at 0 with picture and sound together, at its own rate, in its own colours: flash and
-click."""
+"""A written video starts at 0 with picture and sound together, at its own rate,
+in its own colours: flash and click."""
 
 from fractions import Fraction
 from pathlib import Path

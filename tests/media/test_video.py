@@ -1,5 +1,5 @@
-"""Video out: whole or not at all, frames and sound aligned, tagged. Video in: every frame, upright, steady
-rate."""
+"""Video out: whole or not at all, frames and sound aligned, tagged.
+Video in: every frame, upright, steady rate."""
 
 import errno
 import os

@@ -52,8 +52,8 @@ def whisper() -> WhisperEncoder:
 
 
 def renamed(names: Mapping[str, str], state: Mapping[str, Tensor], net: nn.Module) -> dict[str, Tensor]:
-    """``state`` under our names (ours → theirs), linear layers that are stored as 1×1 convolutions
-    flattened."""
+    """``state`` under our names (ours → theirs), linear layers that are stored
+    as 1×1 convolutions flattened."""
     shapes = {name: tensor.shape for name, tensor in net.state_dict().items()}
     return {
         ours: state[theirs].reshape(shapes.get(ours, state[theirs].shape)) for ours, theirs in names.items()

@@ -55,8 +55,8 @@ NODE = fixtures.case("comfy_face_box")
 
 @pytest.mark.parametrize("entry", NODE["boxes"], ids=lambda e: str(e["key"]))
 def test_the_node_wrapper_uses_the_same_arithmetic(entry: fixtures.Case) -> None:
-    """Its square crops are reproduced; its nearest-neighbour rectangles only in their numbers
-    (docs/fidelity.md)."""
+    """Its square crops are reproduced; its nearest-neighbour rectangles only in
+    their numbers (docs/fidelity.md)."""
     box, (height, width), target = tuple(entry["box_xyxy"]), entry["image_hw"], (entry["W"], entry["H"])
     mask = face_mask(box, entry["facemask_ratio"], (width, height), faithful=True)
     if entry["facecrop_ratio"] == 1:

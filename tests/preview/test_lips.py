@@ -1,5 +1,5 @@
-"""Every step that keeps an expression one that a mouth can make; each has an input that no other step
-mends."""
+"""Every step that keeps an expression one that a mouth can make;
+each has an input that no other step mends."""
 
 import numpy as np
 import pytest

@@ -1,5 +1,5 @@
-"""Signatures: valid, trusted with one's own root, broken by one changed byte, and nothing left when they
-fail."""
+"""Signatures: valid, trusted with one's own root, broken by one changed byte,
+and nothing left when they fail."""
 
 import stat
 from pathlib import Path

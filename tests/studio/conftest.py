@@ -1,5 +1,5 @@
-"""What the studio's tests share. Without the extra, every file of them is skipped with a word why (see
-``door``)."""
+"""What the studio's tests share. Without the extra, every file of them is skipped
+with a word why (see ``door``)."""
 
 from __future__ import annotations
 

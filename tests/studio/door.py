@@ -1,5 +1,5 @@
-"""A studio for tests: its API without a network, its worker in this process, a portrait and a short
-speech."""
+"""A studio for tests: its API without a network, its worker in this process,
+a portrait and a short speech."""
 
 import contextlib
 import io

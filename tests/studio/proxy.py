@@ -1,5 +1,5 @@
-"""A small reverse proxy, run as a process before a studio: it passes requests on and buffers what comes
-back."""
+"""A small reverse proxy, run as a process before a studio:
+it passes requests on and buffers what comes back."""
 
 import sys
 from http.client import HTTPConnection

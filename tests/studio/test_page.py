@@ -1,5 +1,5 @@
-"""The page in a real Chromium: what a user does with it, by mouse and keyboard, with a fake microphone and
-camera."""
+"""The page in a real Chromium: what a user does with it, by mouse and keyboard,
+with a fake microphone and camera."""
 
 import os
 import re

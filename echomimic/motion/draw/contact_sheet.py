@@ -1,5 +1,5 @@
-"""Motion made visible: drawn over a portrait or on black, as frames or as one contact sheet; and in
-numbers."""
+"""Motion made visible: drawn over a portrait or on black,
+as frames or as one contact sheet; and in numbers."""
 
 from __future__ import annotations
 

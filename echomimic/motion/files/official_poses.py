@@ -26,8 +26,8 @@ _MOST_FRAMES = 100_000
 
 
 def folder_kind(folder: str | os.PathLike[str]) -> str:
-    """``.pkl`` for an official V1 folder, ``.npy`` for a V2 one. Raises DriverError when it is neither or
-    both."""
+    """``.pkl`` for an official V1 folder, ``.npy`` for a V2 one.
+    Raises DriverError when it is neither or both."""
     suffixes = {path.suffix for path in _entries(Path(folder))} & {FACE_SUFFIX, BODY_SUFFIX}
     if len(suffixes) != 1:
         which = "both .pkl and .npy" if suffixes else "no .pkl or .npy"
@@ -155,8 +155,8 @@ def _v2_frame(value: Any) -> dict[str, Any]:
 
 
 class _Placement:
-    """Where the relative points of a V2 file lie: a map of `height` x `width` pasted at (top, left) of a
-    picture."""
+    """Where the relative points of a V2 file lie:
+    a map of `height` x `width` pasted at (top, left) of a picture."""
 
     def __init__(self, height: int, width: int, top: int, bottom: int, left: int, right: int) -> None:
         if not (0 < height <= 65536 and 0 < width <= 65536 and 0 <= top < bottom and 0 <= left < right):
@@ -192,8 +192,8 @@ def _array(value: Any) -> npt.NDArray[Any]:
 
 
 def _shaped(value: Any, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
-    """The numbers of the first person as `shape`; the files may hold further persons or an axis of length
-    one."""
+    """The numbers of the first person as `shape`;
+    the files may hold further persons or an axis of length one."""
     array = _array(value)
     if array.ndim == len(shape) + 1 and len(array):
         array = array[0]

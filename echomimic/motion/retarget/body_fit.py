@@ -33,8 +33,8 @@ ARMS = ((L_SHOULDER, L_ELBOW, L_WRIST), (R_SHOULDER, R_ELBOW, R_WRIST))
 """Shoulder, elbow and wrist of the left and of the right arm, in the order of a pose's hands."""
 _LIMBS = frozenset({L_SHOULDER, L_ELBOW, L_WRIST, R_SHOULDER, R_ELBOW, R_WRIST, NECK})
 _UPPER, _FORE = 0.85, 0.75
-"""Length of upper arm and forearm in shoulder widths (biacromial 0.37 m, segments after Winter 2009, Fig.
-4.1)."""
+"""Length of upper arm and forearm in shoulder widths
+(biacromial 0.37 m, segments after Winter 2009, Fig. 4.1)."""
 _OFTEN = 0.1
 
 

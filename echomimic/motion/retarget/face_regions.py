@@ -81,8 +81,8 @@ def brow_weight() -> Floats:
 
 @functools.cache
 def speech_weight() -> Floats:
-    """(468,) how much of a point's motion belongs to mouth, jaw and cheeks: 1 below the nose, 0 from the eyes
-    up."""
+    """(468,) how much of a point's motion belongs to mouth, jaw and cheeks:
+    1 below the nose, 0 from the eyes up."""
     face = canonical_face()
     weight = np.asarray(1 - smoothstep(face[:, 1], -0.45, -0.12), dtype=np.float32)
     weight.flags.writeable = False
@@ -91,8 +91,8 @@ def speech_weight() -> Floats:
 
 @functools.cache
 def forehead_weight() -> Floats:
-    """(468,) how much of a point's motion belongs to brows and forehead: 0 from the eyes down and at the
-    sides."""
+    """(468,) how much of a point's motion belongs to brows and forehead:
+    0 from the eyes down and at the sides."""
     face = canonical_face()
     weight = smoothstep(face[:, 1], 0.12, 0.25) * (1 - smoothstep(np.abs(face[:, 0]), 0.6, 0.75))
     result = np.asarray(weight, dtype=np.float32)
@@ -101,8 +101,8 @@ def forehead_weight() -> Floats:
 
 
 def lips_meeting(points: Floats) -> Floats:
-    """(468, d) displacement that brings the lips of (478, d) `points` together; zero where they already
-    meet."""
+    """(468, d) displacement that brings the lips of (478, d) `points` together;
+    zero where they already meet."""
     closing = np.zeros((MESH_POINTS, points.shape[1]), np.float32)
     upper, lower = list(UPPER_LIP_INNER), list(LOWER_LIP_INNER)
     middle = 0.55 * points[upper] + 0.45 * points[lower]

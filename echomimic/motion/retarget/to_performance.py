@@ -26,8 +26,8 @@ COEFFICIENTS = 32
 _JITTER = 0.028
 """Seconds over which the points of a tracker are smoothed."""
 _SYMMETRY = 0.5
-"""Share of an expression that is replaced by the mean of itself and its mirror: trackers skew a turned
-mouth."""
+"""Share of an expression that is replaced by the mean of itself and its mirror:
+trackers skew a turned mouth."""
 _BODY_FOLLOWS = 0.2
 _GAZE_LIMIT = 0.06
 
@@ -107,8 +107,8 @@ def _blink(face: Floats) -> Floats:
 
 
 def _gaze(face: Floats, blink: Floats) -> Floats:
-    """(F, 2) shift of the irises against their usual place, both eyes together; held while the eyes are
-    closed."""
+    """(F, 2) shift of the irises against their usual place, both eyes together;
+    held while the eyes are closed."""
     shifts = [face[:, eye.iris[0], :2] - face[:, list(eye.corners), :2].mean(1) for eye in EYES]
     look = np.mean(shifts, axis=0) * np.array([1.0, -1.0])
     look = bridge(look - np.median(look, axis=0), blink.max(1) < 0.4)

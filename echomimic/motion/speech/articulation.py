@@ -20,8 +20,8 @@ DELAY = 1
 ENERGY_AHEAD = 3
 """Loudness above which a frame counts as speech."""
 _WIDE_OPEN = 0.26
-"""Opening, in eye distances, from which on it grows slower: people rarely open further (99th percentile
-0.25)."""
+"""Opening, in eye distances, from which on it grows slower:
+people rarely open further (99th percentile 0.25)."""
 _BEYOND = 0.35
 _SOFT = np.array([0.12, 0.76, 0.12])
 _MEMORY = 4.0
@@ -66,8 +66,8 @@ class Articulator:
         self.energy.append(energy.astype(np.float64))
 
     def push(self, shapes: Floats, cues: Floats, chance: Doubles) -> tuple[Doubles, Doubles]:
-        """(n, K) coefficients and (n,) voicing; `chance` (n, K) is what chance adds to the frames that come
-        out."""
+        """(n, K) coefficients and (n,) voicing;
+        `chance` (n, K) is what chance adds to the frames that come out."""
         self.shapes.append(shapes.astype(np.float64))
         self.cues.append(cues.astype(np.float64))
         start, stop = self.done, self.shapes.stop - DELAY

@@ -20,8 +20,8 @@ FRAME_SAMPLES = HOP * MEL_PER_FRAME
 
 @dataclass(frozen=True)
 class HeardChunk:
-    """mel: (4 n, 80) normalised columns for the nets. energy: (n,) loudness of the frames that are
-    complete."""
+    """mel: (4 n, 80) normalised columns for the nets.
+    energy: (n,) loudness of the frames that are complete."""
 
     mel: Floats
     energy: Floats

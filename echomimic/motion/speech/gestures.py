@@ -23,8 +23,8 @@ _BEAT = np.array([0.035, 0.15, 0.14, 0.07, -0.12])
 """A full beat's stroke."""
 _WANDER = np.array([0.035, 0.030, 0.07, 0.02, 0.04])
 _RAISE, _STROKE = (0.20, 0.13), (0.06, 0.11)
-"""(centre before or after the beat, width) of the movement that prepares a beat and of the beat itself,
-seconds."""
+"""(centre before or after the beat, width) of the movement that prepares a beat
+and of the beat itself, seconds."""
 _PREPARE = 0.55
 _NEAR = 0.8
 _SOFT_START = 0.5
@@ -43,8 +43,8 @@ class Beats:
 
 
 def beats_in(energy: npt.NDArray[np.floating], rate: float) -> Beats:
-    """Stressed syllables: the loudest moments after sharp rises of `energy` (T,), 0…1 at `rate` per
-    second."""
+    """Stressed syllables: the loudest moments after sharp rises of `energy` (T,),
+    0…1 at `rate` per second."""
     loud = gaussian(np.asarray(energy, np.float64), 0.05 * rate)
     rise = np.maximum(np.diff(loud, prepend=loud[:1]), 0) * rate / 25
     peaks = np.flatnonzero((rise > _ONSET) & (rise >= np.roll(rise, 1)) & (rise > np.roll(rise, -1)))
@@ -58,8 +58,8 @@ def beats_in(energy: npt.NDArray[np.floating], rate: float) -> Beats:
 
 
 def gestures(activity: Doubles, beats: Beats, fps: float, seed: int, *, around: bool = False) -> Doubles:
-    """(F, 2, 5) channels for F frames of `activity` (0 silent … 1 speaking). `around`: the end joins the
-    beginning."""
+    """(F, 2, 5) channels for F frames of `activity` (0 silent … 1 speaking).
+    `around`: the end joins the beginning."""
     rng = np.random.default_rng([seed, 0x9E57])
     frames = len(activity)
     busy = _follow_lazily(activity, fps, around)[:, None, None]
@@ -81,8 +81,8 @@ def gestures(activity: Doubles, beats: Beats, fps: float, seed: int, *, around: 
 
 
 def pose_hands(hands: Doubles, channels: Doubles, unit: float) -> Doubles:
-    """Two hands (2, 21, 2) moved by channels (F, 2, 5): (F, 2, 21, 2). `unit`: the shoulder width in their
-    pixels."""
+    """Two hands (2, 21, 2) moved by channels (F, 2, 5): (F, 2, 21, 2).
+    `unit`: the shoulder width in their pixels."""
     wrist = hands[:, :1]
     local = np.repeat((hands - wrist)[None], len(channels), axis=0)
     local = _curl(local, channels[..., 4])

@@ -26,8 +26,8 @@ FRAMES_PER_CONTROL = 2
 HEAD = 6
 """The first channels: pitch, yaw, roll, x, y, brow."""
 LIFE_LEADS = (-7, -6, -5, -4, -3, -2, -1)
-"""Controls by which an accent of the speech comes before what it moves: none is needed that is not heard
-yet."""
+"""Controls by which an accent of the speech comes before what it moves:
+none is needed that is not heard yet."""
 HEAD_SIZE = np.array([0.82, 0.78, 0.97, 1.0, 1.0, 0.92])
 """By how much the head's channels are drawn smaller than the process makes them: fresh seeds on unseen mouths
 then give the recorded spread (medians over 25 clips), which the fit, made on the same clips, overshoots."""
@@ -145,8 +145,8 @@ class LifeProcess:
 
 
 def rounded(p0: Doubles, p1: Doubles, p2: Doubles, p3: Doubles, t: Doubles) -> Doubles:
-    """The cubic B-spline between p1 and p2: passes near the points, not through them, and so has no
-    tremble."""
+    """The cubic B-spline between p1 and p2: passes near the points, not through them,
+    and so has no tremble."""
     weights = ((1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3)
     return np.asarray(sum(w * p for w, p in zip(weights, (p0, p1, p2, p3), strict=True)) / 6)
 

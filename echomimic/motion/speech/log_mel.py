@@ -22,8 +22,8 @@ WINDOW = 400
 BANDS = 80
 PER_SECOND = RATE // HOP
 FRAME_RATE = 25
-"""Frames per second at which mouth, head and gestures are made, before they are brought to the video's
-rate."""
+"""Frames per second at which mouth, head and gestures are made,
+before they are brought to the video's rate."""
 SPEAKING = 0.36
 """The activity (see `activity`) above which something is said; tuned on the shipped speech's pauses."""
 CHUNK = 60 * PER_SECOND
@@ -79,8 +79,8 @@ def filters() -> Floats:
 
 
 def log_mel(sound: Sound, start: int, stop: int, gain: float = 1.0) -> Floats:
-    """(stop - start, 80) log-mel columns of the sound times `gain`; columns outside the speech are those of
-    silence."""
+    """(stop - start, 80) log-mel columns of the sound times `gain`;
+    columns outside the speech are those of silence."""
     first = start * HOP - BEFORE
     return mel_of(sound.read(first, (stop - 1) * HOP + AFTER), gain)
 

@@ -26,8 +26,8 @@ MEL_OFFSET = -2
 FRAMES_AT_ONCE = 30 * FRAME_RATE
 _MODELS = Path(__file__).parents[1] / "models"
 PRESSED, TUCKED, _PAUSE = range(3)
-"""Columns of the cues: lips pressed together (m, b, p), lower lip tucked under the teeth (f, v), nothing
-said."""
+"""Columns of the cues: lips pressed together (m, b, p),
+lower lip tucked under the teeth (f, v), nothing said."""
 
 
 _DEEP = np.float32(-80.0)
@@ -89,8 +89,8 @@ class Net:
     phone: Conv | None
 
     def __call__(self, mel: Floats) -> tuple[Floats, Floats | None]:
-        """(4T, 80) normalised mel to (T, K) coefficients and (T, phones) probabilities, if it was taught
-        phones."""
+        """(4T, 80) normalised mel to (T, K) coefficients and (T, phones) probabilities,
+        if it was taught phones."""
         x = mel
         for conv in self.front:
             x = gelu(conv(x))
@@ -142,8 +142,8 @@ class MouthModel:
 
     @property
     def ahead(self) -> int:
-        """Frames of sound that must be heard after a frame begins before it is known: the first layers take
-        two."""
+        """Frames of sound that must be heard after a frame begins before it is known:
+        the first layers take two."""
         return 2 + sum(block.conv.padding[1] for block in self.nets[0].blocks)
 
     @property
@@ -178,8 +178,8 @@ class MouthModel:
 
 @lru_cache(maxsize=1)
 def mouth_model() -> MouthModel:
-    """The shipped model for speech that is known whole. Raises WeightsError when its file is missing or
-    damaged."""
+    """The shipped model for speech that is known whole.
+    Raises WeightsError when its file is missing or damaged."""
     return load_mouth(_MODELS / "mouth.safetensors")
 
 
@@ -204,8 +204,8 @@ def load_mouth(path: Path, shapes: MouthModel | None = None) -> MouthModel:
 
 
 def _tensors(path: Path) -> dict[str, Floats]:
-    """All tensors of a file and of those beside it (name.1.safetensors, …), weights of eight bits multiplied
-    out."""
+    """All tensors of a file and of those beside it (name.1.safetensors, …),
+    weights of eight bits multiplied out."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 

@@ -26,8 +26,8 @@ _STRONGEST, OFTENEST = 2.0, 4.0
 _FASTEST, _SLOWEST = 100.0, 5.0
 
 _AFTER = 8
-"""Frames of silence after what was heard, so that the last frame is known; loudness has to be further
-ahead."""
+"""Frames of silence after what was heard, so that the last frame is known;
+loudness has to be further ahead."""
 
 _GAIN = 1.25
 _SWELL = 1.3
@@ -133,8 +133,8 @@ def mouth_track(
 
 
 def opening_track(gap: Doubles, voiced: Doubles) -> Doubles:
-    """Mouth opening with the spread of real ones: the least opened tenth of speech is closed, the rest
-    amplified."""
+    """Mouth opening with the spread of real ones:
+    the least opened tenth of speech is closed, the rest amplified."""
     speaking = gap[voiced > 0.5]
     closed = np.quantile(speaking, 0.08) if len(speaking) > 10 else 0.0
     wide = np.maximum(0.0, gap - 0.95 * closed) * _GAIN

@@ -14,14 +14,14 @@ from echomimic.arrays import Floats
 from echomimic.motion.speech.log_mel import BANDS, VOLUME, Level
 
 USUAL_PEAK, USUAL_LEVEL = -2.6, -4.8
-"""Log power of loud columns and mean of active ones when the wave's volume is VOLUME: as measured on
-speech."""
+"""Log power of loud columns and mean of active ones when the wave's volume is VOLUME:
+as measured on speech."""
 USUAL_VOLUME = 0.06
 """Volume expected before anything is heard: a headset or a synthetic voice."""
 _RANGE = 6.0
 _RISE = 0.3
-"""Share of the way to a louder column gone in each of them: a new voice is known after some tenths of a
-second."""
+"""Share of the way to a louder column gone in each of them:
+a new voice is known after some tenths of a second."""
 _FALL = 0.005
 """What the peak loses with every column in which something stirs: 2.2 decibels a second."""
 _STIRS = 2.0

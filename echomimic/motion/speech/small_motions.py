@@ -19,8 +19,8 @@ _LATE = 0.12
 
 
 class Blinks:
-    """Gamma intervals; a blink waits a little for a pause, is sometimes double; quick to close, slow to
-    open."""
+    """Gamma intervals; a blink waits a little for a pause, is sometimes double;
+    quick to close, slow to open."""
 
     def __init__(self, numbers: Doubles, rng: np.random.Generator, rate: float) -> None:
         self.shape, self.mean, self.double, self.closing, self.opening = numbers
@@ -57,8 +57,8 @@ class Blinks:
 
 
 def _lid(time: Doubles, closing: float, opening: float) -> Doubles:
-    """Closure of a lid `time` seconds after the blink begins: S-shaped down, a short hold, a slower S-shaped
-    up."""
+    """Closure of a lid `time` seconds after the blink begins:
+    S-shaped down, a short hold, a slower S-shaped up."""
     down = smoothstep(time / closing)
     up = np.clip((time - closing - 0.03) / opening, 0, 1)
     up = 1 - (1 - up) ** 2.2

@@ -28,8 +28,8 @@ from echomimic.motion.speech.streams import Tail
 _FASTEST, _SLOWEST = 100.0, 5.0
 _STRONGEST, MOST_BLINKS = 2.0, 4.0
 LIMITS = np.array([0.18, 0.25, 0.17, 0.28, 0.20, 0.10])
-"""Where pitch, yaw, roll (radians), x, y and brow (eye distances) end: the recordings' widest, softly
-approached."""
+"""Where pitch, yaw, roll (radians), x, y and brow (eye distances) end:
+the recordings' widest, softly approached."""
 _VOR = np.array([-0.090, -0.055])
 """Eyes turn against the head, eye distances per radian."""
 _AFTER = 2

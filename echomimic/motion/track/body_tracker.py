@@ -23,8 +23,8 @@ _POINTS = (0, -1, 12, 14, 16, 11, 13, 15, 24, 26, 28, 23, 25, 27, 5, 2, 8, 7)
 
 
 def portrait_body(rgb: Picture) -> BodyPose:
-    """Body and hands of the most visible person in a picture (H, W, 3) uint8, one frame; scores are 0 where
-    unseen."""
+    """Body and hands of the most visible person in a picture (H, W, 3) uint8, one frame;
+    scores are 0 where unseen."""
     pose = find_pose(rgb)
     seen = Body(pose, *sided(find_hands(rgb, pose=pose), pose))
     return _stacked([seen], 25.0, (rgb.shape[1], rgb.shape[0]))

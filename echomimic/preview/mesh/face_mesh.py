@@ -141,8 +141,8 @@ def _part_lips(face: Array, gap: float) -> None:
 
 
 def _follow(ring: Array, outline: Array, downness: Array, unit: float, reach: float) -> Array:
-    """(36, 36): a ring's motion is the outline's nearby, fading out: soon at the sides, late below the
-    chin."""
+    """(36, 36): a ring's motion is the outline's nearby, fading out:
+    soon at the sides, late below the chin."""
     apart = np.linalg.norm(ring[:, None] - outline[None], axis=2)
     near = apart.min(1, keepdims=True)
     weight = np.exp(-(apart**2 - near**2) / (2 * (0.16 * unit) ** 2))
@@ -241,8 +241,8 @@ def hold(mesh: Mesh, grid: Grid) -> Hold:
 
 
 def _thin(mesh: Mesh, step: int) -> NDArray[np.bool_]:
-    """(T,) triangles so thin that a node hardly lies in them; they are drawn first and mostly painted
-    over."""
+    """(T,) triangles so thin that a node hardly lies in them;
+    they are drawn first and mostly painted over."""
     a, b, c = (mesh.skin[mesh.corners[:, k]] for k in range(3))
     area = np.abs((b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0])
     longest = np.max(

@@ -1,5 +1,5 @@
-"""How every point of the photo moves: with the head (through its depth), with the expression, with the
-body."""
+"""How every point of the photo moves: with the head (through its depth),
+with the expression, with the body."""
 
 from __future__ import annotations
 
@@ -118,8 +118,8 @@ def _oval_box(mesh: Mesh) -> tuple[Array, Array]:
 
 
 def _head_weight(mesh: Mesh, nodes: Array, mask: Array) -> Array:
-    """1 on head and hair, 0 from the shoulders down and far to the sides; less where the frame cuts the
-    person."""
+    """1 on head and hair, 0 from the shoulders down and far to the sides;
+    less where the frame cuts the person."""
     chin, length, unit = mesh.points[CHIN], mesh.length, mesh.unit
     centre, half = _oval_box(mesh)
     weight = 1.0 - soft_step(nodes[..., 1], chin[1] - 0.10 * length, chin[1] + 0.62 * length)

@@ -18,8 +18,8 @@ class Patch:
     """x0, y0, x1, y1 in the photo at the frame's size"""
 
     def head(self, stance: Stance) -> tuple[Array, Array]:
-        """The head's motion in the box, (h, w, 2), without its whole pixels, (2,), which move the box
-        itself."""
+        """The head's motion in the box, (h, w, 2), without its whole pixels,
+        (2,), which move the box itself."""
         moved = self.field.head(stance)
         offset = np.round(moved[moved.shape[0] // 2, moved.shape[1] // 2])
         return moved - offset, offset

@@ -34,8 +34,8 @@ def blur(values: Array, sigma: float) -> Array:
 
 
 def remap(values: Array, at: Array, border: str = "edge") -> Array:
-    """`values` at the positions (h, w, 2), x first; beyond its border: its "edge", its "mirror" image or
-    "zero"."""
+    """`values` at the positions (h, w, 2), x first;
+    beyond its border: its "edge", its "mirror" image or "zero"."""
     return np.asarray(cv2.remap(values, at, _NO_SECOND_MAP, cv2.INTER_LINEAR, borderMode=_BORDERS[border]))
 
 
@@ -68,8 +68,8 @@ def node_numbers(grid: Grid) -> Array:
 
 @dataclass(frozen=True)
 class Texture:
-    """A picture with coverage, twice as fine as the frame, so that reading it linearly keeps what is
-    sharp."""
+    """A picture with coverage, twice as fine as the frame,
+    so that reading it linearly keeps what is sharp."""
 
     pixels: Pixels
     """(h, w, 4) RGB premultiplied by coverage, and coverage"""
@@ -77,8 +77,8 @@ class Texture:
     """where the frame's first pixel lies in it"""
 
     def sample(self, at: Array) -> Pixels:
-        """at: (h, w, 2) frame coordinates of pixel centres → (h, w, 4). Outside the picture it is
-        mirrored."""
+        """at: (h, w, 2) frame coordinates of pixel centres → (h, w, 4).
+        Outside the picture it is mirrored."""
         return remap(self.pixels, cv2.addWeighted(at, FINER, at, 0.0, self.offset), "mirror")
 
 

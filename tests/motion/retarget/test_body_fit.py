@@ -1,5 +1,5 @@
-"""A driver's body on a portrait: lengths of limbs, their limit, and where the head lies. Numbers done by
-hand."""
+"""A driver's body on a portrait: lengths of limbs, their limit, and where the head lies.
+Numbers done by hand."""
 
 from dataclasses import replace
 

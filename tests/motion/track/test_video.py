@@ -1,5 +1,5 @@
-"""Motion from a video. The clip beside this file was rendered by the preview engine from the shipped
-portrait."""
+"""Motion from a video. The clip beside this file was rendered by the preview engine
+from the shipped portrait."""
 
 from pathlib import Path
 
