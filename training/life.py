@@ -28,12 +28,12 @@ from training.mouth import Recipe
 from training.simulate import (
     MEASURES,
     Guess,
+    acted,
     clip_energy,
     common_basis,
     head_channels,
-    measured,
+    of_performance,
     recorded,
-    simulated,
 )
 
 Double = npt.NDArray[np.float64]
@@ -155,8 +155,8 @@ def spread_ratios(parts: list[Example], mouth: MouthModel, life: LifeModel) -> D
     for number, part in enumerate(parts):
         real = recorded(part.clip).std(0)
         for take in range(TAKES):
-            track, head = simulated(part.clip, part.guess, mouth, life, TAKES * number + take)
-            ratios.append(measured(track, head, mouth.basis).std(0) / real)
+            made = acted(part.clip, part.guess, mouth, life, TAKES * number + take)
+            ratios.append(of_performance(made).std(0) / real)
     return np.asarray(np.median(ratios, 0))
 
 

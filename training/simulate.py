@@ -8,17 +8,16 @@ the clip's mean.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from echomimic.motion.speech.articulation import DELAY, ENERGY_AHEAD, Articulator
-from echomimic.motion.speech.life_model import HEAD, LifeModel, LifeProcess
+from echomimic.motion.performance import Performance
+from echomimic.motion.speech.life_model import LifeModel
 from echomimic.motion.speech.log_mel import activity
 from echomimic.motion.speech.mouth_model import MEL_OFFSET, MouthModel
-from echomimic.motion.speech.stepper import LIMITS, STYLES
+from echomimic.motion.speech.stepper import Manner, Stepper
 from echomimic.motion.tracks import gaussian
 from training.basis import Basis, fit_basis
 from training.crossval import opening, protrusion, width
@@ -32,7 +31,7 @@ BRIDGE = [6, 197, 195]
 HEAD_NOISE = 1.3
 """Frames over which recorded heads and brows are smoothed: the tracker trembles."""
 LIP_NOISE = 0.6
-_PAD = 40
+_PAD = 10
 
 
 @dataclass(frozen=True)
@@ -41,10 +40,6 @@ class Guess:
 
     shape: Double
     cues: Double
-
-
-Moves = Callable[[Clip, int], Double]
-"""A clip's sound and a seed to (F, 7) MEASURES."""
 
 
 def head_channels(clip: Clip) -> Double:
@@ -65,38 +60,33 @@ def clip_energy(clip: Clip) -> Double:
     return np.asarray(loud[index].reshape(-1, MEL_PER_FRAME).mean(1), np.float64)
 
 
+def lip_measures(shape: npt.NDArray[np.float32]) -> Double:
+    """(F, 3) opening, width and protrusion of displacements (F, 468, 3)."""
+    return np.column_stack([opening(shape), width(shape), protrusion(shape)]).astype(np.float64)
+
+
 def recorded(clip: Clip) -> Double:
     """(F, 7) MEASURES of the person."""
-    lips = np.column_stack([opening(clip.shape), width(clip.shape), protrusion(clip.shape)]).astype(
-        np.float64
-    )
     head = head_channels(clip)
-    return np.concatenate([gaussian(lips, LIP_NOISE), head[:, [5, 0, 1, 2]]], 1)
+    return np.concatenate([gaussian(lip_measures(clip.shape), LIP_NOISE), head[:, [5, 0, 1, 2]]], 1)
 
 
-def simulated(
+def acted(
     clip: Clip, guess: Guess, mouth: MouthModel, life: LifeModel, seed: int, style: str = "natural"
-) -> tuple[Double, Double]:
-    """(F, K) coefficients and (F, 6) head channels, as the stepper makes them."""
-    temperature, amplitude = STYLES[style]
+) -> Performance:
+    """What the stepper makes of a clip's sound, given what nets heard in it."""
     energy = clip_energy(clip).astype(np.float32)
-    process = LifeProcess(life, np.random.default_rng([seed, 0, 0]))
-    process.hear(np.pad(energy, (0, _PAD)))
-    states = process.frames(0, len(clip))
-    articulator = Articulator(mouth, life.stretch, temperature, 1.0)
-    articulator.hear(np.pad(energy, (0, ENERGY_AHEAD), mode="edge"))
-    shape, cues = (
-        np.pad(x, ((0, DELAY), (0, 0)), mode="edge").astype(np.float32) for x in (guess.shape, guess.cues)
-    )
-    track, _ = articulator.push(shape, cues, temperature * states[:, HEAD:] @ life.mouth)
-    return track, LIMITS * np.tanh(states[:, :HEAD] * amplitude / LIMITS)
+    stepper = Stepper(Manner(style=style), seed=seed, mouth=mouth, life=life)
+    after = ((0, _PAD), (0, 0))
+    shape, cues = (np.pad(x, after, mode="edge").astype(np.float32) for x in (guess.shape, guess.cues))
+    return stepper.act(np.pad(energy, (0, 2 * _PAD)), shape, cues)[: len(clip)]
 
 
-def measured(track: Double, head: Double, basis: npt.NDArray[np.float32]) -> Double:
+def of_performance(performance: Performance) -> Double:
     """(F, 7) MEASURES of a generated performance."""
-    shape = np.asarray(np.tensordot(track, basis, 1), np.float32)
-    lips = np.column_stack([opening(shape), width(shape), protrusion(shape)])
-    return np.concatenate([lips, head[:, [5, 0, 1, 2]]], 1)
+    shape = np.asarray(np.tensordot(performance.expression, performance.basis, 1), np.float32)
+    head = np.column_stack([performance.brow, performance.rotation])
+    return np.concatenate([lip_measures(shape), head], 1).astype(np.float64)
 
 
 def common_basis(recordings: Recordings, count: int) -> Basis:
