@@ -23,7 +23,7 @@ class Variant:
     ``family`` is whose networks and files it has; ``subject`` whether a head or a half body is shown.
     ``guide`` is what the face locator or pose encoder sees: one face mask, landmark maps or hand maps.
     ``rotation`` is by how many frames the windows move per denoising step; ``noise_clamp`` bounds the first
-    noise. ``sums_overlaps`` and ``runs_unguided`` describe official quirks that only ``faithful`` reproduces.
+    noise. ``sums_overlaps`` describes an official quirk that only ``faithful`` reproduces.
     ``sizes`` is (lowest, highest, step) in pixels for width and height.
     """
 
@@ -40,7 +40,6 @@ class Variant:
     rotation: int = 3
     noise_clamp: float | None = 1.5
     sums_overlaps: bool = False
-    runs_unguided: bool = True
     sizes: tuple[int, int, int] = (128, 1024, 64)
     repo: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
@@ -113,7 +112,6 @@ _ROWS = (
         "head",
         "landmarks",
         noise_clamp=None,
-        runs_unguided=False,
         repo=_V1,
         files=_v1_files("_pose", "_pose", "face_locator_pose.pth"),
     ),
@@ -138,7 +136,6 @@ _ROWS = (
         "body",
         "hands",
         size=768,
-        runs_unguided=False,
         repo=_V2,
         files=_v2_files(""),
     ),

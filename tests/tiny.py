@@ -7,9 +7,10 @@ full size.
 
 import json
 import os
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from safetensors.torch import save_file
@@ -31,6 +32,11 @@ def sizes() -> Sizes:
     return Sizes(UNetConfig(channels=CHANNELS), vae=fixtures.config("v1_vae", "vae"))
 
 
+def card() -> dict[str, Any]:
+    """The same as the ``networks`` entry of ``echomimic.json``, as a trainer of small nets would write it."""
+    return {"unet": asdict(sizes().unet), "vae": dict(sizes().vae or {})}
+
+
 def write(folder: Path, family: Literal["v1", "v2"] = "v1", *, acc: bool = True, pose: bool = True) -> Path:
     """Write ``folder`` as the official ``pretrained_weights`` of ``family`` and return it.
 
@@ -45,7 +51,7 @@ def write(folder: Path, family: Literal["v1", "v2"] = "v1", *, acc: bool = True,
     save_file(_vae(family), folder / "sd-vae-ft-mse" / "diffusion_pytorch_model.safetensors")
     whisper = {"dims": fixtures.config("whisper_short", "whisper"), "model_state_dict": _whisper()}
     torch.save(whisper, folder / "audio_processor" / ("whisper_tiny.pt" if family == "v1" else "tiny.pt"))
-    (folder / CARD).write_text(json.dumps({"format": 1, "networks": sizes().to_card()}))
+    (folder / CARD).write_text(json.dumps({"format": 1, "networks": card()}))
     return folder
 
 

@@ -3,7 +3,6 @@
 import json
 import socket
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from echomimic.batch.manifest import ManifestRow, engine_key
 from echomimic.batch.places import Folder, digest_of, fetch, is_remote
 from echomimic.engine import Engine
 from echomimic.errors import EchoMimicError
-from echomimic.progress import Progress, Report
+from echomimic.progress import Report
 from echomimic.request import Request
 from echomimic.version import VERSION
 
@@ -175,7 +174,3 @@ def _sidecar(row: ManifestRow, digest: str, outcome: Outcome) -> bytes:
     options = {k: str(v) if isinstance(v, Path) else v for k, v in row.values}
     facts = {"digest": digest, "version": VERSION, "output": row.output, "inputs": inputs, "options": options}
     return (json.dumps(facts | asdict(outcome), indent=1, ensure_ascii=False) + "\n").encode()
-
-
-_Heard = Callable[[str, Progress], None]
-"""Takes a row's id and what it just reported."""

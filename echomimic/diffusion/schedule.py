@@ -162,11 +162,6 @@ class Sampler:
         return self._solver.alphas
 
     @property
-    def final_alpha(self) -> float:
-        """Cumulative alpha behind the last step."""
-        return 1.0
-
-    @property
     def on_device(self) -> bool:
         """Whether steps are taken wherever the latents are, without waiting for anything."""
         return self._solver.in_place

@@ -68,13 +68,6 @@ class Sizes:
         if len(self.unet.channels) != 4 or any(size % heads or size % 32 for size in self.unet.channels):
             raise _unknown(f"channels {self.unet.channels} cannot be shared by {heads} heads and 32 groups")
 
-    def to_card(self) -> dict[str, Any]:
-        """The ``networks`` entry of ``echomimic.json``; {} for the official sizes."""
-        official = Sizes()
-        card: dict[str, Any] = {"unet": asdict(self.unet)} if self.unet != official.unet else {}
-        card |= {"guider": list(self.guider)} if self.guider != official.guider else {}
-        return card | ({"vae": dict(self.vae)} if self.vae else {})
-
 
 def _unknown(why: object) -> WeightsError:
     return WeightsError(f"echomimic.json describes unknown networks ({why}); convert the weights again")

@@ -13,7 +13,6 @@ from typing import Any
 from echomimic.studio.database import Database, Row, insert, update
 from echomimic.studio.problems import Refused
 
-LANES = ("preview", "diffusion", "fetch")
 LEASE = 15.0
 """Seconds for which a worker that says nothing keeps its job."""
 OPEN = ("queued", "running")

@@ -4,17 +4,23 @@ import cv2
 import numpy as np
 import pytest
 
+from echomimic.arrays import Floats
 from echomimic.faces import geometry as g
 from echomimic.preview.acting import make_actor
 from echomimic.preview.layers import Layers, split
 from echomimic.preview.mesh.face_mesh import LOWER_LIP_BETWEEN, UPPER_LIP_BETWEEN, Grid, build_mesh, hold
-from echomimic.preview.mesh.warp import invert, make_texture, node_numbers, remap
+from echomimic.preview.mesh.warp import invert, make_texture, remap
 from echomimic.preview.mouth.lip_limits import THINNEST
 from tests.preview.portrait import Portrait, draw, play
 
 
+def node_numbers(side: int) -> Floats:
+    """(side, side, 2) the column and row of each node."""
+    return np.stack(np.meshgrid(*[np.arange(side, dtype=np.float32)] * 2), -1)
+
+
 def test_inversion_undoes_a_smooth_field():
-    nodes = node_numbers(Grid(0, 0, 1, 64, 64))
+    nodes = node_numbers(64)
     field = np.stack([3 * np.sin(nodes[..., 1] / 9), 2 * np.cos(nodes[..., 0] / 11)], -1).astype(np.float32)
     back = invert(field, nodes, rounds=8)
     error = back + remap(field, nodes + back)
@@ -41,7 +47,7 @@ def layers_of(portrait: Portrait) -> Layers:
 def test_layers_add_up_to_the_photo():
     portrait = draw()
     layers = layers_of(portrait)
-    at = node_numbers(Grid(0, 0, 1, 192, 192))
+    at = node_numbers(192)
     assert np.abs(layers.compose(at).astype(int) - portrait.picture).max() <= 2
     assert layers.person.sample(at)[portrait.mask > 0.9][:, 3].min() > 250
 
@@ -52,7 +58,7 @@ def test_grain_at_a_soft_edge_does_not_turn_into_speckles():
         portrait.picture + np.random.default_rng(0).normal(0, 12, (192, 192, 1)), 0, 255
     )
     soft = Portrait(portrait.picture, portrait.face, cv2.GaussianBlur(portrait.mask, (0, 0), 6))
-    at = node_numbers(Grid(0, 0, 1, 192, 192)) + np.float32(3.3)
+    at = node_numbers(192) + np.float32(3.3)
     frame = layers_of(soft).compose(at)
     edge = (soft.mask > 0.01) & (soft.mask < 0.25)
     odd = np.abs(frame.astype(int) - cv2.medianBlur(frame, 5)).max(2)

@@ -136,8 +136,3 @@ def _fit(picture: Picture, size: tuple[int, int]) -> Picture:
     if picture.shape[1::-1] == size:
         return picture
     return np.asarray(cv2.resize(picture, size), np.uint8)
-
-
-def _centre(picture: Picture, width: int, height: int) -> Picture:
-    top, left = picture.shape[0] // 2 - height // 2, picture.shape[1] // 2 - width // 2
-    return np.ascontiguousarray(picture[top : top + height, left : left + width])

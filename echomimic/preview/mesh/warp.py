@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from echomimic.preview.mesh.face_mesh import Array, Grid
+from echomimic.preview.mesh.face_mesh import Array
 
 Pixels: TypeAlias = NDArray[np.uint8]
 
@@ -56,14 +56,6 @@ def invert(field: Array, nodes: Array, *, rounds: int, damping: float = 1.0) -> 
             else cv2.addWeighted(back, 1.0 - damping, found, damping, 0.0)
         )
     return np.asarray(back, dtype=np.float32)
-
-
-def node_numbers(grid: Grid) -> Array:
-    """(h, w, 2) the column and row of each node."""
-    columns, rows = np.meshgrid(
-        np.arange(grid.width, dtype=np.float32), np.arange(grid.height, dtype=np.float32)
-    )
-    return np.stack([columns, rows], -1)
 
 
 @dataclass(frozen=True)
