@@ -130,3 +130,28 @@ def test_the_glossary_names_files_that_are_there() -> None:
     named = re.findall(r"`([\w/]+\.py)`", (PACKAGE.parent / "docs" / "glossary.md").read_text())
     assert len(named) > 40
     assert [name for name in named if not (PACKAGE / name).is_file()] == []
+
+
+WRITES = re.compile(
+    r"os\.(replace|rename)\(|\.(write_bytes|write_text|rename)\(|open\([^)]*[\"'](w|a|x|r\+|w\+)b?[\"']"
+)
+MAY_WRITE = {
+    "media/output.py": "the one writer",
+    "media/editable.py": "encodes in memory, and into the hidden file that a writer holds",
+    "hub.py": "goes on with a partial download, and tells it by its digest",
+    "batch/places.py": "fetches into its own cache",
+    "studio/assets.py": "takes uploads into its own folder",
+    "studio/home.py": "tries whether its own folder can be written",
+    "studio/judge.py": "a pipe to its parent",
+    "studio/voice.py": "a sound in memory",
+    "cli/__init__.py": "standard output that is closed",
+    "provenance/xmp.py": "adds to the hidden file that a writer holds",
+    "provenance/signing.py": "writes the hidden files that a writer holds",
+    "models/convert.py": "writes into the hidden folder that a writer holds",
+    "provenance/identity.py": "keys are made with O_EXCL, so nothing is replaced",
+}
+
+
+def test_every_writer_goes_through_the_one_that_loses_nothing() -> None:
+    writers = {str(p.relative_to(PACKAGE)) for p in FILES if WRITES.search(p.read_text())}
+    assert writers <= MAY_WRITE.keys(), "use echomimic.media.output: claim, placed, write_whole"

@@ -28,6 +28,9 @@ _GENERATED = ("auto", "none")
 _ID = re.compile(r"[^\W.][\w.\- ]{0,99}")
 """Names that every file system and object store takes; letters of any script."""
 
+_REPORT = re.compile(r"report(-\d+-of-\d+)?", re.IGNORECASE)
+"""A row's record would have the name of the report."""
+
 DEFAULT_NAME = "{id}.mp4"
 
 
@@ -119,6 +122,8 @@ def _row(
         raise ManifestError(
             f"id {row_id!r} cannot be a file's name; use letters, digits, '-', '_' and '.', at most 100"
         )
+    if _REPORT.fullmatch(row_id):
+        raise ManifestError(f"id {row_id!r} is the name of the batch's own report; choose another id")
     settings = tuple(sorted(given.items()))
     row = ManifestRow(line, row_id, _output(pattern, row_id, dict(inputs)["portrait"]), inputs, settings)
     _ = row.settings  # raises for what is out of range

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from echomimic.errors import OutputError, ResourceError, SpeechError
+from echomimic.media.output import write_whole
 
 _BLOCK = 1 << 20
 
@@ -119,6 +120,10 @@ class Folder:
             return bytes(self._system.cat_file(f"{self._root}/{name}"))
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise OutputError(
+                f"{self.place}/{name} cannot be read ({error.strerror}); move it, or choose another folder"
+            ) from None
 
     def write(self, name: str, content: bytes) -> None:
         """Puts a small file in place, whole."""
@@ -126,13 +131,7 @@ class Folder:
             with self._errors(name):
                 self._system.pipe_file(f"{self._root}/{name}", content)
             return
-        path = Path(self._root) / name
-        part = path.with_name(f".{path.name[:80]}.{os.getpid()}.part")
-        try:
-            part.write_bytes(content)
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
+        write_whole(Path(self._root) / name, content)
 
     def remove(self, name: str) -> None:
         """Takes a small file away; it may be gone already."""

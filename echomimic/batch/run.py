@@ -12,7 +12,7 @@ from echomimic.batch.manifest import ManifestRow, Refusal
 from echomimic.batch.places import Folder
 from echomimic.batch.pool import Lost, Pool
 from echomimic.batch.work import FAILED, GOOD, REFUSED, SET_ASIDE, STOPPED, Outcome
-from echomimic.errors import OutputError
+from echomimic.media.output import claimed
 from echomimic.progress import Progress
 from echomimic.version import VERSION
 
@@ -126,26 +126,14 @@ def write_report(state: State, folder: Folder, name: str) -> None:
 
 
 @contextlib.contextmanager
-def alone_in(folder: Folder, part: str) -> Iterator[None]:
-    """While it lasts, no other batch (of the same shard) writes into a local folder.
+def alone_in(folder: Folder, report: str) -> Iterator[None]:
+    """While it lasts, no other batch (of the same shard) writes into a local folder: its ``report`` is
+    claimed.
 
-    Raises :class:`OutputError` when one does. The lock ends with the process, however that ends.
+    Raises :class:`OutputError` when another does. The claim ends with the process, however that ends.
     """
     if folder.remote:
         yield
         return
-    try:
-        import fcntl
-    except ImportError:  # Windows has no such locks; names are claimed row by row there
+    with claimed(Path(folder.place) / report):
         yield
-        return
-    path = Path(folder.place) / f".batch{part}.lock"
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise OutputError(
-                f"another batch writes into {folder.place}; wait for it, or choose another folder"
-            ) from None
-        yield
-        path.unlink(missing_ok=True)

@@ -107,11 +107,13 @@ class BatchWork:
         return str(fetch(place, self.cache)) if is_remote(place) else place
 
     def _known(self, row: ManifestRow, digest: str) -> Outcome | None:
-        """The outcome of a row that an earlier run finished (or that must not be replaced);
-        None when it is to do."""
-        if not self.folder.exists(row.output) or self.overwrite:
+        """The outcome of a row that an earlier run finished (or that must not be replaced); None when it is
+        to do."""
+        if self.overwrite:
             return None
         facts = read_sidecar(self.folder, row)
+        if not self.folder.exists(row.output):
+            return None if facts or self._may_replace(row, digest) else self._foreign_record(row)
         if facts is None:
             if self._may_replace(row, digest):
                 return None
@@ -124,6 +126,13 @@ class BatchWork:
             )
             return Outcome(row.line, row.id, REFUSED, reason, "OutputError")
         return Outcome(row.line, row.id, SKIPPED, "", "", int(facts["frames"]), float(facts["seconds"]))
+
+    def _foreign_record(self, row: ManifestRow) -> Outcome | None:
+        """The refusal when the name of the row's record is taken by something else."""
+        if not self.folder.exists(name := sidecar(row)):
+            return None
+        reason = f"{name} is there, but not from this batch; give --overwrite, or another id"
+        return Outcome(row.line, row.id, REFUSED, reason, "OutputError")
 
     def _may_replace(self, row: ManifestRow, digest: str) -> bool:
         """Asked for, or a run of the very same row was killed between the video and its record."""

@@ -68,9 +68,8 @@ def batch(
         click.echo(f"{manifest}: {len(rows)} rows can be rendered, {len(refused)} are wrong")
         sys.exit(1 if refused else 0)
     _print_refused(refused)
-    state, name = _run(
-        rows, refused, output, "" if shard == "1/1" else f"-{shard.replace('/', '-of-')}", choices
-    )
+    part = "" if shard == "1/1" else f"-{shard.replace('/', '-of-')}"
+    state, name = _run(manifest, rows, refused, output, part, choices)
     _print_report(state, f"{output}/{name}", choices)
     from echomimic.batch.run import succeeded
 
@@ -86,15 +85,25 @@ def _pairs(overrides: tuple[str, ...]) -> dict[str, str]:
 
 
 def _run(
-    rows: "list[ManifestRow]", refused: "list[Refusal]", output: str, part: str, choices: Any
+    source: str,
+    rows: "list[ManifestRow]",
+    refused: "list[Refusal]",
+    output: str,
+    part: str,
+    choices: Any,
 ) -> "tuple[State, str]":
+    from echomimic.batch.keep import check_report, refuse_lost_inputs
     from echomimic.batch.places import Folder
     from echomimic.batch.run import alone_in, run_batch, write_report
 
     work = choices["work"] or _work_folder(output)
     folder, name = Folder(output, work / "out"), f"report{part}.json"
     folder.prepare()
-    with alone_in(folder, part):
+    check_report(folder, name, source, choices["overwrite"])
+    rows, further = refuse_lost_inputs(rows, folder, source)
+    _print_refused(further)
+    refused = [*refused, *further]
+    with alone_in(folder, name):
         pool = _pool(folder, work, choices)
         try:
             with Board(choices["quiet"] or choices["as_json"]) as show:

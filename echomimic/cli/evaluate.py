@@ -85,8 +85,9 @@ def evaluate(
     many = is_batch(video)
     if many and not (html or sheet or table):
         table, sheet = Path("evaluation.csv"), Path("evaluation.png")
-    _check_outputs(overwrite, (video, *shared.values()), html=html, sheet=sheet, table=table)
-    rows = _rows(BatchItem(video, **shared), many, nets, quiet or as_json)
+    asked = BatchItem(video, **shared)
+    _check_outputs(overwrite, _inputs(asked, many), html=html, sheet=sheet, table=table)
+    rows = _rows(asked, many, nets, quiet or as_json)
     _print(rows, many, quiet, as_json)
     _write(rows, html, sheet, table, quiet or as_json)
     if _broken(rows, rules) or any(row.evaluation is None for row in rows):
@@ -108,6 +109,14 @@ def _rows(item: BatchItem, many: bool, nets: OwnNets, silent: bool) -> list[Vide
             return list(evaluate_all(items_in(item.video, item), nets, report))
         given = {"speech": item.speech, "portrait": item.portrait, "reference": item.reference}
         return [VideoRow(item, evaluated(item.video, nets=nets, report=report, **given))]
+
+
+def _inputs(asked: BatchItem, many: bool) -> list[Path | None]:
+    """Every file that is read, also those that lie beside the videos of a folder or stand in a manifest."""
+    from echomimic.evaluate.batch import items_in
+
+    items = items_in(asked.video, asked) if many else []
+    return [path for item in (asked, *items) for path in vars(item).values()]
 
 
 def _check_outputs(overwrite: bool, inputs: Sequence[Path | None], **paths: Path | None) -> None:

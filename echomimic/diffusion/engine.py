@@ -32,6 +32,7 @@ from echomimic.diffusion.resume import ResumeFile, Saved
 from echomimic.diffusion.schedule import Sampler, check_scheduler
 from echomimic.diffusion.windows import WINDOWS, WindowPlan
 from echomimic.media.image import Picture
+from echomimic.media.output import state_of
 from echomimic.models import layouts, vae, weights
 from echomimic.models.audio import LogMel, SpeechFeatures
 from echomimic.models.unet import ReferenceKV
@@ -139,7 +140,7 @@ class DiffusionEngine:
             dtype = "tf32" if self.settings.dtype == "tf32" else str(self.dtype)
             made = {"weights": self.weights_name, "device": self.device.type, "dtype": dtype}
             name = checkpoint.job_of(conditions, guide.digest(), **made)
-            file = ResumeFile(checkpoint.path_beside(conditions.output), name)
+            file = ResumeFile(state_of(conditions.output), name)
         return Job(conditions, guide, Rules.of(settings, self.dtype), sampler, file, report)
 
     def _latents(self, job: "Job") -> Tensor:

@@ -5,11 +5,9 @@ The file names the job it belongs to, part by part, so that a changed setting is
 is written whole or not at all, and holds numbers only.
 """
 
-import contextlib
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +21,9 @@ from torch import Tensor
 
 from echomimic.conditions import Conditions
 from echomimic.diffusion.guides import array_digest
+from echomimic.errors import OutputError
 from echomimic.media.audio import Speech
+from echomimic.media.output import part_of, placed, state_of
 from echomimic.version import VERSION
 
 NOT_PART_OF_THE_JOB = ("resume", "weights", "vae", "offload", "device", "devices", "dtype", "paste_back")
@@ -36,21 +36,12 @@ the driver by what the guide draws."""
 _BLOCK = 60 * 16_000
 
 
-def path_beside(output: Path) -> Path:
-    """Where the state of an unfinished ``output`` is kept."""
-    return output.with_name(f".{output.name}.resume.safetensors")
-
-
 def forget(output: Path | None) -> None:
     """Removes the state once ``output`` is complete."""
     if output is not None:
-        path_beside(output).unlink(missing_ok=True)
-        _part(path_beside(output)).unlink(missing_ok=True)
-
-
-def _part(path: Path) -> Path:
-    """Where a state is written before it takes its place."""
-    return path.with_name(f"{path.name}.part")
+        state = state_of(output)
+        for left in (state, part_of(state)):
+            left.unlink(missing_ok=True)
 
 
 def job_of(conditions: Conditions, guide: str, **further: str) -> dict[str, str]:
@@ -134,13 +125,11 @@ class ResumeFile:
             "scheduler": _packed(saved.scheduler, tensors, "scheduler"),
         }
         header["checksum"] = _checksum(header, tensors)
-        part = _part(self.path)
+        texts = {key: json.dumps(value) for key, value in header.items()}
         try:
-            save_file(tensors, str(part), metadata={key: json.dumps(value) for key, value in header.items()})
-            os.replace(part, self.path)
-        except (SafetensorError, OSError) as error:
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
+            with placed(self.path) as part:
+                save_file(tensors, str(part), metadata=texts)
+        except (SafetensorError, OutputError) as error:
             self.remark = f"{self.path.name} cannot be written ({error}); an interrupted run would start anew"
             return False
         return True

@@ -23,7 +23,7 @@ import numpy as np
 from echomimic.errors import OutputError
 from echomimic.media.audio import Speech
 from echomimic.media.image import Picture
-from echomimic.media.output import disk_errors
+from echomimic.media.output import placed
 from echomimic.media.video import (
     MP4_OPTIONS,
     VIDEO_OPTIONS,
@@ -119,23 +119,18 @@ def replace_frames(
     Raises :class:`OutputError` when ``path`` was not written by :class:`EditableWriter`, or not by this
     encoder.
     """
-    part = path.with_name(f".{path.stem}.new{path.suffix}")
-    with disk_errors(path), av.open(str(path.absolute())) as source:
+    with placed(path) as part, av.open(str(path.absolute())) as source:
         packets = list(_packets(source))
         video = [p for p in packets if p.kind == "video"]
         if len(video) != shape.frames:
             raise OutputError(f"{path} has {len(video)} frames, not {shape.frames}; render it as a whole")
         drawn = widened(spans, [i for i, p in enumerate(video) if p.key], len(video))
-        try:
-            for first, last in drawn:
-                video[first:last] = _encoded(draw(range(first, last)), shape, source, video[first])
-            sound = [p for p in packets if p.kind == "audio"]
-            _write(part, source, sorted([*video, *sound], key=lambda p: p.seconds), shape)
-            if seal:
-                seal(part)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        for first, last in drawn:
+            video[first:last] = _encoded(draw(range(first, last)), shape, source, video[first])
+        sound = [p for p in packets if p.kind == "audio"]
+        _write(part, source, sorted([*video, *sound], key=lambda p: p.seconds), shape)
+        if seal:
+            seal(part)
     return drawn
 
 

@@ -25,19 +25,23 @@ except ImportError:  # Windows: no claim is made there
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def check_file(path: Path, overwrite: bool, inputs: Iterable[Path | str | None] = ()) -> None:
+def check_file(
+    path: Path, overwrite: bool, inputs: Iterable[Path | str | None] = (), *, folder: bool = False
+) -> None:
     """Raises :class:`OutputError` when ``path`` must not be written, or cannot be.
 
     It must not be one of ``inputs`` or hold one (whatever it is called there: links, hard links and other
     spellings are seen through), nor a device, nor a link that leads nowhere; nor an existing file, unless it
-    is to be replaced.
+    is to be replaced; a folder only by a ``folder``. Nor may the hidden names beside it be inputs: what an earlier run left there can be
+    played, so somebody may give it as a driver.
     """
     with disk_errors(path):
         _check_name(path)
         for source in inputs:
             if source is not None and str(source):
-                _check_input(path, Path(source))
-        _check_place(path, overwrite)
+                for name in (path, *hidden_beside(path)):
+                    _check_input(name, Path(source))
+        _check_place(path, overwrite, folder)
         _try_writing(path.parent)
 
 
@@ -71,12 +75,14 @@ def same(one: Path, other: Path) -> bool:
         return False
 
 
-def _check_place(path: Path, overwrite: bool) -> None:
+def _check_place(path: Path, overwrite: bool, folder: bool) -> None:
     there = _is_there(path)
     if there and not path.exists():
         raise OutputError(f"{path} is a link that leads nowhere; remove it, or choose another name")
     if there and not stat.S_ISREG(mode := path.stat().st_mode) and not stat.S_ISDIR(mode):
         raise OutputError(f"{path} is a device or a pipe, not a file; choose another name")
+    if there and path.is_dir() and not folder:
+        raise OutputError(f"{path} is a folder, and a file is to be written; choose another name")
     if there and not overwrite:
         raise OutputError(f"{path} exists; choose another name, or give --overwrite to replace it")
     if path.parent.exists() and not path.parent.is_dir():
@@ -129,6 +135,28 @@ def part_of(path: Path, kind: str = "part") -> Path:
     return path.with_name(f".{path.stem[:40]}.{digest}.{kind}{path.suffix[:10]}")
 
 
+def state_of(path: Path) -> Path:
+    """The hidden name beside ``path`` under which an unfinished run keeps how far it came."""
+    name = path.name if len(os.fsencode(path.name)) < _LONG_NAME else part_of(path, "state").name[1:]
+    return path.with_name(f".{name}.resume.safetensors")
+
+
+_LONG_NAME = 200
+"""Bytes of a name (a file system takes 255) that leave room for what is put around it."""
+
+
+def hidden_beside(path: Path) -> list[Path]:
+    """Every name beside ``path`` that a run on it writes to or removes."""
+    path = real_path(path).absolute()
+    state = state_of(path)
+    return [
+        *(part_of(path, kind) for kind in ("part", "old", "claim")),
+        part_of(part_of(path)),
+        state,
+        part_of(state),
+    ]
+
+
 def remove(path: Path) -> None:
     """Removes a file or a whole folder, if it is there."""
     if path.is_dir() and not path.is_symlink():
@@ -138,13 +166,15 @@ def remove(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def claim(path: Path, overwrite: bool = False, inputs: Iterable[Path | str | None] = ()) -> Iterator[None]:
+def claim(
+    path: Path, overwrite: bool = False, inputs: Iterable[Path | str | None] = (), *, folder: bool = False
+) -> Iterator[None]:
     """Checks ``path`` (see :func:`check_file`) and keeps it for this run; another run on it is refused at its
     start.
 
     What a dead run left of the same output is removed.
     """
-    check_file(path, overwrite, inputs)
+    check_file(path, overwrite, inputs, folder=folder)
     with claimed(path):
         yield
 
@@ -219,29 +249,45 @@ def _tidy(path: Path) -> None:
     old = part_of(path, "old")
     if old.exists() and not path.exists():
         os.replace(old, path)
-    for left in (old, part_of(path)):
+    for left in (old, part_of(path), part_of(part_of(path))):
         if os.path.lexists(left):
             remove(left)
 
 
 def put_in_place(part: Path, path: Path) -> None:
-    """Gives a finished ``part`` its name;
-    a folder that stands there goes only when the new one is in its place."""
+    """Gives a finished ``part`` its name; a folder that stands there goes only when the new one is in its
+    place. A file never takes the place of a folder."""
     old = part_of(path, "old")
-    if path.is_dir():
+    if path.is_dir() and part.is_dir():
         os.replace(path, old)
-    os.replace(part, path)
+    try:
+        os.replace(part, path)
+    except OSError:
+        if old.exists() and not path.exists():
+            os.replace(old, path)
+        raise
     if old.exists():
         remove(old)
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Writes a file whole or not at all, in place of an earlier one. Raises :class:`OutputError`."""
-    path = real_path(path)
+@contextlib.contextmanager
+def placed(path: Path) -> Iterator[Path]:
+    """A hidden name beside ``path`` for a file or a folder, which takes its place when the block ends well.
+
+    When it does not, nothing is left. What a disk objects to is raised as :class:`OutputError`. Whether
+    ``path`` may be written is asked before: see :func:`check_file`.
+    """
     part = part_of(path)
     try:
         with disk_errors(path):
-            part.write_bytes(data)
+            remove(part)
+            yield part
             put_in_place(part, path)
     finally:
-        part.unlink(missing_ok=True)
+        remove(part)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Writes a file whole or not at all, in place of an earlier one. Raises :class:`OutputError`."""
+    with placed(real_path(path)) as part:
+        part.write_bytes(data)

@@ -74,7 +74,7 @@ def check_output(path: Path, overwrite: bool, inputs: Iterable[Path | str | None
     with disk_errors(path):
         if "\0" not in str(path):
             _check_kind(path)
-    check_file(path, overwrite, inputs)
+    check_file(path, overwrite, inputs, folder=not path.suffix)
 
 
 def _check_kind(path: Path) -> None:
@@ -156,9 +156,11 @@ class _Atomic:
         try:
             with disk_errors(self.path):
                 self._finish()
+                self._refuse_a_newcomer()  # before a signature is laid beside somebody else's file
                 if self.seal:
                     self.seal(self._part)
-                self._rename()
+                self._refuse_a_newcomer()
+                put_in_place(self._part, self.path)
         except BaseException:
             self._give_up()
             raise
@@ -172,12 +174,11 @@ class _Atomic:
             remove(self._part)
             self._claim.__exit__(None, None, None)
 
-    def _rename(self) -> None:
+    def _refuse_a_newcomer(self) -> None:
         if os.path.lexists(self.path) and not self._overwrite:
             raise OutputError(
                 f"{self.path} appeared while rendering and was left as it is; run again with another name"
             )
-        put_in_place(self._part, self.path)
 
 
 class VideoWriter(_Atomic):

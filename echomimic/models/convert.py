@@ -5,7 +5,6 @@ what belongs to which model. Files several models share are written once. It app
 complete, or not at all.
 """
 
-import errno
 import json
 import os
 import shutil
@@ -19,6 +18,7 @@ import torch
 from torch import Tensor
 
 from echomimic.errors import OutputError, WeightsError
+from echomimic.media.output import claim, disk_errors, placed, real_path
 from echomimic.models import layouts
 from echomimic.models.check import PARTS
 from echomimic.models.layouts import CARD, WeightFiles
@@ -76,14 +76,13 @@ def convert(
         raise OutputError(f"cannot convert to {dtype}; choose float16, bfloat16 or float32")
     models = _models(folder, variants)
     jobs = _jobs(models)
-    _refuse(folder, out, overwrite)
     total = sum(_bytes(job.plan.shapes, dtype) for job in jobs)
-    with _writing(out), _staged(out, total) as stage:
+    with _room_for(folder, out, overwrite, jobs), placed(real_path(out)) as stage:
+        _check_room(out, total)
         done = 0
         for job in jobs:
             done = _write(stage / job.name, job, dtype, report, done, total)
         (stage / CARD).write_text(json.dumps(_card(jobs, dtype, models[0].networks), indent=1))
-        _appear(stage, out)
     report(Progress("convert", total >> 20, total >> 20))
     return [Converted(out / j.name, j.sources, (out / j.name).stat().st_size, j.models) for j in jobs]
 
@@ -131,62 +130,28 @@ def _card(jobs: list[_Job], dtype: torch.dtype, networks: Mapping[str, object]) 
     return {**card, "networks": dict(networks)} if networks else card
 
 
-def _refuse(folder: Path, out: Path, overwrite: bool) -> None:
-    source, target = folder.resolve(), out.resolve()
-    if target == source or target in source.parents:
-        raise OutputError(f"{out} holds the weights to convert; choose another folder")
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return
-    if not overwrite:
-        raise OutputError(f"{out} exists; choose another folder or allow overwriting it")
-    if not (out / CARD).is_file():
-        raise OutputError(
-            f"{out} was not written by this command, so it is not replaced; choose another folder"
-        )
-
-
 @contextmanager
-def _writing(out: Path) -> Iterator[None]:
-    """Translate what a disk can object to."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+def _room_for(folder: Path, out: Path, overwrite: bool, jobs: list[_Job]) -> Iterator[None]:
+    """Keeps ``out`` for this run, which may replace an earlier conversion, never what it reads."""
+    sources = [folder, *(path for job in jobs for path in job.sources)]
+    with disk_errors(out):
+        empty = out.is_dir() and not any(out.iterdir())
+        ours = empty or (out / CARD).is_file()
+        out.parent.mkdir(parents=True, exist_ok=True)
+    with claim(out, overwrite or empty, sources, folder=True):
+        if out.exists() and not ours:
             raise OutputError(
-                f"the disk of {out} is full; free some space or choose another folder"
-            ) from error
-        raise OutputError(f"cannot write {out} ({error.strerror or error}); choose another folder") from error
+                f"{out} was not written by this command, so it is not replaced; choose another folder"
+            )
+        yield
 
 
-@contextmanager
-def _staged(out: Path, total: int) -> Iterator[Path]:
-    """A temporary folder beside ``out`` that is gone afterwards, whatever happens."""
-    out.parent.mkdir(parents=True, exist_ok=True)
+def _check_room(out: Path, total: int) -> None:
     free = shutil.disk_usage(out.parent).free
     if free < total + 2**20:
         raise OutputError(
             f"{out} needs {total / 1e9:.1f} GB, but its disk has {free / 1e9:.1f} GB left; free some space"
         )
-    stage = out.with_name(f".{out.name}.partial-{os.getpid()}")
-    stage.mkdir()
-    try:
-        yield stage
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
-
-
-def _appear(stage: Path, out: Path) -> None:
-    """Put the finished folder in its place; an earlier one goes only when the new one is there."""
-    old = stage.with_name(stage.name + ".old")
-    if out.exists():
-        out.rename(old)
-    try:
-        stage.rename(out)
-    except OSError:
-        if old.exists():
-            old.rename(out)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _bytes(shapes: Shapes, dtype: torch.dtype) -> int:

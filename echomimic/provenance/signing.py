@@ -6,13 +6,13 @@ beside it as ``talk.webm.c2pa``; an image sequence is signed through its list of
 
 import hashlib
 import json
-import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from echomimic.errors import OutputError, ResourceError, SettingsError
+from echomimic.media.output import placed
 from echomimic.provenance.identity import Identity, load_identity
 from echomimic.provenance.marks import PRODUCER, Marks
 from echomimic.request import Settings
@@ -88,13 +88,8 @@ class Signer:
             self._detach(path, sidecar_of(final), marks)
 
     def _embed(self, path: Path, kind: str, marks: Marks) -> None:
-        signed = path.with_name(f"{path.stem}.signed{path.suffix}")
-        try:
-            with path.open("rb") as source, signed.open("w+b") as target:
-                self._run(lambda builder, signer: builder.sign(signer, kind, source, target), marks, path)
-            os.replace(signed, path)
-        finally:
-            signed.unlink(missing_ok=True)
+        with placed(path) as signed, path.open("rb") as source, signed.open("w+b") as target:
+            self._run(lambda builder, signer: builder.sign(signer, kind, source, target), marks, path)
 
     def _detach(self, path: Path, sidecar: Path, marks: Marks) -> None:
         import io
@@ -106,12 +101,8 @@ class Signer:
             return made
 
         manifest = self._run(sign, marks, path)
-        part = sidecar.with_name(f".{sidecar.name[:60]}.part")
-        try:
+        with placed(sidecar) as part:
             part.write_bytes(manifest)
-            os.replace(part, sidecar)
-        finally:
-            part.unlink(missing_ok=True)
 
     def _run(self, work: Any, marks: Marks, path: Path) -> bytes:
         c2pa = _c2pa()

@@ -9,6 +9,7 @@ from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 
+from echomimic.media.output import write_whole
 from echomimic.studio.child import Child
 from echomimic.studio.database import Database, Row, insert
 from echomimic.studio.home import Home
@@ -77,7 +78,7 @@ class Assets:
         target.parent.mkdir(parents=True, exist_ok=True)
         os.replace(part, target)
         if extra:
-            target.with_suffix(".peaks").write_bytes(extra)
+            write_whole(target.with_suffix(".peaks"), extra)
         with self.database.write() as connection:
             connection.execute("DELETE FROM assets WHERE id = ?", [row["id"]])
             insert(connection, "assets", row)

@@ -1,12 +1,12 @@
 """Progress of a job, from the engine into the database: not too often, with the time left and a picture."""
 
 import io
-import os
 import time
 from typing import Any
 
 from PIL import Image
 
+from echomimic.media.output import write_whole
 from echomimic.progress import Progress
 from echomimic.studio.database import Row
 from echomimic.studio.home import Home
@@ -97,7 +97,5 @@ class JobReport:
         image.save(out, "JPEG", quality=80)
         folder = self._home.take(self._job["take"])
         folder.mkdir(parents=True, exist_ok=True)
-        part = folder / ".preview.part"
-        part.write_bytes(out.getvalue())
-        os.replace(part, folder / "preview.jpg")
+        write_whole(folder / "preview.jpg", out.getvalue())
         self._pictures += 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from echomimic.errors import OutputError
 from echomimic.flow import label_for, video_shape
 from echomimic.media.editable import EditableWriter, Span, replace_frames
 from echomimic.media.image import Picture
+from echomimic.media.output import write_whole
 from echomimic.motion.files.performance_file import read_performance, write_performance
 from echomimic.motion.performance import Performance
 from echomimic.motion.region import frame_keys, spans_of
@@ -139,20 +139,10 @@ def keep_thumb(frame: Picture, folder: Path) -> None:
     image.thumbnail((THUMB_SIDE, THUMB_SIDE))
     out = io.BytesIO()
     image.save(out, "JPEG", quality=85)
-    _place(folder / THUMB, out.getvalue())
+    write_whole(folder / THUMB, out.getvalue())
 
 
 def _save(path: Path, array: npt.NDArray[np.generic]) -> None:
     out = io.BytesIO()
     np.save(out, array)
-    _place(path, out.getvalue())
-
-
-def _place(path: Path, data: bytes) -> None:
-    """Whole or not at all."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_bytes(data)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_whole(path, out.getvalue())

@@ -8,7 +8,6 @@ import functools
 import hashlib
 import importlib.util
 import io
-import os
 import wave
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from echomimic.media.output import write_whole
 from echomimic.studio.child import Answer, Question, answer_all
 from echomimic.studio.problems import Refused
 
@@ -57,9 +57,7 @@ def _sentence(text: str, voice: str, speed: float, kept: Path) -> Samples16:
     spoken = _speaker(voice)(text, speed=speed, seed=0)
     sound: Samples16 = np.round(np.clip(spoken, -1, 1) * 32767).astype("<i2")
     kept.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
-    part.write_bytes(sound.tobytes())
-    os.replace(part, path)
+    write_whole(path, sound.tobytes())
     return sound
 
 

@@ -29,11 +29,12 @@ def test_every_kind_of_wrong_row_is_named_with_its_line(manifest: Make) -> None:
         {"size": "large"},
         "[1, 2]",
         {"portrait": None},
+        {"id": "Report-1-of-2"},
     )
     rows, refused = read_manifest(str(path))
     assert [row.id for row in rows] == ["good"]
     assert [(r.line, word) for r, word in zip(refused, WORDS, strict=True) if word not in r.reason] == []
-    assert [r.line for r in refused] == list(range(2, 14))
+    assert [r.line for r in refused] == list(range(2, 15))
 
 
 WORDS = (
@@ -49,6 +50,7 @@ WORDS = (
     "size",
     "object",
     "portrait",
+    "the batch's own report",
 )
 
 

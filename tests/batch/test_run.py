@@ -90,6 +90,39 @@ def test_a_file_of_somebody_else_is_not_replaced(
     assert (out / "a.mp4").read_bytes() == b"mine"
 
 
+@pytest.mark.parametrize("name", ["a.json", "report.json"])
+def test_records_and_reports_of_somebody_else_are_not_replaced(
+    manifest: Make, tmp_path: Path, fake_engine: FakeEngine, name: str
+) -> None:
+    (out := tmp_path / "out").mkdir()
+    (out / name).write_text('{"mine": true}')
+    assert batch(manifest({"id": "a"}), "-o", out) != 0
+    assert (out / name).read_text() == '{"mine": true}'
+    assert not (out / "a.mp4").exists()
+    assert batch(manifest({"id": "a"}), "-o", out, "--overwrite") == 0
+
+
+def test_no_row_replaces_an_input_of_another(
+    manifest: Make, tmp_path: Path, inputs: Path, fake_engine: FakeEngine
+) -> None:
+    (out := tmp_path / "out").mkdir()
+    (out / "a.mp4").write_bytes(b"mine")
+    (inputs / "film.mp4").hardlink_to(out / "a.mp4")
+    path = manifest({"id": "a"}, {"id": "b", "driver": "film.mp4"}, {"id": "c"})
+    assert batch(path, "-o", out, "--overwrite") == 1
+    assert states(out)["a"] == "refused"
+    assert states(out)["c"] == "done"
+    assert (out / "a.mp4").read_bytes() == b"mine"
+
+
+def test_the_list_is_not_replaced_by_the_report(manifest: Make, inputs: Path) -> None:
+    path = manifest({"id": "a"}).rename(inputs / "report.json")
+    before = path.read_bytes()
+    assert batch(path, "-o", inputs) == 2
+    assert batch(path, "-o", inputs, "--overwrite") == 2
+    assert path.read_bytes() == before
+
+
 def test_killed_between_video_and_record_the_row_is_rendered_again(
     manifest: Make, tmp_path: Path, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -216,9 +249,9 @@ def test_two_batches_do_not_share_a_folder(
 
     path, out = manifest({"id": "a"}), tmp_path / "out"
     out.mkdir()
-    with alone_in(Folder(str(out), tmp_path), ""):
+    with alone_in(Folder(str(out), tmp_path), "report.json"):
         assert batch(path, "-o", out) == 2
-    assert "another batch" in capsys.readouterr().err
+    assert "being written by another run" in capsys.readouterr().err
 
 
 def test_inputs_and_outputs_behind_urls(

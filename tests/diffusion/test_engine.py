@@ -15,8 +15,8 @@ from echomimic.diffusion.engine import DiffusionEngine, load_engine
 from echomimic.diffusion.guidance import Predictor
 from echomimic.diffusion.loop import denoise
 from echomimic.diffusion.placement import parts_of
-from echomimic.diffusion.resume import path_beside
 from echomimic.errors import ResourceError, SettingsError, WeightsError
+from echomimic.media.output import state_of
 from echomimic.progress import Progress
 from echomimic.request import Settings
 from tests.diffusion.conftest import Make
@@ -189,10 +189,10 @@ def test_a_damaged_state_starts_anew_and_no_resume_leaves_none(
     make: Make, rendered: Callable[..., np.ndarray], tmp_path: Path
 ) -> None:
     output, report = tmp_path / "out.mp4", Reporter()
-    path_beside(output).write_bytes(b"\x10\0\0\0\0\0\0\0half a header")
+    state_of(output).write_bytes(b"\x10\0\0\0\0\0\0\0half a header")
     rendered(make(steps=1, frames=2, output=output), report)
     assert "cannot be used" in report.notes[0]
-    path_beside(output).unlink()
+    state_of(output).unlink()
     rendered(make(steps=1, frames=2, output=output, resume=False))
     assert not list(tmp_path.glob(".out*"))
 
@@ -269,11 +269,11 @@ def test_numbers_that_overflow_stop_the_run_and_keep_its_state(
     conditions = make(frames=2, output=tmp_path / "out.mp4")
     with pytest.raises(KeyboardInterrupt):
         rendered(conditions, Reporter(after_step(0)), by=half)
-    kept = path_beside(tmp_path / "out.mp4").read_bytes()
+    kept = state_of(tmp_path / "out.mp4").read_bytes()
     half.nets.denoiser.conv_in.weight.fill_(float("inf"))
     with pytest.raises(SettingsError, match=f"^numbers overflowed in {dtype}; use {remedy}$"):
         rendered(conditions, by=half)
-    assert path_beside(tmp_path / "out.mp4").read_bytes() == kept
+    assert state_of(tmp_path / "out.mp4").read_bytes() == kept
 
 
 def test_compiling_happens_at_the_call(

@@ -16,9 +16,9 @@ from echomimic.diffusion.resume import (
     Saved,
     forget,
     job_of,
-    path_beside,
 )
 from echomimic.media.audio import Speech
+from echomimic.media.output import part_of, state_of
 from echomimic.option import Option, options
 from echomimic.request import Settings
 from tests.diffusion.conftest import Make
@@ -29,7 +29,7 @@ STATE = Saved(
 
 
 def test_a_state_comes_back_as_it_was(tmp_path: Path) -> None:
-    path = path_beside(tmp_path / "out.mp4")
+    path = state_of(tmp_path / "out.mp4")
     assert ResumeFile(path, {"seed": "1"}).load() is None
     assert ResumeFile(path, {"seed": "1"}).save(STATE)
     found = ResumeFile(path, {"seed": "1"}).load()
@@ -67,8 +67,8 @@ def test_a_place_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
 
 def test_forgetting_takes_everything(tmp_path: Path) -> None:
     output = tmp_path / "out.mp4"
-    ResumeFile(path_beside(output), {}).save(STATE)
-    (tmp_path / ".out.mp4.resume.safetensors.part").write_bytes(b"killed while writing")
+    ResumeFile(state_of(output), {}).save(STATE)
+    part_of(state_of(output)).write_bytes(b"killed while writing")
     forget(output)
     forget(output)
     forget(None)

@@ -147,3 +147,13 @@ def test_misuse_is_one_line(arguments: list[str], told: str, capsys: pytest.Capt
     error = capsys.readouterr().err.strip()
     assert told in error
     assert "\n" not in error
+
+
+def test_what_lies_beside_a_video_is_an_input_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    touch(tmp_path / "a.mp4", tmp_path / "a.png")
+    (tmp_path / "m.csv").write_text("video,portrait\na.mp4,a.png\n")
+    for asked in (tmp_path, tmp_path / "m.csv"):
+        assert run("evaluate", asked, "--sheet", tmp_path / "a.png", "--overwrite") == 2
+        assert "is an input too" in capsys.readouterr().err
+    assert run("evaluate", tmp_path / "m.csv", "--csv", tmp_path / "m.csv", "--overwrite") == 2
+    assert (tmp_path / "a.png").read_bytes() == b"x"

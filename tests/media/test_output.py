@@ -13,7 +13,7 @@ from PIL import Image
 
 from echomimic.errors import OutputError
 from echomimic.media.image import write_picture
-from echomimic.media.output import check_file, claim, claimed, part_of, write_whole
+from echomimic.media.output import check_file, claim, claimed, hidden_beside, part_of, placed, write_whole
 from echomimic.media.video import Shape, open_writer
 from tests.cli.door import run
 
@@ -168,3 +168,45 @@ def test_a_second_job_is_refused_before_it_works(tmp_path: Path, portrait: Path,
         assert run("animate", portrait, short_speech, "-o", tmp_path / "o.mp4", "-q") == 2
         assert run("animate", portrait, short_speech, "-o", portrait.parent, "--overwrite", "-q") == 2
     assert list(tmp_path.glob("*.mp4")) == []
+
+
+def test_what_an_earlier_run_left_may_be_an_input(tmp_path: Path) -> None:
+    """A dead run's hidden file can be played: whoever gives it as a driver must not lose it."""
+    output = tmp_path / "o.mp4"
+    for left in hidden_beside(output):
+        left.write_bytes(MINE)
+        with pytest.raises(OutputError, match="is an input too"), claim(output, True, [left]):
+            pass
+        assert left.read_bytes() == MINE
+        left.unlink()
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_file_never_takes_the_place_of_a_folder(tmp_path: Path, linked: bool) -> None:
+    (folder := tmp_path / "photos.npz").mkdir()
+    (folder / "me.jpg").write_bytes(MINE)
+    output = tmp_path / "link.npz" if linked else folder
+    if linked:
+        output.symlink_to(folder)
+    with pytest.raises(OutputError, match=r"is a folder, and a file is to be written; choose another name"):
+        check_file(output, True)
+    with pytest.raises(OutputError, match="cannot be written"):
+        write_whole(output, b"new")
+    assert (folder / "me.jpg").read_bytes() == MINE
+
+
+def test_a_folder_that_cannot_be_replaced_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder := tmp_path / "frames").mkdir()
+    (folder / "000001.png").write_bytes(MINE)
+    replace = os.replace
+
+    def refused(source: Path, target: Path) -> None:
+        if source == part_of(folder):
+            raise PermissionError(13, "Permission denied")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", refused)
+    with pytest.raises(OutputError, match="Permission denied"), placed(folder) as part:
+        part.mkdir()
+    assert (folder / "000001.png").read_bytes() == MINE
+    assert list(tmp_path.iterdir()) == [folder]

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from echomimic.errors import OutputError, WeightsError
+from echomimic.media.output import part_of
 from echomimic.models import convert as converter
 from echomimic.models import layouts, weights
 from echomimic.models.check import check
@@ -130,7 +131,7 @@ def test_half_precision_is_the_default_and_is_checked(both: Path, tmp_path: Path
 def test_existing_folders_are_kept(both: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     convert(both, out, ("v2",))
-    with pytest.raises(OutputError, match="exists; choose another folder or allow overwriting"):
+    with pytest.raises(OutputError, match="exists; choose another name, or give --overwrite"):
         convert(both, out, ("v2",))
     (out / "v2" / "left over").touch()
     convert(both, out, ("v2",), overwrite=True)
@@ -140,7 +141,7 @@ def test_existing_folders_are_kept(both: Path, tmp_path: Path) -> None:
     (other / "me.jpg").touch()
     with pytest.raises(OutputError, match="was not written by this command"):
         convert(both, other, overwrite=True)
-    with pytest.raises(OutputError, match="holds the weights to convert"):
+    with pytest.raises(OutputError, match="is an input too"):
         convert(out, out, overwrite=True)
     with pytest.raises(OutputError, match="choose float16, bfloat16 or float32"):
         convert(both, tmp_path / "x", dtype=torch.int8)
@@ -152,6 +153,31 @@ def test_damaged_weights_are_not_converted(copy: Path, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"reference_unet\.pth is cut short"):
         convert(copy, tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["v2"]
+
+
+@pytest.mark.parametrize("how", ["link", "files"])
+def test_what_is_read_is_never_replaced(copy: Path, tmp_path: Path, how: str) -> None:
+    (out := tmp_path / "out").mkdir()
+    (out / CARD).write_text("{}")
+    if how == "link":
+        out = tmp_path / "other"
+        out.symlink_to(copy)
+    else:  # the weights themselves lie in the folder that is to be replaced
+        for path in copy.iterdir():
+            shutil.move(path, out / path.name)
+            (copy / path.name).symlink_to(out / path.name)
+    before = sorted(p.name for p in out.iterdir())
+    with pytest.raises(OutputError, match="inputs are never replaced"):
+        convert(copy, out, overwrite=True)
+    assert sorted(p.name for p in out.iterdir()) == before
+
+
+def test_what_a_killed_conversion_left_is_removed_by_the_next(both: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    part_of(out).mkdir()
+    (part_of(out) / "half").touch()
+    convert(both, out, ("v2",))
+    assert list(tmp_path.iterdir()) == [out]
 
 
 Usage = namedtuple("Usage", "total used free")
