@@ -32,8 +32,8 @@ def check_file(
 
     It must not be one of ``inputs`` or hold one (whatever it is called there: links, hard links and other
     spellings are seen through), nor a device, nor a link that leads nowhere; nor an existing file, unless it
-    is to be replaced; a folder only by a ``folder``. Nor may the hidden names beside it be inputs: what an earlier run left there can be
-    played, so somebody may give it as a driver.
+    is to be replaced (a folder only by a ``folder``). Nor may the hidden names beside it be inputs: what an
+    earlier run left there can be played, so somebody may give it as a driver.
     """
     with disk_errors(path):
         _check_name(path)
