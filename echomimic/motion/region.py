@@ -24,7 +24,7 @@ from echomimic.motion.performance import Performance
 from echomimic.motion.tracks import at_times, gaussian
 
 Op: TypeAlias = Literal["gain", "smooth", "mute", "mirror", "replace", "blink"]
-_Track: TypeAlias = Literal["mouth", "head", "brows", "blinks", "gaze", "body", "all"]
+_Track: TypeAlias = Literal["mouth", "head", "brows", "blinks", "gaze", "body", "hands", "all"]
 Eyes: TypeAlias = Literal["both", "left", "right"]
 Sources: TypeAlias = Callable[[str], Performance]
 """The performance that a name stands for; raises what is wrong with it."""
@@ -37,7 +37,7 @@ TRACKS: dict[str, tuple[str, ...]] = {
     "gaze": ("gaze",),
     "body": ("body",),
 }
-"""Fields of a performance by the track they belong to."""
+"""Fields of a performance by the track they belong to. ``hands`` has none: see ``region_hands``."""
 RAMP = 0.12
 """Seconds in which an edit comes and goes at the ends of its stretch, at most a quarter of it:
 a syllable's edge."""
@@ -122,10 +122,8 @@ def apply_edits(performance: Performance, edits: Sequence[Edit], sources: Source
 
 
 def _applied(performance: Performance, edit: Edit, sources: Sources) -> Performance:
-    frames = np.arange(len(performance))
-    inside = (frames >= round(edit.start * performance.fps)) & (frames < round(edit.stop * performance.fps))
-    at = frames[inside]
-    if not len(at):
+    at = _frames_of(edit, len(performance), performance.fps)
+    if not len(at) or (edit.track == "hands" and edit.op != "blink"):
         return performance
     wanted, performance = _wanted(performance, edit, at, sources)
     weight = _weight(len(at), performance.fps) if edit.op != "blink" else np.ones(len(at), np.float32)
@@ -136,6 +134,20 @@ def _applied(performance: Performance, edit: Edit, sources: Sources) -> Performa
         track[at] += share * (values - track[at])
         changed[name] = track
     return replace(performance, **changed)
+
+
+def _frames_of(edit: Edit, count: int, fps: float) -> npt.NDArray[np.intp]:
+    frames = np.arange(count)
+    return frames[(frames >= round(edit.start * fps)) & (frames < round(edit.stop * fps))]
+
+
+def edit_weight(edit: Edit, count: int, fps: float) -> Floats:
+    """(count,) 0…1: how much of the edit each frame of a motion gets, 0 outside its stretch."""
+    whole = np.zeros(count, np.float32)
+    at = _frames_of(edit, count, fps)
+    if len(at):
+        whole[at] = _weight(len(at), fps)
+    return whole
 
 
 def _weight(count: int, fps: float) -> Floats:

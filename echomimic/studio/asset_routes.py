@@ -191,10 +191,8 @@ _PART = (
     Query("start", "s", float, 0.0),
     Query("stop", "s", float, None),
 )
-_DRAWN = (
-    Query("face", "which face", int, 0, most=99),
-    Query("of", "what is drawn", default="landmarks", choices=("landmarks", "pose")),
-)
+DRAWN_OF = Query("of", "what is drawn", default="landmarks", choices=("landmarks", "pose"))
+_DRAWN = (Query("face", "which face", int, 0, most=99), DRAWN_OF)
 _BYTES, _JPEG = "application/octet-stream", "image/jpeg"
 ASSET_ROUTES = (
     Route(

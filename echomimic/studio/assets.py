@@ -17,8 +17,8 @@ from echomimic.studio.problems import Refused
 
 KINDS = ("portrait", "speech", "motion", "video")
 NAME_LENGTH = 200
-BESIDE = (".peaks", ".motion.npz")
-"""What lies beside a file: the peaks of a sound, the motion that was followed in a clip."""
+BESIDE = (".peaks", ".motion.npz", ".hands.npz")
+"""What lies beside a file: the peaks of a sound, the face and the hands that were followed in a clip."""
 JUDGED = 150.0
 """Seconds in which a file must be judged."""
 

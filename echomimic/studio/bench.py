@@ -29,6 +29,7 @@ from echomimic.preview.renderer import PreviewRenderer
 from echomimic.request import Settings
 from echomimic.studio.child import Answer, Question, answer_all
 from echomimic.studio.curves import curves_of
+from echomimic.studio.hands_bench import hands_map, hands_shown
 from echomimic.studio.pictures import body_overlay, frame_at, overlay
 from echomimic.studio.pose import posed, sample_pose
 from echomimic.studio.problems import Refused
@@ -240,6 +241,8 @@ DOES = {
     "changes": changes,
     "map": landmark_map,
     "frame": frame,
+    "hands": hands_shown,
+    "hands_map": hands_map,
 }
 
 if __name__ == "__main__":

@@ -10,8 +10,9 @@ from typing import IO, Any
 
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 
+from echomimic.motion.load import GENERATED
 from echomimic.studio.api import Call, Query, Route, ref, taken
-from echomimic.studio.asset_routes import SOON
+from echomimic.studio.asset_routes import DRAWN_OF, SOON
 from echomimic.studio.database import Row, update
 from echomimic.studio.job_routes import job_shown
 from echomimic.studio.jobs import OPEN
@@ -52,6 +53,32 @@ def _tried_curves(studio: Studio, call: Call) -> Response:
     edits = checked_edits(studio, taken(call.body, "edits", list, ...))
     asked = {name: call.query[name] for name in ("start", "stop")}
     return JSONResponse(studio.bench.ask(_question(studio, row, "curves", edits, **asked), SOON)[0])
+
+
+def _hands_question(studio: Studio, row: Row, do: str, edits: list[Row], **more: Any) -> Row:
+    """What the bench is asked about the hands of a take; raises :class:`Refused` where they follow a clip."""
+    given = {kind: str(studio.assets.path(studio.assets.get(row[kind]))) for kind in ("portrait", "speech")}
+    request, driver = dict(row["request"]), row["request"].get("driver", "auto")
+    if driver not in GENERATED:
+        asset = None if driver[:1] == "t" else studio.assets.get(driver)
+        request["driver"] = "auto" if asset is None else str(studio.assets.path(asset))
+        if asset is not None and not (asset["kind"] == "motion" and asset["info"].get("body")):
+            raise Refused("conflict", "the take follows a clip or a face; its hands are not known before V2")
+    sources = describe_sources(studio.home, studio.database, edits)
+    asked = {"do": do, **given, "settings": row["settings"], "request": request, "edits": edits}
+    return {**asked, "sources": sources, **more}
+
+
+def _hands(studio: Studio, call: Call) -> Response:
+    row = studio.takes.get(call.path["id"])
+    edits = row["edits"] if call.query["edits"] else []
+    return JSONResponse(studio.bench.ask(_hands_question(studio, row, "hands", edits), SOON)[0])
+
+
+def _tried_hands(studio: Studio, call: Call) -> Response:
+    row = studio.takes.get(call.path["id"])
+    edits = checked_edits(studio, taken(call.body, "edits", list, ...))
+    return JSONResponse(studio.bench.ask(_hands_question(studio, row, "hands", edits), SOON)[0])
 
 
 def _edits(studio: Studio, call: Call) -> Response:
@@ -118,8 +145,13 @@ def _motion(studio: Studio, call: Call) -> Response:
 
 def _map(studio: Studio, call: Call) -> Response:
     row = studio.takes.get(call.path["id"])
-    size = [row["width"], row["height"]]
-    question = _question(studio, row, "map", row["edits"], time=call.query["time"], size=size)
+    if not row["ready"]:
+        raise Refused("conflict", "the take is not rendered yet")
+    asked = {"time": call.query["time"], "size": [row["width"], row["height"]]}
+    if call.query["of"] == "pose":
+        question = _hands_question(studio, row, "hands_map", row["edits"], **asked)
+    else:
+        question = _question(studio, row, "map", row["edits"], **asked)
     return Response(studio.bench.ask(question, SOON)[1], media_type="image/png")
 
 
@@ -215,7 +247,9 @@ EDIT_ROUTES = (
         status=202,
     ),
     Route("GET", f"{_TAKE}/motion", "Its motion as .npz", _motion, answer="application/octet-stream"),
-    Route("GET", f"{_TAKE}/map", "The landmarks of a moment, drawn", _map, query=_TIME, answer="image/png"),
+    Route("GET", f"{_TAKE}/hands", "Its hands as curves", _hands, query=(_WITH,)),
+    Route("POST", f"{_TAKE}/hands", "As curves with edits not saved", _tried_hands, body=_EDITS),
+    Route("GET", f"{_TAKE}/map", "A moment, drawn", _map, query=(*_TIME, DRAWN_OF), answer="image/png"),
     Route("GET", f"{_TAKE}/frame", "One frame", _frame, query=_TIME, answer="image/jpeg"),
     Route("GET", f"{_TAKE}/stream", "Its video as it grows", _stream, answer="video/mp4"),
 )

@@ -90,9 +90,13 @@ def checked_edits(studio: Studio, edits: Any) -> list[Row]:
     if len(edits) > MOST_EDITS:
         raise Refused("invalid", f"there are {len(edits)} edits; {MOST_EDITS} at most are taken")
     try:
-        read_edits(edits)
+        made = read_edits(edits)
     except SettingsError as error:
         raise Refused("invalid", str(error)) from None
+    if any(edit.track == "hands" and edit.source[:1] == "t" for edit in made):
+        raise Refused(
+            "invalid", "hands are taken from a clip or a motion file; give one of them as the source"
+        )
     describe_sources(studio.home, studio.database, edits)
     return list(edits)
 

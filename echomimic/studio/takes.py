@@ -15,7 +15,17 @@ from echomimic.studio.home import Home
 from echomimic.studio.problems import Refused
 
 OURS = frozenset(
-    {"weights", "vae", "resume", "device", "offload", "sample_rate", "sign_key", "timestamp_url"}
+    {
+        "weights",
+        "vae",
+        "resume",
+        "device",
+        "devices",
+        "offload",
+        "sample_rate",
+        "sign_key",
+        "timestamp_url",
+    }
 )
 """Settings that the studio decides, or that are not for a page."""
 ASKED = ("driver", "face", "allow_silence")

@@ -4,13 +4,14 @@ import functools
 from collections.abc import Callable
 from pathlib import Path
 
-from echomimic.conditions import gather
+from echomimic.conditions import Conditions, gather
 from echomimic.engine import Engine
 from echomimic.errors import EchoMimicError
 from echomimic.flow import run, video_shape
 from echomimic.motion.load import GENERATED
 from echomimic.request import Request, Settings
 from echomimic.studio.database import Database, Row, as_json, update
+from echomimic.studio.directed import directed_driver, undirected
 from echomimic.studio.home import Home
 from echomimic.studio.report import JobReport
 from echomimic.studio.scene import PLAYING, VIDEO, TakeScene, draw_all, keep_thumb, prepare_scene, redraw
@@ -100,7 +101,16 @@ class Work:
         self, take: Row, files: dict[str, tuple[Path, str]], folder: Path, report: JobReport
     ) -> Row:
         settings = Settings(**take["settings"])
-        asked = take["request"] | {"driver": self._driver(take), "overwrite": True}
+        driver = self._driver(take)
+        asked = take["request"] | {"driver": driver}
+
+        def conditions() -> Conditions:
+            return gather(files["portrait"][0], files["speech"][0], settings, report=report, **asked)
+
+        directed = directed_driver(self.home, self.database, take, conditions, report)
+        if told := undirected(take):
+            report.note(told)
+        asked |= {"driver": str(directed or driver), "overwrite": True}
         request = Request(files["portrait"][0], files["speech"][0], folder / VIDEO, **asked)
         done = run(request, settings, report, self.engine(settings, report))
         if report.frame is not None:

@@ -242,6 +242,22 @@ def test_timeline_mute_undo_redo(page: Page, media: Path) -> None:
     expect(page.locator("video")).to_have_attribute("src", re.compile("r=[2-9]"))
 
 
+def test_hands_are_directed_for_v2(page: Page, media: Path) -> None:
+    take = make_take(page, media, seed=5)
+    moving = [0.1 * (n % 7) for n in range(take["frames"])]
+    page.route(
+        "**/hands", lambda route: route.fulfill(json={"tracks": {"hands": {"left": moving, "right": []}}})
+    )
+    open_take(page, take)
+    page.get_by_role("button", name="Hands", exact=True).last.click()
+    page.get_by_role("spinbutton", name="Start").fill("0.5")
+    page.get_by_role("spinbutton", name="Start").press("Tab")
+    page.get_by_role("button", name="Less").click()
+    expect(page.get_by_role("list", name="Edits").get_by_role("listitem")).to_contain_text("Hands · 0.50")
+    (edit,) = page.request.get(f"api/takes/{take['id']}/edits").json()["edits"]
+    assert (edit["op"], edit["track"], edit["amount"]) == ("gain", "hands", 0.5)
+
+
 def curves(page: Page, take: dict[str, Any]) -> dict[str, dict[str, list[float]]]:
     """The performance as edited."""
     tracks: dict[str, dict[str, list[float]]] = page.request.get(f"api/takes/{take['id']}/curves").json()[

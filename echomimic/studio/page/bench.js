@@ -5,7 +5,7 @@ import { Recorder, closeCamera, openCamera, shoot } from "./capture.js";
 import { announce, clock, fill, guarded, h } from "./dom.js";
 import { SLIDERS, groups, option, slider } from "./form.js";
 import { t, title } from "./i18n.js";
-import { assets, bench, heard, jobs, listen, newestFirst, options, saveBench, status, takes } from "./store.js";
+import { assets, bench, handsKnown, heard, jobs, listen, newestFirst, options, saveBench, status, takes } from "./store.js";
 import { timeline } from "./timeline.js";
 
 /** @param {Element} main @returns {() => void} */
@@ -189,24 +189,29 @@ function makeScreen(place) {
   const frame = h("div", { class: "screen" });
   const told = h("div", { class: "stack", role: "status" });
   const make = h("button", { class: "main", type: "button", id: "render", onclick: () => void render() }, t("Make the talk"));
-  const marks = h("button", { type: "button", id: "marks", "aria-pressed": "false", hidden: true, onclick: () => { marks.setAttribute("aria-pressed", String(marks.getAttribute("aria-pressed") !== "true")); mark(); } }, t("Landmarks"));
+  /** What is laid over the video: nothing, the face's landmarks or the hands that V2 will draw. */
+  let shown = "";
+  const laid = (/** @type {string} */ what, /** @type {string} */ text, /** @type {string} */ id) => h("button", { type: "button", id, "aria-pressed": "false", onclick: () => { shown = shown === what ? "" : what; for (const one of marks.children) one.setAttribute("aria-pressed", String(one.id === id && shown === what)); over.remove(); mark(); } }, t(text));
+  const marks = h("div", { class: "row", hidden: true, role: "group", "aria-label": t("Show") }, laid("landmarks", "Landmarks", "marks"), laid("pose", "Hands", "handmarks"));
+  const offer = (/** @type {any} */ now) => { marks.hidden = !now?.ready; if (now) [now.editable, handsKnown(now)].forEach((one, i) => { /** @type {HTMLElement} */ (marks.children[i]).hidden = !one; }); };
   fill(place, frame, h("div", { class: "row spread" }, make, marks), told);
   let busy = false, again = false, shownStill = "", playing = "";
   const video = h("video", { controls: true, playsInline: true, "aria-label": t("Play") });
-  const over = h("img", { class: "over", alt: t("Landmarks") });
+  const over = h("img", { class: "over" });
   let drawing = false;
 
-  /** Lays the landmarks of the frame that is shown over it. */
+  /** Lays what is wanted over the frame that is shown. */
   function mark() {
     const now = takes.get(bench.take);
-    const wanted = marks.getAttribute("aria-pressed") === "true" && playing.includes("/video") && now;
+    const wanted = shown && playing.includes("/video") && now;
     if (!wanted) { over.remove(); return; }
     if (drawing) return;
     drawing = true;
-    const time = video.currentTime, image = new Image();
-    image.onload = () => { drawing = false; over.src = image.src; if (!over.isConnected) frame.append(over); if (Math.abs(video.currentTime - time) > 0.03) mark(); };
+    over.alt = t(shown === "pose" ? "Hands" : "Landmarks");
+    const time = video.currentTime, image = new Image(), what = shown;
+    image.onload = () => { drawing = false; if (what !== shown) { mark(); return; } over.src = image.src; if (!over.isConnected) frame.append(over); if (Math.abs(video.currentTime - time) > 0.03) mark(); };
     image.onerror = () => { drawing = false; };
-    image.src = `api/takes/${now.id}/map?time=${Math.min(time, now.seconds - 0.02).toFixed(2)}&r=${now.revision}`;
+    image.src = `api/takes/${now.id}/map?of=${what}&time=${Math.min(time, now.seconds - 0.02).toFixed(2)}&r=${now.revision}`;
   }
   for (const kind of ["timeupdate", "seeked", "loadeddata"]) video.addEventListener(kind, mark);
 
@@ -252,7 +257,7 @@ function makeScreen(place) {
     if (take.ready) video.addEventListener("loadedmetadata", () => { video.currentTime = Math.min(time, video.duration || time); }, { once: true });
     video.play().catch(() => undefined);
     fill(frame, video);
-    marks.hidden = !take.ready;
+    offer(take);
   }
 
   function job(/** @type {any} */ now) {
@@ -271,7 +276,7 @@ function makeScreen(place) {
     const now = takes.get(bench.take);
     playing = "";
     make.disabled = !(bench.portrait && bench.speech);
-    marks.hidden = !now?.ready;
+    offer(now);
     if (now?.ready) { play(now); fill(told); return; }
     const running = now && jobs.get(now.job);
     if (running) job(running); else fill(told);

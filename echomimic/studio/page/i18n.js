@@ -15,7 +15,7 @@ const ZH = {
   "Another seed": "换一个种子", "Reset": "复位", "Random": "随机",
   "expressiveness": "表情幅度", "head_motion": "头部动作", "blink_rate": "眨眼频率", "gaze": "视线", "style": "风格", "seed": "种子", "size": "尺寸", "crop": "裁剪", "fps": "帧率",
   "Drag over the curves to choose a stretch, then say what happens to it.": "在曲线上拖选一段，再选择操作。", "whole take": "整段", "Chosen": "已选", "More of it": "增强", "Less": "减弱", "Smooth": "平滑", "Mute": "静止", "Mirror": "镜像", "Add a blink": "添加眨眼", "Replace from": "替换为",
-  "Undo": "撤销", "Redo": "重做", "mouth": "嘴", "head": "头", "brows": "眉", "blinks": "眨眼", "body": "身体", "Remove": "删除", "Save the motion": "保存动作", "Start": "开始", "End": "结束", "seconds": "秒", "amount": "幅度",
+  "Undo": "撤销", "Redo": "重做", "mouth": "嘴", "head": "头", "brows": "眉", "blinks": "眨眼", "body": "身体", "hands": "手", "Hands": "手", "Make it again with these edits": "按这些编辑重新生成", "V2 renders a take as a whole, so changed hands become a new take.": "V2 整体渲染，修改手部会生成新的成片。", "Remove": "删除", "Save the motion": "保存动作", "Start": "开始", "End": "结束", "seconds": "秒", "amount": "幅度",
   "Only this stretch is rendered anew.": "只重新渲染这一段。", "Save": "保存",
   "There are no takes yet. Make one on the bench.": "还没有成片。请在工作台生成。", "Star": "收藏", "Unstar": "取消收藏", "Download": "下载", "Delete": "删除", "Open": "打开", "Choose to compare": "选择对比", "Same again with": "用以下模型重做", "Really delete this take?": "确定删除这个成片？",
   "differs in": "不同之处", "Name": "名称", "Only starred": "只看收藏", "Side by side": "并排", "Wipe": "划像", "Play both": "同时播放", "Pause": "暂停", "Choose two takes to compare.": "请选择两个成片进行对比。", "Evaluate": "评测",

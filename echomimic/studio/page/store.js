@@ -53,3 +53,9 @@ export async function load() {
 
 export const newestFirst = (/** @type {Iterable<any>} */ items) => [...items].sort((a, b) => b.created - a.created);
 export const waiting = () => [...jobs.values()].filter((job) => job.state === "queued" || job.state === "running");
+
+/** Whether the server can tell what the hands of a take do: it does not follow a clip or a face. @param {any} take */
+export function handsKnown(take) {
+  const driver = take.request.driver ?? "auto", asset = assets.get(driver);
+  return driver === "auto" || driver === "none" || Boolean(asset?.kind === "motion" && asset.info.body);
+}

@@ -3,9 +3,12 @@
 import * as api from "./api.js";
 import { announce, clock, fill, guarded, h } from "./dom.js";
 import { t, title } from "./i18n.js";
-import { assets, heard, newestFirst, takes } from "./store.js";
+import { assets, handsKnown, heard, newestFirst, options, takes } from "./store.js";
 
 const TRACKS = ["mouth", "head", "brows", "blinks", "gaze", "body"];
+const HANDS = "hands";
+/** Edits of takes of V2, which are rendered as a whole: they become a take of their own. @type {Map<string, any[]>} */
+const pending = new Map();
 /** @type {Map<string, any[]>} lists that were undone, by take */
 const undone = new Map();
 /** @type {{take: string, track: string, start: number, stop: number}} */
@@ -16,34 +19,57 @@ const chosen = { take: "", track: "mouth", start: 0, stop: 0 };
 /** @param {string} track */
 const name = (track) => title(track);
 
+/** The edits that the take has, or shall have. @param {any} take @returns {any[]} */
+const editsOf = (take) => pending.get(take.id) ?? take.edits;
+
+/** What of a take can be directed: all of a preview's and its hands, which V2 will show; the hands of V2's own. @param {any} take */
+function tracksOf(take) {
+  const model = options.models.find((/** @type {any} */ m) => m.name === take.model);
+  return take.editable ? [...TRACKS, HANDS] : model?.guide === HANDS ? [HANDS] : [];
+}
+
 /** @param {Element} place @param {any} take @param {{video: HTMLVideoElement}} screen */
 export function timeline(place, take, screen) {
   /** @type {HTMLElement} */ (place).hidden = !take?.ready;
   if (!take?.ready) return;
-  if (!take.editable) { fill(place, h("h2", {}, t("Timeline")), h("p", {}, `${take.model}: ${t("this model draws every picture itself, so there are no curves here. Direct a preview take, then choose Same again with: its edits go along.")}`)); return; }
+  const tracks = tracksOf(take);
+  if (!tracks.length) { fill(place, h("h2", {}, t("Timeline")), h("p", {}, `${take.model}: ${t("this model draws every picture itself, so there are no curves here. Direct a preview take, then choose Same again with: its edits go along.")}`)); return; }
   if (chosen.take !== take.id) Object.assign(chosen, { take: take.id, start: 0, stop: 0 });
+  if (!tracks.includes(chosen.track)) chosen.track = tracks[0];
   const wave = h("canvas", { class: "wave", "aria-hidden": "true" });
   /** @type {Record<string, any>} */ const canvases = {};
   const rows = [h("span", { class: "name" }, clock(take.seconds)), wave];
-  for (const track of TRACKS) {
-    canvases[track] = h("canvas", { tabIndex: 0, role: "img", "aria-label": name(track), title: t("Drag, or use the arrow keys; with Alt they move the end") });
-    rows.push(h("button", { class: "name", type: "button", "aria-pressed": String(chosen.track === track), style: { color: `var(--${track})` }, onclick: () => { chosen.track = track; timeline(place, take, screen); } }, name(track)), canvases[track]);
+  for (const track of tracks) {
+    canvases[track] = h("canvas", { tabIndex: 0, role: "img", "aria-label": name(track), "data-track": track, title: t("Drag, or use the arrow keys; with Alt they move the end") });
+    rows.push(h("button", { "data-track": track, class: "name", type: "button", "aria-pressed": String(chosen.track === track), style: { color: `var(--${track})` }, onclick: () => { chosen.track = track; timeline(place, take, screen); } }, name(track)), canvases[track]);
   }
   const told = h("p", { class: "hint", role: "status" });
-  fill(place, h("div", { class: "row spread" }, h("h2", {}, t("Timeline")), told), h("div", { class: "timeline" }, rows), operations(place, take, screen), entries(take),
-    h("p", { class: "hint" }, t("Only this stretch is rendered anew.")));
-  /** @type {{curves: any, peaks: number[]}} */ const data = { curves: null, peaks: [] };
+  fill(place, h("div", { class: "row spread" }, h("h2", {}, t("Timeline")), told), h("div", { class: "timeline" }, rows), operations(place, take, screen), entries(place, take, screen),
+    h("p", { class: "hint" }, t(take.editable ? "Only this stretch is rendered anew." : "V2 renders a take as a whole, so changed hands become a new take.")));
+  /** @type {{curves: Record<string, any>, peaks: number[]}} */ const data = { curves: {}, peaks: [] };
   const draw = () => {
     told.textContent = chosen.stop > chosen.start ? `${t("Chosen")}: ${name(chosen.track)} ${chosen.start.toFixed(2)}–${chosen.stop.toFixed(2)} ${t("seconds")}` : t("Drag over the curves to choose a stretch, then say what happens to it.");
     paintWave(wave, data.peaks, take, screen.video.currentTime);
-    for (const track of TRACKS) paintTrack(canvases[track], data.curves?.tracks[track], track, take, screen.video.currentTime);
+    for (const track of tracks) paintTrack(canvases[track], data.curves[track], track, take, screen.video.currentTime);
   };
-  for (const track of TRACKS) drag(canvases[track], track, take, screen, draw, () => timeline(place, take, screen));
+  for (const track of tracks) drag(canvases[track], track, take, screen, draw, () => timeline(place, take, screen));
   drag(wave, "", take, screen, draw, () => undefined);
   screen.video.ontimeupdate = draw;
   new ResizeObserver(draw).observe(wave);
-  void guarded(async () => { data.curves = await api.get(`takes/${take.id}/curves`); draw(); });
+  const got = (/** @type {any} */ found) => { Object.assign(data.curves, found.tracks); draw(); };
+  if (take.editable) void guarded(async () => got(await api.get(`takes/${take.id}/curves`)));
+  void showHands(place, take, got);
   if (take.speech) void guarded(async () => { data.peaks = (await api.get(`assets/${take.speech}/peaks?bins=800`)).peaks; draw(); });
+}
+
+/** The curve of the hands; its row goes where the portrait shows none, or they are not known before V2. @param {Element} place @param {any} take @param {(found: any) => void} got */
+async function showHands(place, take, got) {
+  const row = /** @type {HTMLElement[]} */ ([...place.querySelectorAll(`[data-track="${HANDS}"]`)]);
+  const path = `takes/${take.id}/hands`;
+  const found = !handsKnown(take) ? null : await (pending.has(take.id) ? api.post(path, { edits: editsOf(take) }) : api.get(path)).catch(() => null);
+  const seen = found && Object.values(found.tracks[HANDS]).some((/** @type {any} */ values) => values.length);
+  for (const one of row) one.hidden = !seen && take.editable;
+  if (seen) got(found);
 }
 
 /** @param {HTMLCanvasElement} canvas */
@@ -106,8 +132,9 @@ function drag(canvas, track, take, screen, draw, picked) {
   };
 }
 
-/** @param {any} take @param {any[]} edits */
-export async function saveEdits(take, edits) {
+/** @param {Element} place @param {any} take @param {{video: HTMLVideoElement}} screen @param {any[]} edits */
+async function saveEdits(place, take, screen, edits) {
+  if (!take.editable) { pending.set(take.id, edits); timeline(place, take, screen); return; }
   const answer = await guarded(() => api.put(`takes/${take.id}/edits`, { edits }));
   if (!answer) return;
   heard("take", answer.take);
@@ -119,20 +146,32 @@ function operations(place, take, screen) {
   const start = h("input", { type: "number", id: "edit-start", min: 0, max: take.seconds, step: 0.1, value: chosen.start.toFixed(2), "aria-label": t("Start"), style: { width: "78px", padding: "4px 8px" }, onchange: () => { chosen.start = Number(start.value); timeline(place, take, screen); } });
   const stop = h("input", { type: "number", id: "edit-stop", min: 0, max: take.seconds, step: 0.1, value: (chosen.stop || take.seconds).toFixed(2), "aria-label": t("End"), style: { width: "78px", padding: "4px 8px" }, onchange: () => { chosen.stop = Number(stop.value); timeline(place, take, screen); } });
   const region = () => ({ track: chosen.track, start: chosen.start, stop: chosen.stop > chosen.start ? chosen.stop : take.seconds });
-  const add = (/** @type {any} */ entry) => { undone.set(take.id, []); void saveEdits(take, [...take.edits, { ...region(), ...entry }]); };
+  const add = (/** @type {any} */ entry) => { undone.set(take.id, []); void saveEdits(place, take, screen, [...editsOf(take), { ...region(), ...entry }]); };
   const button = (/** @type {string} */ text, /** @type {any} */ entry) => h("button", { type: "button", class: "small", onclick: () => add(entry) }, t(text));
-  const sources = [...newestFirst(takes.values()).filter((one) => one.id !== take.id && one.ready), ...newestFirst(assets.values()).filter((one) => one.kind === "video" || one.kind === "motion")].slice(0, 20);
+  const lenders = chosen.track === HANDS ? [] : newestFirst(takes.values()).filter((one) => one.id !== take.id && one.ready && one.editable);
+  const sources = [...lenders, ...newestFirst(assets.values()).filter((one) => one.kind === "video" || one.kind === "motion")].slice(0, 20);
   const from = h("select", { "aria-label": t("Replace from"), onchange: () => from.value && add({ op: "replace", source: from.value }) }, h("option", { value: "" }, `${t("Replace from")} …`), sources.map((one) => h("option", { value: one.id }, one.name || one.id.slice(0, 7))));
   const middle = () => { const r = region(); const at = chosen.stop > chosen.start ? (r.start + r.stop) / 2 : screen.video.currentTime; return { op: "blink", track: "blinks", start: Math.max(0, at - 0.16), stop: Math.min(take.seconds, at + 0.16) }; };
-  const undo = h("button", { type: "button", class: "small", disabled: !take.edits.length, onclick: () => { undone.set(take.id, [...(undone.get(take.id) ?? []), take.edits.at(-1)]); void saveEdits(take, take.edits.slice(0, -1)); } }, t("Undo"));
-  const redo = h("button", { type: "button", class: "small", disabled: !undone.get(take.id)?.length, onclick: () => { const entry = undone.get(take.id)?.pop(); if (entry) void saveEdits(take, [...take.edits, entry]); } }, t("Redo"));
+  const undo = h("button", { type: "button", class: "small", disabled: !editsOf(take).length, onclick: () => { undone.set(take.id, [...(undone.get(take.id) ?? []), editsOf(take).at(-1)]); void saveEdits(place, take, screen, editsOf(take).slice(0, -1)); } }, t("Undo"));
+  const redo = h("button", { type: "button", class: "small", disabled: !undone.get(take.id)?.length, onclick: () => { const entry = undone.get(take.id)?.pop(); if (entry) void saveEdits(place, take, screen, [...editsOf(take), entry]); } }, t("Redo"));
   return h("div", { class: "ops", role: "group", "aria-label": t("Edits") }, h("div", { class: "row" }, h("strong", {}, name(chosen.track)), start, "–", stop, undo, redo), h("div", { class: "row" }, button("More of it", { op: "gain", amount: 1.5 }), button("Less", { op: "gain", amount: 0.5 }), button("Smooth", { op: "smooth", seconds: 0.3 }),
-    button("Mute", { op: "mute" }), button("Mirror", { op: "mirror" }), h("button", { type: "button", class: "small", onclick: () => add(middle()) }, t("Add a blink")), from, h("a", { class: "button small", href: `api/takes/${take.id}/motion`, download: "" }, t("Save the motion"))));
+    button("Mute", { op: "mute" }), button("Mirror", { op: "mirror" }), chosen.track === HANDS ? null : h("button", { type: "button", class: "small", onclick: () => add(middle()) }, t("Add a blink")), from, take.editable ? h("a", { class: "button small", href: `api/takes/${take.id}/motion`, download: "" }, t("Save the motion")) : null));
+}
+
+/** @param {Element} place @param {any} take @param {{video: HTMLVideoElement}} screen */
+function entries(place, take, screen) {
+  const edits = editsOf(take);
+  const again = pending.has(take.id) ? h("button", { type: "button", class: "main", onclick: () => void remake(take) }, t("Make it again with these edits")) : null;
+  if (!edits.length) return again;
+  return h("div", { class: "stack" }, h("ol", { class: "edits", "aria-label": t("Edits"), role: "list" }, edits.map((/** @type {any} */ e, /** @type {number} */ i) => h("li", {}, h("span", { class: "grow" }, `${t(OPS[e.op] ?? e.op)} · ${name(e.track)} · ${e.start.toFixed(2)}–${e.stop.toFixed(2)}${e.amount === undefined ? "" : ` · ×${e.amount}`}`),
+    h("button", { type: "button", class: "small quiet", "aria-label": `${t("Remove")} ${i + 1}`, onclick: () => void saveEdits(place, take, screen, edits.filter((/** @type {any} */ _, /** @type {number} */ j) => j !== i)) }, "×")))), again);
 }
 
 /** @param {any} take */
-function entries(take) {
-  if (!take.edits.length) return null;
-  return h("ol", { class: "edits", "aria-label": t("Edits"), role: "list" }, take.edits.map((/** @type {any} */ e, /** @type {number} */ i) => h("li", {}, h("span", { class: "grow" }, `${t(OPS[e.op] ?? e.op)} · ${name(e.track)} · ${e.start.toFixed(2)}–${e.stop.toFixed(2)}${e.amount === undefined ? "" : ` · ×${e.amount}`}`),
-    h("button", { type: "button", class: "small quiet", "aria-label": `${t("Remove")} ${i + 1}`, onclick: () => void saveEdits(take, take.edits.filter((/** @type {any} */ _, /** @type {number} */ j) => j !== i)) }, "×"))));
+async function remake(take) {
+  const job = await guarded(() => api.post("jobs", { take: take.id, edits: editsOf(take) }));
+  if (!job) return;
+  pending.delete(take.id);
+  heard("job", job);
+  location.hash = "#queue";
 }
