@@ -40,6 +40,7 @@ class Child:
         self._module, self._what, self._environment = module, what, environment
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
+        self._over = False
 
     def ask(self, question: Question, seconds: float) -> Answer:
         """The answer; raises :class:`Refused` when there is none within ``seconds``."""
@@ -52,8 +53,12 @@ class Child:
             except (OSError, ValueError, EOFError):
                 process.kill()
                 process.wait()
-                raise Refused(
-                    "invalid", f"{self._what} took too long or needed too much memory; try a smaller file"
+                raise (
+                    _ending()
+                    if self._over
+                    else Refused(
+                        "invalid", f"{self._what} took too long or needed too much memory; try a smaller file"
+                    )
                 ) from None
             finally:
                 timer.cancel()
@@ -63,7 +68,14 @@ class Child:
         with self._lock:
             self._alive()
 
+    def end(self) -> None:
+        """Ends the process for good: the question it works on is refused, and so is every later one."""
+        self._over = True
+        self.close()
+
     def _alive(self) -> "subprocess.Popen[bytes]":
+        if self._over:
+            raise _ending()
         if self._process is None or self._process.poll() is not None:
             self.close()
             self._process = start(self._module, stdout=subprocess.PIPE, environment=self._environment)
@@ -93,6 +105,10 @@ class Child:
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
                 pipe.close()
+
+
+def _ending() -> Refused:
+    return Refused("conflict", "the studio is being ended; try again when it runs")
 
 
 def answer_all(handle: Callable[[Question], Answer]) -> None:

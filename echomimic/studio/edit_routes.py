@@ -184,7 +184,7 @@ def _stream(studio: Studio, call: Call) -> Response:
 def _begun(studio: Studio, take: str, path: Path) -> tuple[IO[bytes], str] | None:
     """The growing file, as soon as its beginning tells how it is encoded."""
     until = time.monotonic() + BEGINNING
-    while time.monotonic() < until and _at_work(studio, take):
+    while time.monotonic() < until and _at_work(studio, take) and not studio.leaving:
         if path.is_file() and (codecs := codecs_of(path)):
             return path.open("rb"), codecs
         time.sleep(_LOOK)
@@ -206,7 +206,7 @@ def codecs_of(path: Path) -> str:
 def _growing(studio: Studio, take: str, path: Path, file: IO[bytes]) -> Iterator[bytes]:
     with file:
         while True:
-            over = not _at_work(studio, take) or not _same(path, file)
+            over = studio.leaving or not _at_work(studio, take) or not _same(path, file)
             while data := file.read(BLOCK):
                 yield data
             if over:

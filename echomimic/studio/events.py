@@ -38,13 +38,15 @@ class Events:
     async def run(self) -> None:
         """Looks for changes until it is cancelled."""
         self._changed = asyncio.Event()
-        while True:
+        while not self.studio.leaving:
             await asyncio.sleep(_LOOK)
             found = await run_in_threadpool(newest, self.studio)
             if found != self.latest:
                 self.latest = found
                 changed, self._changed = self._changed, asyncio.Event()
                 changed.set()
+        self._changed.set()
+        await run_in_threadpool(self.studio.hush)
 
     async def wait(self, seconds: float) -> None:
         """Until something changes, or so long."""
@@ -70,7 +72,7 @@ class Events:
         if seen > start:  # another data folder
             yield event("reset", {}, start)
             seen = start
-        while True:
+        while not self.studio.leaving:
             for text in await run_in_threadpool(self._since, seen):
                 seen, told = text[0], time.monotonic()
                 yield text[1]

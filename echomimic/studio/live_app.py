@@ -56,14 +56,13 @@ def serve_live(
     portrait: Path, settings: Settings, serving: Serving, face: int, tell: Callable[[str], None]
 ) -> None:
     """Serves until it is interrupted; ``tell`` gets the address with its token."""
-    import uvicorn
+    from echomimic.studio.server import EndingServer
 
     token = secrets.token_urlsafe(24) if serving.token else None
     app = make_live_app(portrait, settings, token, face)
     with listening(serving) as place:
-        config = uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=1)
         tell(address(serving, place.getsockname()[1], "", token))
-        uvicorn.Server(config).run(sockets=[place])
+        EndingServer(app, lambda: None).run(sockets=[place])
 
 
 def _jpeg(picture: Picture) -> bytes:

@@ -48,9 +48,8 @@ def serve(serving: Serving, tell: Callable[[str], None]) -> None:
             f"--host {serving.host} lets others in; it needs the token: leave --no-token away"
         )
     try:
-        import uvicorn
-
         from echomimic.studio.app import make_app
+        from echomimic.studio.server import EndingServer
         from echomimic.studio.studio import Studio
     except ImportError as error:
         remedy = 'run: pip install "echomimic-studio[studio]"'
@@ -65,11 +64,8 @@ def serve(serving: Serving, tell: Callable[[str], None]) -> None:
         app = make_app(
             studio, hosts=hosts, any_address=not serving.loopback, page=serving.page, root_path=root
         )
-        config = uvicorn.Config(
-            app, log_level="warning", lifespan="on", server_header=False, timeout_graceful_shutdown=1
-        )
         tell(address(serving, place.getsockname()[1], root, token))
-        uvicorn.Server(config).run(sockets=[place])
+        EndingServer(app, studio.leave).run(sockets=[place])
 
 
 def address(serving: Serving, port: int, root: str, token: str | None) -> str:

@@ -39,6 +39,7 @@ class Studio:
         self.assets = Assets(self.home, self.database, self.judge)
         self.jobs, self.takes = Jobs(self.database), Takes(self.home, self.database)
         self.supervisor = Supervisor(self.home, self.database) if working else None
+        self.leaving = False
 
     def start(self) -> None:
         """Starts the workers; what was half come in at the last end goes."""
@@ -49,12 +50,21 @@ class Studio:
             self.bench.warm()
             self.judge.warm()
 
+    def leave(self) -> None:
+        """The studio is about to end: what waits for something gives up. Returns at once."""
+        self.leaving = True
+
+    def hush(self) -> None:
+        """Ends the processes that answer; questions that wait, and later ones, are refused."""
+        for child in (self.judge, self.bench, self.voice, self.meter):
+            child.end()
+
     def close(self) -> None:
         """Ends every process of it."""
+        self.leave()
         if self.supervisor is not None:
             self.supervisor.close()
-        for child in (self.judge, self.bench, self.voice, self.meter):
-            child.close()
+        self.hush()
         self.database.close()
 
     def stand_still(self, job: Row) -> None:
@@ -63,7 +73,9 @@ class Studio:
             return
         self.jobs.stop(job["id"])
         until = time.monotonic() + STANDS_STILL
-        while time.monotonic() < until and self.jobs.get(job["id"])["state"] == "running":
+        while (
+            time.monotonic() < until and not self.leaving and self.jobs.get(job["id"])["state"] == "running"
+        ):
             time.sleep(_LOOK)
 
     def sizes(self) -> dict[str, Any]:

@@ -1,9 +1,14 @@
 """The studio as it really runs: processes that are killed, stopped and started again lose nothing."""
 
+import contextlib
+import http.client
 import os
 import signal
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -124,3 +129,34 @@ def test_one_server_per_folder(tmp_path: Path) -> None:
         other = subprocess.run(command, capture_output=True, text=True, check=False)
         assert other.returncode == 2
         assert other.stderr.startswith("error: another studio uses")
+
+
+def test_a_server_that_is_ended_does_not_wait_for_what_is_open(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    server = Server(tmp_path / "home")
+    body = {"portrait": server.upload("portrait", (EXAMPLE / "portrait.jpg").read_bytes())}
+    body["speech"] = server.upload("speech", sound(3.0))
+    first, second = (
+        server.ask("POST", "/api/jobs", {**body, "settings": {"length": 3000, "seed": n}}) for n in (1, 2)
+    )
+    still = {**body, "time": 1.0, "settings": {"size": 1024}}
+    asked: list[Callable[[], object]] = [
+        lambda: list(events(server)),
+        lambda: server.ask("GET", f"/api/takes/{first['take']}/stream"),
+        lambda: server.ask("GET", f"/api/takes/{second['take']}/stream"),
+        *[lambda: server.ask("POST", "/api/still", still)] * 5,
+    ]
+    server.until(first["id"], lambda job: job["stage"] == "rendering")
+    for one in asked:
+        threading.Thread(target=_heedless, args=(one,), daemon=True).start()
+    time.sleep(0.5)
+    server.process.terminate()
+    assert server.process.wait(20) == 128 + signal.SIGTERM
+    server.kill()
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def _heedless(ask: Callable[[], object]) -> None:
+    with contextlib.suppress(AssertionError, OSError, http.client.HTTPException):
+        ask()

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from echomimic.option import options
+from echomimic.request import Settings
 from tests.studio.door import EXAMPLE, MOST, Door, sound
 
 TRAVERSALS = (
@@ -86,6 +88,26 @@ def test_names_are_never_paths(door: Door, text: str) -> None:
     answer = door.client.post("/api/assets", params={"kind": "portrait", "name": text}, content=b"no picture")
     assert answer.status_code == 415
     assert set(door.studio.home.folder.parent.iterdir()) == outside
+
+
+@pytest.mark.parametrize("name", [o.name for o in options(Settings) if o.type is Path or "url" in o.name])
+def test_no_setting_names_a_file_or_an_address(
+    door: Door, portrait_id: str, speech_id: str, name: str
+) -> None:
+    chosen = {"settings": {name: "/etc/passwd"}, "portrait": portrait_id}
+    for path in ("/api/still", "/api/jobs"):
+        answer = door.client.post(path, json={**chosen, "speech": speech_id})
+        assert (answer.status_code, answer.json()["error"]["kind"]) == (422, "invalid"), path
+    assert name not in {option["name"] for option in door.client.get("/api/options").json()["settings"]}
+
+
+def test_no_other_server_setting_is_taken(door: Door, portrait_id: str, speech_id: str) -> None:
+    for name in ("device", "devices", "offload", "resume"):
+        body = {"portrait": portrait_id, "speech": speech_id, "settings": {name: "auto"}}
+        assert door.client.post("/api/jobs", json=body).status_code == 422, name
+    for name in ("output", "overwrite", "portrait", "speech"):
+        body = {"portrait": portrait_id, "speech": speech_id, "request": {name: "/tmp/x"}}
+        assert door.client.post("/api/jobs", json=body).status_code == 422, name
 
 
 def broken() -> Iterator[tuple[str, bytes]]:
