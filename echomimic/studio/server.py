@@ -8,7 +8,7 @@ from types import FrameType
 import uvicorn
 from starlette.types import ASGIApp
 
-PATIENCE = 1
+_PATIENCE = 1
 """Seconds in which requests may end by themselves, once the server is told to."""
 
 
@@ -22,7 +22,7 @@ class EndingServer(uvicorn.Server):
                 log_level="warning",
                 lifespan="on",
                 server_header=False,
-                timeout_graceful_shutdown=PATIENCE,
+                timeout_graceful_shutdown=_PATIENCE,
             )
         )
         self._leave = leave
