@@ -1,11 +1,12 @@
 """What several tests share: the shipped example, a short speech, and an engine that costs nothing."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from echomimic.conditions import Conditions
 from echomimic.request import Settings
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "echomimic" / "example"
@@ -19,7 +20,9 @@ class FakeEngine:
         self.seen: list[object] = []
         self.closed = 0
 
-    def frames(self, conditions, report=lambda _: None, frames=None) -> Generator[np.ndarray, None, None]:  # type: ignore[no-untyped-def]
+    def frames(
+        self, conditions: Conditions, report: object = lambda _: None, frames: Iterable[int] | None = None
+    ) -> Generator[np.ndarray, None, None]:
         self.seen.append(conditions)
         try:
             for i in frames or range(conditions.frames):

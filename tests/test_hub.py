@@ -3,13 +3,15 @@
 import errno
 import hashlib
 import io
+import shutil
 import threading
 import zipfile
 from collections import namedtuple
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -78,7 +80,7 @@ class Door(BaseHTTPRequestHandler):
                 "X-Linked-Size": str(len(content)),
                 "X-Linked-ETag": f'"{hashlib.sha256(content).hexdigest()}"',
             }
-            port = self.server.server_address[1]
+            port = cast(HTTPServer, self.server).server_port
             elsewhere = f"http://localhost:{port}/{name}?signed=1"
             return self.headers_only(302, {"Location": elsewhere, "Content-Length": "0"} | linked)
         start = int(span.removeprefix("bytes=").rstrip("-") or 0)
@@ -297,7 +299,7 @@ Usage = namedtuple("Usage", "total used free")
 
 
 def test_too_little_room(server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub.shutil, "disk_usage", lambda _: Usage(10**9, 10**9, 10**5))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**9, 10**9, 10**5))
     with pytest.raises(ResourceError, match=r"need .* GB, but the disk of .* has 0\.0 GB left"):
         hub.get("v1")
     assert server.gets() == []
@@ -328,7 +330,9 @@ def test_listing(server: Hub, tmp_path: Path) -> None:
         "whisper",
     }
     assert server.files["BadToBest/EchoMimicV2/pose_encoder.pth"] == next(
-        row.path.read_bytes() for row in rows if row.model == "v2-acc" and row.component == "guider"
+        row.path.read_bytes()
+        for row in rows
+        if row.path and row.model == "v2-acc" and row.component == "guider"
     )
 
 

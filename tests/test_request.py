@@ -62,7 +62,7 @@ def test_unusable_settings_say_what_to_do(change: dict[str, object], says: str) 
 
 
 def test_numbers_of_numpy_are_numbers() -> None:
-    settings = Settings(seed=np.int64(3), fps=np.float32(20))  # type: ignore[arg-type]
+    settings = Settings(seed=np.int64(3), fps=np.float32(20))
     assert (settings.seed, settings.fps) == (3, 20.0)
     assert (type(settings.seed), type(settings.fps)) == (int, float)
 
@@ -77,7 +77,7 @@ def test_numbers_of_numpy_are_numbers() -> None:
     ],
 )
 def test_official_defaults(model: str, steps: int, cfg: float, fps: float, size: int) -> None:
-    settings = Settings(model=model).resolved()
+    settings = Settings(model=model).resolved()  # type: ignore[arg-type]
     assert (settings.steps, settings.cfg, settings.fps, settings.variant.size) == (steps, cfg, fps, size)
 
 

@@ -129,7 +129,9 @@ def test_a_file_that_is_no_manifest_is_refused_in_one_line(
 
 
 def test_a_row_may_hold_anything_json_can(inputs: Path) -> None:
-    wild = [{"portrait": v, "speech": v} for v in (1, 1.5, True, [], {}, "\0", " ", "a" * 5000)] + [
+    values: tuple[object, ...] = (1, 1.5, True, [], {}, "\0", " ", "a" * 5000)
+    wild = [
+        *({"portrait": v, "speech": v} for v in values),
         "s",
         None,
         3,

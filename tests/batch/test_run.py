@@ -16,6 +16,8 @@ from echomimic.batch.places import Folder
 from echomimic.batch.pool import LocalPool, Lost
 from echomimic.batch.run import run_batch
 from echomimic.batch.work import Outcome
+from echomimic.progress import Report
+from echomimic.request import Settings
 from tests.batch.conftest import Make, batch, states
 from tests.cli.door import run
 from tests.conftest import FakeEngine
@@ -150,7 +152,8 @@ class Fragile:
     """A pool whose worker dies ``deaths`` times under each row before it renders it."""
 
     def __init__(self, deaths: int) -> None:
-        self._deaths, self._died, self._row = deaths, 0, None
+        self._deaths, self._died = deaths, 0
+        self._row: object = None
 
     def has_room(self, row: object) -> bool:
         return self._row is None
@@ -187,7 +190,7 @@ def test_an_engine_is_loaded_once_for_rows_that_share_it(
 ) -> None:
     loads: list[str] = []
 
-    def load(settings, report):  # type: ignore[no-untyped-def]
+    def load(settings: Settings, report: Report) -> FakeEngine:
         loads.append(settings.model)
         return FakeEngine()
 

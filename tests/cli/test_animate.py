@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Generator, Iterable
 from pathlib import Path
 
 import av
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from echomimic.arrays import Picture
 from tests.cli.door import run
 from tests.conftest import FakeEngine
 
@@ -149,7 +151,9 @@ def test_interruption_leaves_nothing(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     class Interrupted(FakeEngine):
-        def frames(self, conditions, report=lambda _: None, frames=None):  # type: ignore[no-untyped-def]
+        def frames(
+            self, conditions: object, report: object = lambda _: None, frames: Iterable[int] | None = None
+        ) -> Generator[Picture, None, None]:
             yield np.zeros((512, 512, 3), np.uint8)
             raise KeyboardInterrupt
 
@@ -162,7 +166,8 @@ def test_interruption_leaves_nothing(
 
 
 def test_help_lists_every_option_under_its_heading(capsys: pytest.CaptureFixture[str]) -> None:
-    from echomimic.request import Request, Settings, options
+    from echomimic.option import options
+    from echomimic.request import Request, Settings
 
     assert run("animate", "--help") == 0
     text = capsys.readouterr().out

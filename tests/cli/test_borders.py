@@ -29,9 +29,9 @@ def test_a_number_is_taken_up_to_its_ends_and_not_beyond(option: Option) -> None
     assert option.high is not None
     step = 1 if option.type is int else 1e-6 * max(1.0, abs(option.high))
     high = 32 if option.name == "context_frames" else option.high  # the length of the position table
-    for value in (option.low, high):
-        assert made(option, option.type(value)) is not None
-    outside = [option.low - step, option.high + step, *BEYOND]
+    for end in (option.low, high):
+        assert made(option, option.type(end)) is not None
+    outside: list[object] = [option.low - step, option.high + step, *BEYOND]
     for value in outside:
         if value is None and option.default is None:
             continue

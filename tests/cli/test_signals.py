@@ -2,12 +2,13 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from echomimic.arrays import Picture
 from tests.cli.door import run
 from tests.conftest import FakeEngine
 
@@ -38,7 +39,9 @@ def test_a_signal_leaves_nothing_and_has_its_exit_code(
     code: int,
 ) -> None:
     class Stopped(FakeEngine):
-        def frames(self, conditions, report=lambda _: None, frames=None):  # type: ignore[no-untyped-def]
+        def frames(
+            self, conditions: object, report: object = lambda _: None, frames: Iterable[int] | None = None
+        ) -> Generator[Picture, None, None]:
             yield np.zeros((512, 512, 3), np.uint8)
             try:
                 os.kill(os.getpid(), number)

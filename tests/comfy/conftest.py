@@ -147,7 +147,7 @@ def folder_paths(base: Path) -> ModuleType:
             (str(Path(f, file)) for f in known[name] if Path(f, file).exists()), None
         ),
         "get_save_image_path": save_path,
-        **{f"get_{n}_directory": (lambda n=n: str(base / n)) for n in ("input", "output", "temp")},  # type: ignore[misc]
+        **{f"get_{n}_directory": (lambda n=n: str(base / n)) for n in ("input", "output", "temp")},
     }
     for name, member in members.items():
         setattr(module, name, member)
@@ -194,7 +194,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """The server's modules for one test; the nodes are imported anew for it."""
     server = Server(tmp_path / "comfyui")
     package = ModuleType("comfy_api")
-    package.__path__ = []  # type: ignore[attr-defined]
+    package.__path__ = []
     modules = {**comfy(server), "folder_paths": folder_paths(server.base)}
     for name, module in {**modules, "comfy_api": package, "comfy_api.latest": comfy_api()}.items():
         monkeypatch.setitem(sys.modules, name, module)

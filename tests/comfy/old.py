@@ -52,7 +52,8 @@ def workflow(day: str, loader_day: str | None = None, control: bool = False) -> 
     if late:
         graph.node(6, "Echo_Predata", ["info", "image", "audio", "clip", "video_images"], ["emb"], PREDATA)
         graph.node(7, "CLIPLoader", [], ["CLIP"], ["umt5.safetensors", "wan", "cpu"])
-        graph.link(3, 1, 6, "info"), graph.link(7, 0, 6, "clip"), graph.link(6, 0, 4, "emb")
+        for link in ((3, 1, 6, "info"), (7, 0, 6, "clip"), (6, 0, 4, "emb")):
+            graph.link(*link)
     graph.node(
         5, "VHS_VideoCombine", ["images", "audio", "frame_rate"], ["Filenames"], {"filename_prefix": "Old"}
     )
@@ -60,8 +61,10 @@ def workflow(day: str, loader_day: str | None = None, control: bool = False) -> 
     for origin, slot, name in ((1, 0, "image"), (2, 0, "audio"), (3, 0, "pipe"), (3, 0, "model")):
         graph.link(origin, slot, 4 if name in ("pipe", "model") else taker, name)
     if not late:
-        graph.link(3, 1, 4, "face_detector"), graph.link(3, 2, 4, "visualizer"), graph.link(4, 1, 5, "audio")
-    graph.link(4, 0, 5, "images"), graph.link(4, outputs.index("frame_rate"), 5, "frame_rate")
+        for link in ((3, 1, 4, "face_detector"), (3, 2, 4, "visualizer"), (4, 1, 5, "audio")):
+            graph.link(*link)
+    graph.link(4, 0, 5, "images")
+    graph.link(4, outputs.index("frame_rate"), 5, "frame_rate")
     return graph.saved()
 
 

@@ -20,6 +20,7 @@ from echomimic.errors import (
 )
 from echomimic.media.video import VideoReader
 from echomimic.progress import Progress
+from echomimic.request import Settings
 from tests.comfy.conftest import Interrupted, Server
 from tests.conftest import FakeEngine
 
@@ -125,9 +126,12 @@ def test_a_model_is_loaded_once(
     nodes: ModuleType, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loads: list[str] = []
-    monkeypatch.setattr(
-        "echomimic.engine.load", lambda settings, report: loads.append(settings.model) or fake_engine
-    )
+
+    def load(settings: Settings, report: object) -> FakeEngine:
+        loads.append(settings.model)
+        return fake_engine
+
+    monkeypatch.setattr("echomimic.engine.load", load)
     first, again = (nodes.EchoLoadModel.execute(version="Preview").args[0] for _ in range(2))
     assert first is again
     assert loads == ["preview"]

@@ -229,7 +229,7 @@ def test_prompts_of_old_layouts_are_accepted(nodes: ModuleType, day: str) -> Non
         assert prompt["8"]["inputs"]["frame_rate"] == ["4", 2]
 
 
-NEW = {
+NEW: dict[str, dict[str, Any]] = {
     "1": {"class_type": "LoadImage", "inputs": {"image": "portrait.jpg"}},
     "3": {"class_type": "Echo_LoadModel", "inputs": {"version": "Preview", "infer_mode": "audio_drived"}},
     "4": {

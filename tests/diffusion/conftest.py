@@ -38,7 +38,8 @@ def engine(weights: Callable[[str], Path]) -> Callable[[str], DiffusionEngine]:
     """A loaded engine by model, float32 on the CPU."""
 
     def load(model: str) -> DiffusionEngine:
-        return load_engine(Settings(model=model, weights=weights(model[:2]), device="cpu", dtype="fp32"))
+        settings = Settings(model=model, weights=weights(model[:2]), device="cpu", dtype="fp32")  # type: ignore[arg-type]
+        return load_engine(settings)
 
     return functools.cache(load)
 

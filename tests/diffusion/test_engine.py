@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from echomimic.conditions import Conditions
 from echomimic.diffusion import pictures
 from echomimic.diffusion.engine import DiffusionEngine, load_engine
 from echomimic.diffusion.guidance import Predictor
@@ -17,8 +18,8 @@ from echomimic.diffusion.loop import denoise
 from echomimic.diffusion.placement import parts_of
 from echomimic.errors import ResourceError, SettingsError, WeightsError
 from echomimic.media.output import state_of
-from echomimic.progress import Progress
-from echomimic.request import Settings
+from echomimic.progress import Progress, Report
+from echomimic.request import Dtype, Offload, Settings
 from tests.diffusion.conftest import Make
 
 pytestmark = pytest.mark.slow
@@ -54,7 +55,9 @@ def after_step(number: int) -> Callable[[Progress], bool]:
 def rendered(engine: Engines) -> Callable[..., np.ndarray]:
     """All frames of conditions, in one array."""
 
-    def render(conditions, report=lambda _: None, by: DiffusionEngine | None = None) -> np.ndarray:  # type: ignore[no-untyped-def]
+    def render(
+        conditions: Conditions, report: Report = lambda _: None, by: DiffusionEngine | None = None
+    ) -> np.ndarray:
         return np.stack(list((by or engine(conditions.settings.model)).frames(conditions, report)))
 
     return render
@@ -109,7 +112,9 @@ def test_faithful_rounds_the_reference_and_sums_what_overlaps(
     engine: Engines,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    net, told, features = engine("v1").nets.denoiser, [], []
+    net = engine("v1").nets.denoiser
+    told: list[object] = []
+    features: list[torch.Tensor] = []
     project = net.project_reference
 
     def watched(taps: dict[str, torch.Tensor]) -> object:
@@ -199,7 +204,7 @@ def test_a_damaged_state_starts_anew_and_no_resume_leaves_none(
 
 @pytest.mark.parametrize("offload", ["model", "sequential"])
 def test_offloading_changes_no_pixel(
-    offload: str, make: Make, rendered: Callable[..., np.ndarray], weights: Callable[[str], Path]
+    offload: Offload, make: Make, rendered: Callable[..., np.ndarray], weights: Callable[[str], Path]
 ) -> None:
     moved = load_engine(
         Settings(model="v1", weights=weights("v1"), device="cpu", dtype="fp32", offload=offload)
@@ -258,7 +263,7 @@ def test_an_autoencoder_that_overflows_decodes_in_float32(
 
 @pytest.mark.parametrize(("dtype", "remedy"), [("fp16", "--dtype bf16 or fp32"), ("bf16", "--dtype fp32")])
 def test_numbers_that_overflow_stop_the_run_and_keep_its_state(
-    dtype: str,
+    dtype: Dtype,
     remedy: str,
     make: Make,
     rendered: Callable[..., np.ndarray],

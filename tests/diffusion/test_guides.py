@@ -23,7 +23,8 @@ def told() -> tuple[list[str], NoteTaker]:
 def face_driver(path: Path, frames: int = 5, fps: float = 24.0) -> str:
     """The example's own face, sliding to the right."""
     picture, face, _ = example()
-    points = np.stack([face.points + np.float32([4 * i, 0, 0]) for i in range(frames)]).astype(np.float32)
+    steps = np.array([[[4 * i, 0, 0]] for i in range(frames)], np.float32)
+    points = face.points + steps
     FaceMotion(points, fps, (picture.shape[1], picture.shape[0])).save(path)
     return str(path)
 

@@ -29,7 +29,7 @@ def picture() -> Picture:
 def nodding(picture: Picture) -> Motion:
     """The example's face going down by two pixels a frame, 20 frames at 25 per second."""
     points = find_faces(picture, most=1)[0].points
-    moved = np.stack([points + np.float32([0, 2 * i, 0]) for i in range(20)]).astype(np.float32)
+    moved = np.stack([points + np.array([0, 2 * i, 0], np.float32) for i in range(20)]).astype(np.float32)
     return Motion(face=FaceMotion(moved, 25.0, (picture.shape[1], picture.shape[0])))
 
 

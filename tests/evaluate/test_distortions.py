@@ -80,7 +80,7 @@ def test_frozen_mouth_jitter_and_repeats(good: Evaluation, clip: Path, tmp_path:
     rng = np.random.default_rng(0)
 
     def frozen(_: int, frame: Picture) -> Picture:
-        changed = frame.copy()
+        changed: Picture = frame.copy()
         changed[104:176] = first[104:176]
         return changed
 
@@ -89,7 +89,7 @@ def test_frozen_mouth_jitter_and_repeats(good: Evaluation, clip: Path, tmp_path:
     assert value(still, "opening_r") < value(good, "opening_r") - 0.3
 
     def jittered(_: int, frame: Picture) -> Picture:
-        move = np.float32([[1, 0, rng.normal(0, 1.5)], [0, 1, rng.normal(0, 1.5)]])
+        move = np.array([[1, 0, rng.normal(0, 1.5)], [0, 1, rng.normal(0, 1.5)]], np.float32)
         return np.asarray(cv2.warpAffine(frame, move, (256, 256), borderMode=cv2.BORDER_REPLICATE), np.uint8)
 
     shaken = evaluate(distort(clip, tmp_path / "shaken.mp4", jittered), portrait=PORTRAIT)

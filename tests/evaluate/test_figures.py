@@ -66,13 +66,14 @@ def test_blinks_are_counted_and_timed() -> None:
     lid[75:100] = 0.05  # eyes closed for a second: no blink
     found = find_blinks(lid, 25)
     assert found is not None
-    assert (found.count, found.seconds) == (2, pytest.approx(0.18))
+    assert found.count == 2
+    assert found.seconds == pytest.approx(0.18)
     assert find_blinks(np.full(50, 0.02), 25) is None
 
 
 def test_head_and_brows() -> None:
     still = np.zeros(50)
-    assert head_speed(still, np.arange(50) * 0.4, still, 25) == pytest.approx(10, rel=0.05)
+    assert head_speed(still, np.arange(50.0) * 0.4, still, 25) == pytest.approx(10, rel=0.05)
     assert brow_movement(0.3 + 0.02 * np.sin(np.arange(100) / 8), 25) == pytest.approx(1.4, abs=0.1)
     assert brow_movement(np.full(50, np.nan), 25) is None
 

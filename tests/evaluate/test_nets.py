@@ -4,11 +4,13 @@ with numbers worked out by hand."""
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from echomimic.errors import SettingsError, WeightsError
+from echomimic.evaluate.face_meter import Meter
 from echomimic.evaluate.net_meters import (
     CsimMeter,
     FidMeter,
@@ -22,7 +24,10 @@ from echomimic.evaluate.reference import Companion
 from echomimic.evaluate.run import OwnNets, evaluate
 from tests.evaluate.clips import EXAMPLE
 
-torch = pytest.importorskip("torch")
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 
 
@@ -55,7 +60,7 @@ class Sync(torch.nn.Module):
 
 
 def script(module: torch.nn.Module, path: Path) -> Path:
-    torch.jit.script(module).save(str(path))
+    torch.jit.script(module).save(str(path))  # type: ignore[no-untyped-call]
     return path
 
 
@@ -166,7 +171,7 @@ def test_the_contracts(clip: Path) -> None:
     face = find_faces(frames[0])[0]
     flat = watch(lambda x: [x.reshape(len(x), 3, -1).mean(2)])
     companion = Companion(clip, 25.0)
-    meters = [
+    meters: list[Meter] = [
         CsimMeter(flat, Sitter(frames[0], face), 1),
         FidMeter(flat, companion, 16),
         FvdMeter(flat, companion),

@@ -66,7 +66,7 @@ def test_the_same_picture_gives_the_same_numbers_and_no_noise(
 
 @pytest.mark.parametrize("turn", [-45, 45, 90, 180])
 def test_turned_heads(astronaut: Picture, recorded: dict[str, Array], turn: int) -> None:
-    matrix = np.asarray(cv2.getRotationMatrix2D((128, 128), -turn, 1.0))
+    matrix = np.asarray(cv2.getRotationMatrix2D((128, 128), -turn, 1.0), np.float64)
     matrix[:, 2] += 52
     face = one(find_faces(placed(astronaut, matrix, (360, 360))))
     assert error(face.points, moved(recorded["settled"], matrix)) < 0.015

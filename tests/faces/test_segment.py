@@ -30,10 +30,8 @@ def test_any_size(astronaut: Picture, size: tuple[int, int]) -> None:
 
 
 def test_a_small_person_is_seen_where_the_face_says(astronaut: Picture, recorded: dict[str, Array]) -> None:
-    picture = np.asarray(
-        cv2.copyMakeBorder(astronaut, 600, 0, 600, 600, cv2.BORDER_CONSTANT, value=(120, 130, 125))
-    )
-    mask = person_mask(picture, recorded["points"] + [600, 600, 0])
+    wide = cv2.copyMakeBorder(astronaut, 600, 0, 600, 600, cv2.BORDER_CONSTANT, value=(120, 130, 125))
+    mask = person_mask(np.asarray(wide, np.uint8), recorded["points"] + np.array([600, 600, 0], np.float32))
     face = mask[690:760, 690:760]
     assert face.mean() > 0.9
     assert mask[:500].max() < 0.1

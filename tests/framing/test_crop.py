@@ -79,6 +79,6 @@ def test_heads_are_cropped_for_v1_and_bodies_are_not_for_v2() -> None:
     points[:, 0], points[:, 1] = np.linspace(300, 400, 478), np.linspace(500, 600, 478)
     points[467] = points[468:] = (400, 600, 0)
     face = SimpleNamespace(points=points)
-    v1, v2 = (Settings(model=model, facecrop_ratio=0.5) for model in ("v1", "v2"))  # type: ignore[arg-type]
+    v1, v2 = (Settings(model=model, facecrop_ratio=0.5) for model in ("v1", "v2"))
     assert shown_rect(face, v1, (700, 1400), (512, 512)) == (250, 450, 450, 650)  # type: ignore[arg-type]
     assert shown_rect(face, v2, (700, 1400), (768, 768)) == (0, 326, 700, 1026)  # type: ignore[arg-type]

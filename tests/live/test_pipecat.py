@@ -74,7 +74,7 @@ def test_two_utterances_come_out_whole_with_their_pictures_and_one_stop_each(
 ) -> None:
     down = passed(face, [*said(spoken, "a"), *said(spoken, "b"), TextFrame("passes")])
     stops = [n for n, f in enumerate(down) if isinstance(f, TTSStoppedFrame)]
-    assert [down[n].context_id for n in stops] == ["a", "b"]  # type: ignore[attr-defined]
+    assert [down[n].context_id for n in stops] == ["a", "b"]
     for part, context in ((down[: stops[0]], "a"), (down[stops[0] : stops[1]], "b")):
         assert np.abs(sounds(part)[: len(spoken)].astype(int) - spoken).max() <= 1
         assert not sounds(part)[len(spoken) :].any()

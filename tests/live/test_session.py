@@ -205,7 +205,8 @@ def test_behind_the_clock_pictures_are_repeated_and_no_sound_is_lost(
     live = Live(face, clock=clock, sound_rate=RATE)
     live.push(spoken, RATE)
     live.end()
-    frames, seen = iter(live), []
+    frames = iter(live)
+    seen: list[LiveFrame] = []
     for number in range(40):
         seen.append(next(frames))
         drawing = 0.5 if number == 5 else 0.001 if seen[-1].repeated else 0.02
@@ -271,7 +272,8 @@ def test_a_hiccup_longer_than_the_patience_loses_no_sound_and_marks_what_is_said
 ) -> None:
     live = Live(face, sound_rate=RATE)
     parted = [spoken[:5000], spoken[5000:12_000]]
-    frames, seen = iter(live), []
+    frames = iter(live)
+    seen: list[LiveFrame] = []
     live.push(parted[0], RATE)
     while not seen or not seen[-1].last:
         seen.append(next(frames))

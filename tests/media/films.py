@@ -74,7 +74,9 @@ def write_film(
     return path
 
 
-def _held(packet: av.Packet, number: int, moments: Sequence[float], last: float) -> av.Packet:
+def _held(
+    packet: "av.Packet[av.VideoStream]", number: int, moments: Sequence[float], last: float
+) -> "av.Packet[av.VideoStream]":
     if last and number == len(moments) - 1 and packet.time_base:
         packet.duration = round(last / packet.time_base)
     return packet

@@ -14,7 +14,7 @@ _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0
 def primaries_to_xyz(primaries: tuple[tuple[float, float], ...], white: np.ndarray = _D65) -> np.ndarray:
     """(3, 3) matrix from linear RGB to XYZ of white ``white``."""
     columns = np.array([[x / y, 1.0, (1 - x - y) / y] for x, y in primaries]).T
-    return columns * np.linalg.solve(columns, white)
+    return np.asarray(columns * np.linalg.solve(columns, white))
 
 
 def _tag(kind: bytes, data: bytes) -> bytes:
@@ -60,4 +60,4 @@ def to_srgb(rgb: np.ndarray, primaries: tuple[tuple[float, float], ...], gamma: 
     linear = np.linalg.solve(primaries_to_xyz(SRGB), primaries_to_xyz(primaries)) @ ((rgb / 255.0) ** gamma).T
     linear = np.clip(linear.T, 0, 1)
     coded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-    return np.round(coded * 255)
+    return np.asarray(np.round(coded * 255))

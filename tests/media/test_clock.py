@@ -1,5 +1,6 @@
 """Time in media files: picture and sound lie where the file says, in every container, at every rate."""
 
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -145,8 +146,8 @@ def test_pixels_become_square(tmp_path: Path, aspect: tuple[int, int], size: tup
     ],
 )
 def test_films_are_turned_as_their_matrix_says(
-    tmp_path: Path, matrix: tuple[int, int, int, int], turned
-) -> None:  # type: ignore[no-untyped-def]
+    tmp_path: Path, matrix: tuple[int, int, int, int], turned: Callable[[np.ndarray], np.ndarray]
+) -> None:
     path = write_film(tmp_path / "v.mp4", steady(2, 25))
     picture = turned(list(VideoReader(path))[1])
     reader = VideoReader(turn(path, matrix, tmp_path / "t.mp4"))

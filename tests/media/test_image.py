@@ -106,7 +106,8 @@ COLOURS = np.array(
 @pytest.mark.parametrize("suffix", ["png", "tiff", "webp"])
 def test_a_colour_profile_is_brought_to_srgb(tmp_path: Path, name: str, primaries: Any, suffix: str) -> None:
     flat = np.repeat(np.repeat(COLOURS.reshape(2, 3, 3), 40, 0), 40, 1).astype(np.uint8)
-    path, told = tmp_path / f"p.{suffix}", []
+    path = tmp_path / f"p.{suffix}"
+    told: list[str] = []
     Image.fromarray(flat).save(path, icc_profile=profile(name, primaries), lossless=True)
     seen = read_picture(path, told.append)[20::40, 20::40].reshape(-1, 3)
     assert np.abs(seen - to_srgb(COLOURS, primaries)).max() <= 1

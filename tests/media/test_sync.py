@@ -46,7 +46,8 @@ def seen(path: Path) -> list[float]:
 
 def heard(path: Path) -> list[float]:
     """Seconds of the file at which a click begins."""
-    parts, at = [], 0.0
+    parts: list[np.ndarray] = []
+    at = 0.0
     with av.open(str(path)) as container:
         for frame in container.decode(audio=0):
             at = at if parts else float(frame.pts * frame.time_base)

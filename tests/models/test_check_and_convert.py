@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import shutil
 from collections import namedtuple
 from pathlib import Path
@@ -11,11 +12,11 @@ import torch
 
 from echomimic.errors import OutputError, WeightsError
 from echomimic.media.output import part_of
-from echomimic.models import convert as converter
 from echomimic.models import layouts, weights
 from echomimic.models.check import check
 from echomimic.models.convert import convert
 from echomimic.models.layouts import CARD
+from echomimic.progress import Progress
 from tests import tiny
 
 pytestmark = pytest.mark.slow
@@ -37,7 +38,7 @@ def copy(both: Path, tmp_path: Path) -> Path:
 
 
 def test_a_good_folder(both: Path) -> None:
-    seen = []
+    seen: list[Progress] = []
     findings = check(both, seen.append)
     assert [finding for finding in findings if finding.bad] == []
     by_name = {(f.path.parent.name, f.path.name): f for f in findings}
@@ -99,7 +100,7 @@ def test_nothing_to_check(tmp_path: Path) -> None:
 
 
 def test_converted_weights_are_the_same_weights(both: Path, tmp_path: Path) -> None:
-    seen = []
+    seen: list[Progress] = []
     written = convert(both, tmp_path / "out", ("v1", "v2"), torch.float32, report=seen.append)
     assert seen[-1].done == seen[-1].total <= sum(file.bytes for file in written) >> 20
     assert not [finding for finding in check(tmp_path / "out") if finding.bad]
@@ -186,7 +187,7 @@ Usage = namedtuple("Usage", "total used free")
 def test_too_little_room_is_found_before_writing(
     both: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(converter.shutil, "disk_usage", lambda _: Usage(10**9, 10**9, 10**6))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**9, 10**9, 10**6))
     with pytest.raises(OutputError, match=r"needs 0\.1 GB, but its disk has 0\.0 GB left"):
         convert(both, tmp_path / "out", ("v2",))
     assert list(tmp_path.iterdir()) == []
@@ -199,7 +200,7 @@ def test_nothing_is_left_behind(
     def full(_: int) -> None:
         raise error
 
-    monkeypatch.setattr(converter.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OutputError if isinstance(error, OSError) else KeyboardInterrupt):
         convert(both, tmp_path / "out", ("v2",))
     assert list(tmp_path.iterdir()) == []

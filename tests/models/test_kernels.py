@@ -59,11 +59,11 @@ def test_blockwise_attention(images: int, queries: int, keys: int, width: int, s
     torch.manual_seed(0)
     q, k = scale * torch.randn(images, queries, 3 * width), scale * torch.randn(images, keys, 3 * width)
     v = torch.randn(images, keys, 3 * width)
-    half = [t.bfloat16() for t in (q, k, v)]
-    exact = kernels.attend(*(t.float() for t in half), heads=3)
-    got = kernels.attend(*half, heads=3)
-    heads = [t.unflatten(-1, (3, -1)).transpose(1, 2) for t in half]
-    fused = F.scaled_dot_product_attention(*heads).transpose(1, 2).flatten(2)
+    q, k, v = (t.bfloat16() for t in (q, k, v))
+    exact = kernels.attend(q.float(), k.float(), v.float(), heads=3)
+    got = kernels.attend(q, k, v, heads=3)
+    heads = [t.view(images, -1, 3, width).transpose(1, 2) for t in (q, k, v)]
+    fused = F.scaled_dot_product_attention(heads[0], heads[1], heads[2]).transpose(1, 2).flatten(2)
     assert got.shape == exact.shape
     assert error(got, exact) < max(0.02, 4 * error(fused, exact))
 

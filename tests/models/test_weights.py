@@ -16,6 +16,7 @@ from echomimic.models import layouts, weights
 from echomimic.models.layouts import WeightFiles
 from echomimic.models.manifests import manifest, size
 from echomimic.models.networks import MOTION_PREFIX, NETWORKS, Network, Sizes, build, shapes
+from echomimic.progress import Progress
 from echomimic.variants import VARIANTS
 from tests import tiny
 from tests.parity import fixtures
@@ -88,7 +89,7 @@ def test_every_tensor_arrives(v1: Path, v2: Path, variant: str, case: str) -> No
     want = tiny.denoising_state(case)
     assert all(torch.equal(value, want[key]) for key, value in nets.denoiser.state_dict().items())
     want = fixtures.state("whisper_short", "whisper")
-    assert torch.equal(nets.whisper.layers[3].fc2.bias, want["encoder.blocks.3.mlp.2.bias"])
+    assert torch.equal(nets.whisper.get_parameter("layers.3.fc2.bias"), want["encoder.blocks.3.mlp.2.bias"])
     assert nets.guider.conv_in.in_channels == (1 if variant == "v1" else 3)
     for net in vars(nets).values():
         assert not net.training
@@ -96,7 +97,7 @@ def test_every_tensor_arrives(v1: Path, v2: Path, variant: str, case: str) -> No
 
 
 def test_dtype_and_its_exceptions(v1: Path) -> None:
-    seen = []
+    seen: list[Progress] = []
     files = layouts.find("v1", v1)
     nets = weights.load_networks(files, torch.bfloat16, dtypes={"whisper": torch.float32}, report=seen.append)
     dtypes = {name: {value.dtype for value in net.state_dict().values()} for name, net in vars(nets).items()}

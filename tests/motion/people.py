@@ -1,11 +1,14 @@
 """Made-up people for the tests: a mean face, and an upper body with two hands."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from echomimic.errors import DriverError
 from echomimic.faces.geometry import HeadPose, canonical_face, head_pose, mouth_opening, rotation_matrix
 from echomimic.motion.body_pose import BodyPose, empty
 from echomimic.motion.face_motion import FaceMotion
+from echomimic.motion.files.motion_file import Motion
 from echomimic.motion.speech.default_pose import default_pose
 
 SIZE = (512, 512)
@@ -68,13 +71,23 @@ def handless(size: tuple[int, int] = (768, 768)) -> BodyPose:
     )
 
 
-def fault_of(call) -> str | None:
+def fault_of(call: Callable[[], object]) -> str | None:
     """The message of the DriverError that a call ends with, None when it ends well."""
     try:
         call()
     except DriverError as fault:
         return str(fault)
     return None
+
+
+def face_of(motion: Motion) -> FaceMotion:
+    assert motion.face is not None
+    return motion.face
+
+
+def body_of(motion: Motion) -> BodyPose:
+    assert motion.body is not None
+    return motion.body
 
 
 def openings(motion: FaceMotion) -> np.ndarray:

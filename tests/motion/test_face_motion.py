@@ -14,7 +14,7 @@ from echomimic.motion.npz import write_npz
 from tests.motion.people import fault_of, portrait, talker
 
 
-def test_a_file_keeps_everything(tmp_path):
+def test_a_file_keeps_everything(tmp_path: Path) -> None:
     motion = talker(5)
     motion = FaceMotion(
         motion.points, 24.0, (640, 480), np.array([1, 1, 0, 1, 1], bool), np.tile(np.eye(4), (5, 1, 1))
@@ -28,13 +28,13 @@ def test_a_file_keeps_everything(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["m.npz"]
 
 
-def test_a_motion_cannot_be_changed():
+def test_a_motion_cannot_be_changed() -> None:
     motion = talker(2)
     with pytest.raises(ValueError, match="read-only"):
         motion.points[0] = 0
 
 
-def test_cutting_and_resizing():
+def test_cutting_and_resizing() -> None:
     motion = talker(10)
     assert len(motion[2:5]) == 3
     half = motion.resized(256, 128)
@@ -53,12 +53,12 @@ def test_cutting_and_resizing():
         (np.array("text"), 25, (10, 10), "numbers"),
     ],
 )
-def test_nonsense_is_refused(points, fps, size, words):
+def test_nonsense_is_refused(points: np.ndarray, fps: float, size: tuple[int, int], words: str) -> None:
     with pytest.raises(DriverError, match=words):
         FaceMotion(points, fps, size)
 
 
-def test_refusals_name_the_file(tmp_path):
+def test_refusals_name_the_file(tmp_path: Path) -> None:
     (tmp_path / "broken.npz").write_bytes(b"PK\x03\x04 nothing")
     with pytest.raises(DriverError, match=r"broken\.npz"):
         FaceMotion.load(tmp_path / "broken.npz")
@@ -69,27 +69,27 @@ def test_refusals_name_the_file(tmp_path):
         FaceMotion.load(tmp_path / "other.npz")
 
 
-def test_files_of_a_later_format_are_refused(tmp_path):
+def test_files_of_a_later_format_are_refused(tmp_path: Path) -> None:
     arrays = talker(2).arrays() | {"face_version": np.array(99)}
     write_npz(tmp_path / "m.npz", arrays)
     with pytest.raises(DriverError, match="update"):
         FaceMotion.load(tmp_path / "m.npz")
 
 
-def test_a_pickle_in_an_npz_is_refused(tmp_path):
+def test_a_pickle_in_an_npz_is_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "m.npz", face_points=np.array([{"a": 1}], dtype=object))
     with pytest.raises(DriverError, match=r"m\.npz"):
         FaceMotion.load(tmp_path / "m.npz")
 
 
-def test_saving_into_a_missing_folder(tmp_path):
+def test_saving_into_a_missing_folder(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="nowhere"):
         talker(2).save(tmp_path / "nowhere" / "m.npz")
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.data())
-def test_a_damaged_file_gives_one_line(tmp_path_factory, data):
+def test_a_damaged_file_gives_one_line(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     folder = tmp_path_factory.getbasetemp()
     path = folder / "whole.npz"
     if not path.exists():
@@ -115,7 +115,8 @@ def test_faces_without_a_size_or_beyond_any_picture_are_refused(points: np.ndarr
 @pytest.mark.parametrize("fps", [1e-300, 0.0, -1.0, np.inf, np.nan, 1001])
 def test_rates_that_no_motion_has_are_refused(fps: float) -> None:
     with pytest.raises(DriverError, match=r"give 0.1 to 1000 frames per second"):
-        FaceMotion(np.random.default_rng(0).uniform(0, 512, (2, 478, 3)), fps=fps, size=(512, 512))
+        points = np.random.default_rng(0).uniform(0, 512, (2, 478, 3)).astype(np.float32)
+        FaceMotion(points, fps=fps, size=(512, 512))
 
 
 def test_a_file_that_unpacks_to_far_more_than_it_is_is_refused_unread(tmp_path: Path) -> None:
@@ -132,7 +133,9 @@ def test_a_file_that_unpacks_to_far_more_than_it_is_is_refused_unread(tmp_path: 
 
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=400))
-def test_any_bytes_as_a_motion_give_one_line(tmp_path_factory, content):
+def test_any_bytes_as_a_motion_give_one_line(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
     path = tmp_path_factory.getbasetemp() / "any.npz"
     path.write_bytes(content)
     fault = fault_of(lambda: FaceMotion.load(path))

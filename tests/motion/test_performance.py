@@ -9,7 +9,8 @@ from echomimic.motion.performance import Performance, at_rest, join
 def moving(frames: int = 10) -> Performance:
     rng = np.random.default_rng(0)
     calm = at_rest(frames, 25.0, rng.standard_normal((3, 468, 3)).astype(np.float32))
-    return replace(calm, expression=rng.standard_normal((frames, 3)), brow=np.arange(frames))
+    expression = rng.standard_normal((frames, 3)).astype(np.float32)
+    return replace(calm, expression=expression, brow=np.arange(frames, dtype=np.float32))
 
 
 def test_displacement_is_the_weighted_sum_of_the_basis() -> None:
@@ -50,4 +51,4 @@ def test_performances_of_different_rate_do_not_join() -> None:
 )
 def test_what_cannot_be_shown_is_refused(name: str, value: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        replace(moving(), **{name: value})
+        replace(moving(), **{name: value})  # type: ignore[arg-type]

@@ -67,4 +67,4 @@ def fold(x: Tensor) -> Tensor:
 
 def unfold(x: Tensor, frames: int) -> Tensor:
     """Ours (B·F, C, h, w) → official (B, C, F, h, w)."""
-    return x.unflatten(0, (-1, frames)).transpose(1, 2)
+    return x.view(-1, frames, *x.shape[1:]).transpose(1, 2)

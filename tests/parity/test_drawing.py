@@ -7,24 +7,25 @@ from PIL import Image
 
 from echomimic.motion.draw.guide_maps import face_map, hand_map
 from tests.parity import fixtures
+from tests.parity.fixtures import Case
 
 
-def _pictures(case: str) -> list[dict]:
-    return fixtures.case(case)["images"]
+def _pictures(case: str) -> list[Case]:
+    return list(fixtures.case(case)["images"])
 
 
-def _expected(image: dict) -> np.ndarray:
+def _expected(image: Case) -> np.ndarray:
     return np.asarray(Image.open(fixtures.picture(image["file"].removeprefix("images/"))).convert("RGB"))
 
 
-def _points(case: str, image: dict) -> np.ndarray:
+def _points(case: str, image: Case) -> np.ndarray:
     name, _, index = image["landmarks"].partition("[")
     stored = fixtures.arrays(case)[name]
     return stored[int(index[:-1])] if index else stored
 
 
 @pytest.mark.parametrize("image", _pictures("v1_landmark_maps"), ids=lambda i: i["file"])
-def test_v1_landmark_maps(image):
+def test_v1_landmark_maps(image: Case) -> None:
     size = tuple(image["size_wh"])
     points = _points("v1_landmark_maps", image)
     options = image["options"]
@@ -41,7 +42,7 @@ def test_v1_landmark_maps(image):
 
 
 @pytest.mark.parametrize("image", _pictures("v2_hand_maps"), ids=lambda i: i["file"])
-def test_v2_hand_maps(image):
+def test_v2_hand_maps(image: Case) -> None:
     stored = fixtures.arrays("v2_hand_maps")
     drawn = hand_map(
         stored[image["pose"] + "_hands"],

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,7 +55,8 @@ class Loop:
         self.case, self.given = fixtures.case(name), fixtures.tensors(name)
         config = self.case["config"]
         scale = config["guidance_scale"] if cfg is None else cfg
-        self.settings = Settings(model=MODELS[name], cfg=scale, steps=config["steps"], faithful=faithful)
+        given: dict[str, Any] = {"model": MODELS[name], "cfg": scale, "steps": config["steps"]}
+        self.settings = Settings(**given, faithful=faithful)
         self.frames = config["requested_length"]
         self.rules = Rules.of(self.settings)
         self.sampler = Sampler("ddim", config["steps"])
@@ -81,7 +83,8 @@ class Loop:
         guider = Guider(pictures.shape[1], channels=32)
         guider.load_state_dict(fixtures.state(name, component))
         with torch.no_grad():
-            return guider(pictures)
+            maps: Tensor = guider(pictures)
+        return maps
 
     @torch.no_grad()
     def _reference(self, denoiser: UNet, reference: UNet) -> ReferenceKV:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from echomimic.arrays import Doubles
 from echomimic.motion.metric_face import metric_motion, project
 from echomimic.motion.retarget.affine import fit_affine
 from echomimic.motion.retarget.official_v1 import Geometry, transfer
@@ -12,30 +13,30 @@ CASE = "v1_motion_sync"
 
 
 @pytest.fixture(scope="module")
-def stored():
+def stored() -> dict[str, Doubles]:
     return {name: value.astype(np.float64) for name, value in fixtures.arrays(CASE).items()}
 
 
 @pytest.fixture(scope="module")
-def atol():
-    return fixtures.case(CASE)["atol"]
+def atol() -> float:
+    return float(fixtures.case(CASE)["atol"])
 
 
-def _driver(stored, frames):
+def _driver(stored: dict[str, Doubles], frames: int) -> Geometry:
     return Geometry(*(stored[f"driver_{name}"][:frames] for name in ("lmks", "lmks3d", "trans_mat")))
 
 
-def _portrait(stored):
+def _portrait(stored: dict[str, Doubles]) -> Geometry:
     return Geometry(*(stored[f"reference_{name}"] for name in ("lmks", "lmks3d", "trans_mat")))
 
 
 @pytest.mark.parametrize("frames", [7, 2, 1])
-def test_transfer(stored, atol, frames):
+def test_transfer(stored: dict[str, Doubles], atol: float, frames: int) -> None:
     moved = transfer(_driver(stored, frames), _portrait(stored))
     np.testing.assert_allclose(moved, stored[f"out_{frames}"], rtol=0, atol=atol)
 
 
-def test_transfer_of_the_head_alone(stored, atol):
+def test_transfer_of_the_head_alone(stored: dict[str, Doubles], atol: float) -> None:
     moved = transfer(_driver(stored, 7), _portrait(stored), align=False)
     np.testing.assert_allclose(moved, stored["out_7_noalign"], rtol=0, atol=atol)
 
@@ -43,18 +44,18 @@ def test_transfer_of_the_head_alone(stored, atol):
 @pytest.mark.parametrize(
     ("name", "height", "width"), [("project_out", 512, 512), ("project_out_400x600", 400, 600)]
 )
-def test_projection(stored, atol, name, height, width):
+def test_projection(stored: dict[str, Doubles], atol: float, name: str, height: int, width: int) -> None:
     poses = (stored["reference_trans_mat"], stored["driver_trans_mat"][3])
     seen = np.stack([project(stored["reference_lmks3d"], pose, width, height) for pose in poses])
     np.testing.assert_allclose(seen, stored[name], rtol=0, atol=atol)
 
 
-def test_affine_fit_is_total_least_squares(stored, atol):
+def test_affine_fit_is_total_least_squares(stored: dict[str, Doubles], atol: float) -> None:
     fitted = fit_affine(stored["affine_src"], stored["affine_dst"])
     np.testing.assert_allclose(fitted, stored["affine_params"], rtol=0, atol=atol)
 
 
-def test_face_geometry_agrees_with_the_recorded_one(stored):
+def test_face_geometry_agrees_with_the_recorded_one(stored: dict[str, Doubles]) -> None:
     points = stored["driver_lmks"] * 512
     vertices, poses = metric_motion(points, (512, 512))
     assert np.abs(vertices - stored["driver_lmks3d"]).mean() < 0.02

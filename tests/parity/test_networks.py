@@ -114,7 +114,7 @@ def test_motion_module(name: str) -> None:
 
 def test_channels_last_gives_the_same_numbers() -> None:
     run = Denoise("v1_denoise_cfg")
-    run.denoiser.to(memory_format=torch.channels_last)
+    run.denoiser.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     run.latents = run.latents.contiguous(memory_format=torch.channels_last)
     assert run.error() < run.case["atol"]
 

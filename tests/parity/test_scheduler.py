@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from echomimic.diffusion.schedule import Ddim, Sampler
-from tests.parity import fixtures
+from tests.parity import fixtures, seeded
 
 CASES = ["v1_scheduler", "v2_scheduler"]
 
@@ -29,7 +29,7 @@ def test_chains_are_official(name: str, steps: int) -> None:
     samples, velocities = {s["name"]: s for s in case["inputs"]}["sample_{n}"], case["inputs"][1]
 
     def drawn(spec: fixtures.Case, name: str) -> torch.Tensor:
-        array = fixtures.seeded.array(name, spec["shape"], spec["kind"], spec["salt"])
+        array = seeded.array(name, spec["shape"], spec["kind"], spec["salt"])
         return torch.from_numpy(array)[0].transpose(0, 1).contiguous()
 
     sampler, latents = Sampler("ddim", steps), drawn(samples, f"sample_{steps}")

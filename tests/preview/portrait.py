@@ -1,11 +1,13 @@
 """A drawn person with known landmarks, so that the preview's tests need no photo."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from echomimic.arrays import Picture
 from echomimic.faces import geometry as g
 from echomimic.faces.detect import Face
 from echomimic.motion.performance import Performance, at_rest
@@ -55,8 +57,9 @@ def draw(
     for shape, colour in ((hair, DARK), (body, (60, 60, 120)), (outline, SKIN)):
         _fill(picture, shape, colour)
         _fill(mask, shape, 1.0)
-    for eye in (g.LEFT_EYE_UPPER + g.LEFT_EYE_LOWER[::-1], g.RIGHT_EYE_UPPER + g.RIGHT_EYE_LOWER[::-1]):
-        _fill(picture, points[list(eye), :2], (240, 240, 240))
+    eyes = ((g.LEFT_EYE_UPPER, g.LEFT_EYE_LOWER), (g.RIGHT_EYE_UPPER, g.RIGHT_EYE_LOWER))
+    for upper, lower in eyes:
+        _fill(picture, points[list(upper + lower[::-1]), :2], (240, 240, 240))
     for iris in (g.LEFT_IRIS, g.RIGHT_IRIS):
         _fill(picture, points[list(iris[1:]), :2], DARK)
     _fill(picture, points[list(g.UPPER_LIP_OUTER + g.LOWER_LIP_OUTER[::-1]), :2], LIP)
@@ -64,11 +67,12 @@ def draw(
     cv2.polylines(picture, [np.round(line * 16).astype(np.int32)], False, (120, 50, 50), 1, cv2.LINE_AA, 4)
     if smile:
         _fill(picture, points[list(g.UPPER_LIP_INNER + g.LOWER_LIP_INNER[::-1]), :2], (235, 230, 225))
-    box = (*points[:, :2].min(0), *points[:, :2].max(0))
-    return Portrait(picture, Face(points, 1.0, tuple(map(float, box))), mask)
+    (left, top), (right, bottom) = points[:, :2].min(0), points[:, :2].max(0)
+    box = float(left), float(top), float(right), float(bottom)
+    return Portrait(picture, Face(points, 1.0, box), mask)
 
 
-def _fill(image: NDArray[np.generic], points: Array, colour: object) -> None:
+def _fill(image: Picture | Array, points: Array, colour: Sequence[float] | float) -> None:
     cv2.fillPoly(
         image, [np.round(points * 16).astype(np.int32)], colour, cv2.LINE_AA if image.ndim == 3 else 8, 4
     )

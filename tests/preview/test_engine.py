@@ -6,36 +6,38 @@ import cv2
 import numpy as np
 import pytest
 
+from echomimic.motion.performance import Performance
 from echomimic.preview.engine import moved, rendered
+from echomimic.preview.renderer import PreviewRenderer
 from tests.preview.portrait import draw, play
 
 
 @pytest.fixture(scope="module")
-def renderer():
+def renderer() -> PreviewRenderer:
     return draw(128, 128, 34.0).renderer(128, 128)
 
 
 @pytest.fixture(scope="module")
-def performance():
+def performance() -> Performance:
     t = np.arange(12, dtype=np.float32)
     rotation = np.stack([0.05 * np.sin(t), 0.08 * np.cos(t), 0.03 * np.sin(2 * t)], 1)
     blink = np.stack([np.clip(np.sin(t), 0, 1)] * 2, 1)
     return play(12, mouth=np.clip(np.sin(t), -0.2, 1), rotation=rotation, blink=blink)
 
 
-def test_frames_do_not_depend_on_threads(renderer, performance):
+def test_frames_do_not_depend_on_threads(renderer: PreviewRenderer, performance: Performance) -> None:
     together = list(rendered(renderer, performance, range(12)))
     alone = [renderer.render(performance, i) for i in range(12)]
     assert all(np.array_equal(a, b) for a, b in zip(together, alone, strict=True))
     assert not np.array_equal(together[0], together[3])
 
 
-def test_same_portrait_gives_the_same_bits(performance):
+def test_same_portrait_gives_the_same_bits(performance: Performance) -> None:
     first, second = (draw(128, 128, 34.0).renderer(128, 128).render(performance, 3) for _ in range(2))
     assert np.array_equal(first, second)
 
 
-def test_closing_stops_the_work(renderer, performance):
+def test_closing_stops_the_work(renderer: PreviewRenderer, performance: Performance) -> None:
     before = cv2.getNumThreads()
     with contextlib.closing(rendered(renderer, performance, range(12))) as frames:
         next(frames)
@@ -43,7 +45,9 @@ def test_closing_stops_the_work(renderer, performance):
     assert cv2.getNumThreads() == before
 
 
-def test_two_renders_at_once_leave_opencv_as_it_was(renderer, performance):
+def test_two_renders_at_once_leave_opencv_as_it_was(
+    renderer: PreviewRenderer, performance: Performance
+) -> None:
     before = cv2.getNumThreads()
     first, second = (rendered(renderer, performance, range(12)) for _ in range(2))
     next(first), next(second)
@@ -53,12 +57,12 @@ def test_two_renders_at_once_leave_opencv_as_it_was(renderer, performance):
     assert cv2.getNumThreads() == before
 
 
-def test_a_frame_that_fails_fails_the_iterator(renderer, performance):
+def test_a_frame_that_fails_fails_the_iterator(renderer: PreviewRenderer, performance: Performance) -> None:
     with pytest.raises(IndexError):
         list(rendered(renderer, performance, range(14)))
 
 
-def test_a_face_moves_with_its_picture():
+def test_a_face_moves_with_its_picture() -> None:
     face = draw(96, 96, 24.0).face
     shifted = moved(face, -10, 5)
     assert np.allclose(shifted.points - face.points, (-10, 5, 0))

@@ -8,7 +8,14 @@ from echomimic.arrays import Floats
 from echomimic.faces import geometry as g
 from echomimic.preview.acting import make_actor
 from echomimic.preview.layers import Layers, split
-from echomimic.preview.mesh.face_mesh import LOWER_LIP_BETWEEN, UPPER_LIP_BETWEEN, Grid, build_mesh, hold
+from echomimic.preview.mesh.face_mesh import (
+    LOWER_LIP_BETWEEN,
+    UPPER_LIP_BETWEEN,
+    Grid,
+    Mesh,
+    build_mesh,
+    hold,
+)
 from echomimic.preview.mesh.warp import invert, make_texture, remap
 from echomimic.preview.mouth.lip_limits import THINNEST
 from tests.preview.portrait import Portrait, draw, play
@@ -19,7 +26,7 @@ def node_numbers(side: int) -> Floats:
     return np.stack(np.meshgrid(*[np.arange(side, dtype=np.float32)] * 2), -1)
 
 
-def test_inversion_undoes_a_smooth_field():
+def test_inversion_undoes_a_smooth_field() -> None:
     nodes = node_numbers(64)
     field = np.stack([3 * np.sin(nodes[..., 1] / 9), 2 * np.cos(nodes[..., 0] / 11)], -1).astype(np.float32)
     back = invert(field, nodes, rounds=8)
@@ -27,7 +34,7 @@ def test_inversion_undoes_a_smooth_field():
     assert np.abs(error[8:-8, 8:-8]).max() < 0.03
 
 
-def test_mesh_points_hold_to_themselves():
+def test_mesh_points_hold_to_themselves() -> None:
     portrait = draw()
     mesh = build_mesh(portrait.face.points)
     grid = Grid(0, 0, 1, 192, 192)
@@ -44,7 +51,7 @@ def layers_of(portrait: Portrait) -> Layers:
     return split(texture, portrait.picture, portrait.mask, build_mesh(portrait.face.points))
 
 
-def test_layers_add_up_to_the_photo():
+def test_layers_add_up_to_the_photo() -> None:
     portrait = draw()
     layers = layers_of(portrait)
     at = node_numbers(192)
@@ -52,12 +59,13 @@ def test_layers_add_up_to_the_photo():
     assert layers.person.sample(at)[portrait.mask > 0.9][:, 3].min() > 250
 
 
-def test_grain_at_a_soft_edge_does_not_turn_into_speckles():
+def test_grain_at_a_soft_edge_does_not_turn_into_speckles() -> None:
     portrait = draw()
     portrait.picture[:] = np.clip(
         portrait.picture + np.random.default_rng(0).normal(0, 12, (192, 192, 1)), 0, 255
     )
-    soft = Portrait(portrait.picture, portrait.face, cv2.GaussianBlur(portrait.mask, (0, 0), 6))
+    mask = np.asarray(cv2.GaussianBlur(portrait.mask, (0, 0), 6), np.float32)
+    soft = Portrait(portrait.picture, portrait.face, mask)
     at = node_numbers(192) + np.float32(3.3)
     frame = layers_of(soft).compose(at)
     edge = (soft.mask > 0.01) & (soft.mask < 0.25)
@@ -65,13 +73,13 @@ def test_grain_at_a_soft_edge_does_not_turn_into_speckles():
     assert (odd[edge] > 60).mean() < 0.002
 
 
-def test_background_behind_the_person_continues_what_is_around():
+def test_background_behind_the_person_continues_what_is_around() -> None:
     middle = layers_of(draw()).background[60:100, 80:110].reshape(-1, 3).mean(0)
     assert np.abs(middle - (95, 125, 152)).max() < 25
 
 
 @pytest.mark.parametrize("amount", [-2.0, -0.5, 0.5, 1.0, 3.0])
-def test_lips_stay_lips(amount):
+def test_lips_stay_lips(amount: float) -> None:
     mesh = build_mesh(draw().face.points)
     shift = make_actor(mesh).act(play(mouth=amount), 0).skin
     points = mesh.points[:468, :2] + shift
@@ -85,7 +93,7 @@ def test_lips_stay_lips(amount):
         assert (points[rim, 1] - points[lower, 1] >= THINNEST * height - 0.05).all()
 
 
-def test_an_open_photo_closes_to_speak_and_relaxes_in_silence():
+def test_an_open_photo_closes_to_speak_and_relaxes_in_silence() -> None:
     portrait = draw()
     points = portrait.face.points.copy()
     points[list(g.LOWER_LIP_INNER[1:-1] + g.LOWER_LIP_OUTER[1:-1]), 1] += 6
@@ -100,7 +108,7 @@ def test_an_open_photo_closes_to_speak_and_relaxes_in_silence():
     assert actor.act(speaking, 40).talking == 0
 
 
-def test_a_closing_lip_moves_as_a_whole():
+def test_a_closing_lip_moves_as_a_whole() -> None:
     actor = make_actor(build_mesh(draw(smile=True).face.points))
     for outer, inner, rows in (
         (g.UPPER_LIP_OUTER, g.UPPER_LIP_INNER, UPPER_LIP_BETWEEN),
@@ -114,7 +122,7 @@ def test_a_closing_lip_moves_as_a_whole():
             assert (between <= np.maximum(rim, edge) + 1e-3).all()
 
 
-def screaming():
+def screaming() -> Mesh:
     """A drawn face whose jaw hangs by 0.4 units, the mouth round."""
     mesh = build_mesh(draw().face.points)
     points, unit = mesh.points.copy(), mesh.unit
@@ -127,7 +135,7 @@ def screaming():
     return build_mesh(points)
 
 
-def test_a_scream_closes_to_a_face_of_usual_length():
+def test_a_scream_closes_to_a_face_of_usual_length() -> None:
     mesh = screaming()
     actor = make_actor(mesh)
     speaking = play(41, mouth=np.where(np.arange(41) == 14, 1.0, 0.0))

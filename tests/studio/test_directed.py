@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from echomimic.flow import Result
+from echomimic.flow import Result, run
 from echomimic.motion.files.motion_file import Motion
 from echomimic.motion.load import motion_from
 from echomimic.motion.speech.default_pose import default_pose
@@ -59,7 +59,6 @@ def rendered(door: Door, take: str, model: str) -> dict[str, object]:
 def followed(monkeypatch: pytest.MonkeyPatch) -> list[Motion]:
     """The motions that are followed, read while they are there."""
     kept: list[Motion] = []
-    run = work.run
 
     def noting(request: Request, *more: object) -> Result:
         kept.append(motion_from(request.driver))

@@ -62,8 +62,8 @@ def test_forms_are_made_from_the_options(door: Door) -> None:
 
 
 def test_what_is_missing_is_said_with_its_remedy(
-    door: Door, portrait_id: str, speech_id: str, monkeypatch, tmp_path
-) -> None:  # type: ignore[no-untyped-def]
+    door: Door, portrait_id: str, speech_id: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("ECHOMIMIC_HOME", str(tmp_path))
     body = {"portrait": portrait_id, "speech": speech_id, "settings": {"model": "v1"}}
     error = door.client.post("/api/jobs", json=body).json()["error"]
@@ -75,7 +75,9 @@ def test_what_is_missing_is_said_with_its_remedy(
         assert error["action"] == {"job": {"kind": "weights", "model": "v1"}}
         assert waits.status_code == 201
         assert door.studio.jobs.claim("diffusion", "w-1-1") is None, "it waits for its files"
-        assert door.studio.jobs.claim("fetch", "w-1-1")["id"] == weights["id"]
+        fetching = door.studio.jobs.claim("fetch", "w-1-1")
+        assert fetching is not None
+        assert fetching["id"] == weights["id"]
         door.studio.jobs.requeue()
         door.client.delete(f"/api/jobs/{waits.json()['id']}")
     door.client.delete(f"/api/jobs/{weights['id']}")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from starlette.testclient import WebSocketTestSession
 
 pytest.importorskip("starlette", reason="the live page needs the extra `studio`")
 
@@ -33,7 +34,7 @@ def client() -> Iterator[TestClient]:
         yield made
 
 
-def frames(socket, count: int):  # type: ignore[no-untyped-def]
+def frames(socket: WebSocketTestSession, count: int) -> Iterator[tuple[int, float, bytes, bytes, int]]:
     for _ in range(count):
         yield unpack_frame(socket.receive_bytes())
 
@@ -100,7 +101,7 @@ def test_a_message_that_cannot_be_used_is_said_and_the_session_goes_on(
     with client.websocket_connect("/api/live", headers=KEY) as socket:
         socket.send_text(START)
         socket.receive_text()
-        (socket.send_bytes if isinstance(wrong, bytes) else socket.send_text)(wrong)  # type: ignore[arg-type, operator]
+        (socket.send_bytes if isinstance(wrong, bytes) else socket.send_text)(wrong)
         kinds = [socket.receive() for _ in range(6)]
     assert any(
         "text" in message and json.loads(message["text"])["type"] == "error"

@@ -47,7 +47,7 @@ def opened(address: str, **more: Any) -> ClientConnection:
     """A client's socket, started and ready."""
     parts = urlsplit(address)
     key = parse_qs(parts.query)["token"][0]
-    made = connect(
+    made: ClientConnection = connect(
         f"ws://{parts.netloc}/api/live",
         additional_headers={"Authorization": f"Bearer {key}"},
         proxy=None,
@@ -109,7 +109,8 @@ def test_what_the_microphone_hears_moves_the_picture_and_sounds_and_the_console_
         page.goto(address)
         page.click("#talk")
         play.expect(page.locator("canvas")).to_have_attribute("data-speaking", "1", timeout=30_000)
-        pictures, until = set(), time.monotonic() + 30
+        pictures: set[str] = set()
+        until = time.monotonic() + 30
         while (len(pictures) < 5 or page.evaluate("window.loudest") < 0.02) and time.monotonic() < until:
             pictures.add(page.evaluate("document.querySelector('canvas').toDataURL()"))
             page.wait_for_timeout(100)

@@ -1,6 +1,8 @@
 """The queue: order, moving, stopping, trying again, and that nothing is done twice or lost."""
 
 import errno
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -14,7 +16,9 @@ Row = dict[str, object]
 
 
 @pytest.fixture
-def orders(door: Door, portrait_id: str, speech_id: str, weights_there: None):  # type: ignore[no-untyped-def]
+def orders(
+    door: Door, portrait_id: str, speech_id: str, weights_there: None
+) -> Iterator[Callable[..., list[str]]]:
     """Orders so many V1 videos; what is left of them goes afterwards."""
     made: list[str] = []
 
@@ -30,13 +34,19 @@ def orders(door: Door, portrait_id: str, speech_id: str, weights_there: None):  
         door.client.delete(f"/api/jobs/{id}")
 
 
+def claimed(door: Door, lane: str, worker: str) -> dict[str, Any]:
+    job = door.studio.jobs.claim(lane, worker)
+    assert job is not None
+    return job
+
+
 def waiting(door: Door) -> list[str]:
     jobs = door.client.get("/api/jobs?state=queued").json()["jobs"]
     assert [job["position"] for job in jobs] == list(range(1, len(jobs) + 1))
     return [job["id"] for job in jobs]
 
 
-def test_first_come_first_served_unless_moved(door: Door, orders) -> None:  # type: ignore[no-untyped-def]
+def test_first_come_first_served_unless_moved(door: Door, orders: Callable[..., list[str]]) -> None:
     a, b, c, d = orders(4)
     assert waiting(door) == [a, b, c, d]
     door.client.post(f"/api/jobs/{d}/move", json={"before": b})
@@ -50,10 +60,10 @@ def test_first_come_first_served_unless_moved(door: Door, orders) -> None:  # ty
         door.client.post(f"/api/jobs/{a}/move", json={"before": b})
         door.client.post(f"/api/jobs/{b}/move", json={"before": a})
     assert waiting(door) == [c, d, b, a]
-    assert [door.studio.jobs.claim("diffusion", "w-1-1")["id"] for _ in range(4)] == [c, d, b, a]
+    assert [claimed(door, "diffusion", "w-1-1")["id"] for _ in range(4)] == [c, d, b, a]
 
 
-def test_stopped_jobs_can_be_tried_again(door: Door, orders) -> None:  # type: ignore[no-untyped-def]
+def test_stopped_jobs_can_be_tried_again(door: Door, orders: Callable[..., list[str]]) -> None:
     a, b = orders(2)
     assert door.client.post(f"/api/jobs/{a}/stop").json()["state"] == "stopped"
     assert waiting(door) == [b]
@@ -64,7 +74,9 @@ def test_stopped_jobs_can_be_tried_again(door: Door, orders) -> None:  # type: i
     assert door.client.post(f"/api/jobs/{a}/retry").status_code == 409
 
 
-def test_the_same_key_orders_once(door: Door, orders, portrait_id: str, speech_id: str) -> None:  # type: ignore[no-untyped-def]
+def test_the_same_key_orders_once(
+    door: Door, orders: Callable[..., list[str]], portrait_id: str, speech_id: str
+) -> None:
     body = {"portrait": portrait_id, "speech": speech_id, "settings": {"model": "v2"}}
     first, second = (
         door.client.post("/api/jobs", json=body, headers={"idempotency-key": "k"}) for _ in range(2)
@@ -76,20 +88,20 @@ def test_the_same_key_orders_once(door: Door, orders, portrait_id: str, speech_i
     assert waiting(door) == []
 
 
-def test_previews_do_not_wait_for_diffusion(door: Door, orders) -> None:  # type: ignore[no-untyped-def]
+def test_previews_do_not_wait_for_diffusion(door: Door, orders: Callable[..., list[str]]) -> None:
     orders(2)
     (preview,) = orders(1, "preview")
-    assert door.studio.jobs.claim("preview", "w-1-1")["id"] == preview
+    assert claimed(door, "preview", "w-1-1")["id"] == preview
     assert door.client.get("/api/jobs").json()["jobs"][0]["id"] == preview
 
 
-def test_a_worker_that_lost_its_job_changes_nothing(door: Door, orders) -> None:  # type: ignore[no-untyped-def]
+def test_a_worker_that_lost_its_job_changes_nothing(door: Door, orders: Callable[..., list[str]]) -> None:
     (a,) = orders(1)
     jobs = door.studio.jobs
-    assert jobs.claim("diffusion", "old-1-1")["id"] == a
+    assert claimed(door, "diffusion", "old-1-1")["id"] == a
     jobs.requeue()  # the server came back
     assert waiting(door) == [a]
-    assert jobs.claim("diffusion", "new-2-2")["id"] == a
+    assert claimed(door, "diffusion", "new-2-2")["id"] == a
     assert not jobs.hold(a, "old-1-1", done=7)
     assert jobs.hold(a, "new-2-2", done=3)
     job = jobs.get(a)
@@ -99,7 +111,7 @@ def test_a_worker_that_lost_its_job_changes_nothing(door: Door, orders) -> None:
     assert not jobs.hold(a, "new-2-2"), "a job that shall stop is told so at its next word"
 
 
-def test_what_stops_with_the_server_stays_stopped(door: Door, orders) -> None:  # type: ignore[no-untyped-def]
+def test_what_stops_with_the_server_stays_stopped(door: Door, orders: Callable[..., list[str]]) -> None:
     a, b = orders(2)
     for _ in range(2):
         door.studio.jobs.claim("diffusion", "w-1-1")
@@ -119,8 +131,13 @@ def test_what_stops_with_the_server_stays_stopped(door: Door, orders) -> None:  
     ],
 )
 def test_a_failure_is_one_line_and_the_queue_goes_on(
-    door: Door, orders, monkeypatch, capfd, fault, told
-) -> None:  # type: ignore[no-untyped-def]
+    door: Door,
+    orders: Callable[..., list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    fault: Exception,
+    told: str,
+) -> None:
     a, b = orders(2, "preview")
     done: list[str] = []
 

@@ -9,7 +9,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,6 +33,10 @@ SMALL = {
 }
 
 
+def has_denoised(job: dict[str, Any], more_than: int) -> bool:
+    return bool(job["done"] > more_than and job["stage"] == "denoising")
+
+
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """V1 with nets small enough for a test."""
@@ -46,13 +52,11 @@ def test_a_killed_server_loses_nothing_and_goes_on_to_the_same_bits(tmp_path: Pa
     server = Server(home, **found)
     body = {"portrait": server.upload("portrait", (EXAMPLE / "portrait.jpg").read_bytes())}
     body["speech"] = server.upload("speech", (tmp_path / "speech.wav").read_bytes())
-    settings = {"model": "v1", **SMALL, "steps": 12}
+    settings: dict[str, Any] = {"model": "v1", **SMALL, "steps": 12}
     orders = [{**body, "settings": {**settings, "seed": seed}} for seed in range(6)]
     first, *rest = (server.ask("POST", "/api/jobs", order)["id"] for order in orders)
     for killed in range(2):
-        done = server.until(
-            first, lambda job, at=killed: job["done"] > 2 + 4 * at and job["stage"] == "denoising"
-        )
+        done = server.until(first, partial(has_denoised, more_than=2 + 4 * killed))
         assert done["state"] == "running"
         server.kill()
         server = Server(home, **found)

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from typing import Any
 
 import av
 import numpy as np
@@ -31,7 +32,7 @@ def unedited(door: Door, take: str) -> Iterator[None]:
         edit(door, take)
 
 
-def edit(door: Door, take: str, *edits: dict[str, object]) -> dict[str, object]:
+def edit(door: Door, take: str, *edits: dict[str, object]) -> dict[str, Any]:
     """Puts a list of edits and renders what they change."""
     answer = door.client.put(f"/api/takes/{take}/edits", json={"edits": list(edits)})
     assert answer.status_code == 202, answer.text

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -200,8 +201,8 @@ def test_a_still_follows_the_sliders(door: Door, portrait_id: str, speech_id: st
 
     from PIL import Image
 
-    def still(**more: object) -> np.ndarray:
-        small = {"size": 128, **dict(more.pop("settings", {}))}
+    def still(**more: Any) -> np.ndarray:
+        small = {"size": 128, **more.pop("settings", {})}
         answer = door.client.post("/api/still", json={"portrait": portrait_id, "settings": small, **more})
         assert answer.status_code == 200, answer.text
         return np.asarray(Image.open(io.BytesIO(answer.content))).astype(int)

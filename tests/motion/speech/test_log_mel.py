@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from echomimic.motion.speech import log_mel as mel
 from tests.motion.sounds import RATE, Sound, silence, vowels
@@ -32,7 +33,7 @@ def test_loudness_does_not_change_what_the_net_hears() -> None:
     assert np.abs(heard[0] - heard[1]).mean() < 0.02
 
 
-def test_the_level_is_measured_in_chunks_as_in_one_piece(monkeypatch) -> None:
+def test_the_level_is_measured_in_chunks_as_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
     sound = vowels(3.0)
     whole = mel.measure(sound)
     monkeypatch.setattr(mel, "CHUNK", 40)

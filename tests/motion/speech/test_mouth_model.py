@@ -9,7 +9,7 @@ from echomimic.motion.speech import mouth_model as mouth
 from tests.motion.sounds import vowels
 
 
-def outputs(seconds: float = 6.0):
+def outputs(seconds: float = 6.0) -> tuple[np.ndarray, np.ndarray]:
     sound = vowels(seconds)
     return mouth.mouth_model()(sound, int(seconds * 25), mel.measure(sound))
 

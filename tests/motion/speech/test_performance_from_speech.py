@@ -1,4 +1,6 @@
+from collections.abc import Callable
 from dataclasses import fields
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,7 +41,11 @@ def test_a_style_changes_how_much_of_a_speaker_it_is() -> None:
     calm, natural, lively = (
         perform(speech, 150, 25.0, style=style) for style in ("calm", "natural", "lively")
     )
-    for track in (lambda p: p.rotation.std(), lambda p: np.diff(opening(p)).std()):
+    tracks: tuple[Callable[[Performance], float], ...] = (
+        lambda p: p.rotation.std(),
+        lambda p: np.diff(opening(p)).std(),
+    )
+    for track in tracks:
         assert track(calm) < track(natural) < track(lively)
     with pytest.raises(ValueError, match="calm, natural, lively"):
         perform(speech, 150, 25.0, style="loud")
@@ -102,6 +108,6 @@ def test_no_jitter_the_mouth_moves_as_fast_as_real_ones() -> None:
     ],
 )
 def test_numbers_out_of_range_are_refused(change: dict[str, float], message: str) -> None:
-    options = {"frames": 10, "fps": 25.0} | change
+    options: dict[str, Any] = {"frames": 10, "fps": 25.0} | change
     with pytest.raises(ValueError, match=message):
         perform(vowels(1.0), **options)

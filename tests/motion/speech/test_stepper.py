@@ -1,5 +1,6 @@
 import copy
 from dataclasses import fields
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,13 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from echomimic.motion.performance import Performance, join
+from echomimic.motion.speech.log_mel import Level
 from echomimic.motion.speech.stepper import Manner, Stepper
 from tests.motion.sounds import RATE, vowels
 
 SPEECH = vowels(1.6).wave
 
 
-def fed(cuts: list[int], fps: float = 25.0, hop: int = 1, **manner: float) -> Performance:
+def fed(cuts: list[int], fps: float = 25.0, hop: int = 1, **manner: Any) -> Performance:
     stepper = Stepper(Manner(**manner), fps, seed=4, hop=hop)
     parts = [stepper.push(part) for part in np.split(SPEECH, sorted(cuts))]
     return join([*parts, stepper.end()])
@@ -45,7 +47,7 @@ def test_a_longer_hop_changes_at_most_rounding() -> None:
 class _Fixed:
     gain = 1.0
 
-    def hear(self, mel: np.ndarray):
+    def hear(self, mel: np.ndarray) -> Level:
         from echomimic.motion.speech.log_mel import Level
 
         return Level(-5.0, np.zeros(80, np.float32), -2.5, 1.0)

@@ -23,7 +23,7 @@ def seen(frames: int, lost: set[int]) -> list[Body]:
     return [Body(pose_at(200 + i), None if i in lost else hand_at(270 + i), None) for i in range(frames)]
 
 
-def test_body_points_are_openposes():
+def test_body_points_are_openposes() -> None:
     pose, _ = video_body(seen(3, set()), 25.0, (400, 300))
     np.testing.assert_allclose(
         pose.body[0, [L_SHOULDER, R_SHOULDER, NECK]], [[260, 100], [140, 100], [200, 100]], atol=1
@@ -33,7 +33,7 @@ def test_body_points_are_openposes():
     assert not pose.hands[:, 1].any()
 
 
-def test_short_gaps_are_bridged_and_long_ones_stay_empty():
+def test_short_gaps_are_bridged_and_long_ones_stay_empty() -> None:
     pose, bridged = video_body(seen(60, {10, 11, *range(30, 50)}), 25.0, (400, 300))
     assert bridged == 2
     np.testing.assert_allclose(pose.hands[8:14, 0, 0, 0], 270 + np.arange(8, 14), atol=0.5)
@@ -42,7 +42,7 @@ def test_short_gaps_are_bridged_and_long_ones_stay_empty():
     assert pose.hand_score[10, 0, 0] > 0.5
 
 
-def test_a_picture_without_a_person():
+def test_a_picture_without_a_person() -> None:
     pose = portrait_body(np.full((80, 100, 3), 90, np.uint8))
     assert (len(pose), pose.size) == (1, (100, 80))
     assert not pose.hand_score.any()
