@@ -74,6 +74,8 @@ def speak(
     from echomimic.option import check_number
 
     check_number("gestures", gestures, *GESTURES)
+    if hands and portrait is None:
+        raise click.UsageError("--hands moves the hands of a portrait; give one with --portrait")
     _claim(output, overwrite, speech, portrait)
     settings = build_options(Settings, values)
     picture = _picture(portrait)

@@ -11,7 +11,7 @@ from echomimic.errors import DriverError
 from echomimic.motion.body_pose import BodyPose
 from echomimic.motion.retarget.body_fit import body_from_face, shoulders_seen, sync_body
 from echomimic.motion.speech.default_pose import default_pose
-from echomimic.motion.speech.hands_from_speech import hands_from_speech
+from echomimic.motion.speech.hands_from_speech import hands_from_speech, unseen_hands
 from echomimic.motion.track.body_tracker import portrait_body
 from echomimic.progress import Report, say, silent
 
@@ -33,6 +33,8 @@ def _whole(conditions: Conditions, report: Report) -> BodyPose:
         return default_pose(count, fps, size)
     if conditions.driver.generated:
         own = portrait_pose(conditions)
+        if remark := unseen_hands(own):
+            say(report, remark)
         return hands_from_speech(conditions.speech, own, count, fps, seed=conditions.settings.seed)
     body = at_rate(_driver_body(conditions, report), conditions)
     return body if conditions.settings.faithful else _fitted(body, conditions, report)

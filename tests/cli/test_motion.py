@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import echomimic.motion
 from echomimic.media.video import VideoReader
 from echomimic.motion.files.motion_file import read_motion
 from tests.cli.door import run
@@ -40,6 +41,24 @@ def test_a_driver_moves_the_preview(short_speech: Path, portrait: Path, tmp_path
         command = ("animate", portrait, short_speech, "-o", out, "--driver", driver, "--lips", lips)
         assert run(*command, "--size", 128, "-q") == 0
         assert sum(1 for _ in VideoReader(out)) == 15
+
+
+def test_hands_that_a_portrait_does_not_show_are_named(
+    short_speech: Path, portrait: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "spoken.npz"
+    assert run("motion", "speak", short_speech, "--portrait", portrait, "--hands", "-o", out) == 0
+    assert "neither hand is seen" in capsys.readouterr().err
+    assert run("motion", "speak", short_speech, "--hands", "-o", tmp_path / "none.npz") == 2
+    assert "--portrait" in capsys.readouterr().err
+
+
+def test_the_bundled_pose_can_be_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bundled = Path(echomimic.motion.__path__[0]) / "data" / "default_pose.npz"
+    assert run("motion", "info", bundled) == 0
+    assert "left hand   in 100%" in capsys.readouterr().out
+    assert run("motion", "show", bundled, "--png", tmp_path / "pose.png", "-q") == 0
+    assert np.asarray(Image.open(tmp_path / "pose.png")).std() > 5
 
 
 def test_bad_input_is_one_line(

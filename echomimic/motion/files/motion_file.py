@@ -17,6 +17,7 @@ from echomimic.motion.files.official_poses import (
     read_v2_folder,
 )
 from echomimic.motion.npz import Arrays, read_npz, write_npz
+from echomimic.motion.speech.default_pose import default_loop, is_default_pose
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,13 +46,15 @@ class Motion:
 def read_motion(path: str | os.PathLike[str], fps: float = OFFICIAL_FPS) -> Motion:
     """The motion in a ``.npz`` file or an official folder; `fps` is the rate of an official folder.
 
-    Raises DriverError naming the file.
+    The file of V2's bundled default pose is one round of that pose, at `fps`. Raises DriverError naming the file.
     """
     if Path(path).is_dir():
         if folder_kind(path) == FACE_SUFFIX:
             return Motion(face=read_v1_folder(path, fps))
         return Motion(body=read_v2_folder(path, fps))
     arrays = read_npz(path)
+    if is_default_pose(arrays):
+        return Motion(body=default_loop(fps))
     try:
         face = FaceMotion.from_arrays(arrays) if FaceMotion.held_by(arrays) else None
         body = BodyPose.from_arrays(arrays) if BodyPose.held_by(arrays) else None

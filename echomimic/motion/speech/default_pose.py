@@ -26,7 +26,7 @@ from echomimic.motion.body_pose import (
     R_WRIST,
     BodyPose,
 )
-from echomimic.motion.npz import read_npz
+from echomimic.motion.npz import Arrays, read_npz
 from echomimic.motion.speech.gestures import pose_hands
 
 POSE_SIDE = 768
@@ -40,10 +40,27 @@ STEP = 1 / 4096
 
 
 @functools.cache
+def _arrays() -> Arrays:
+    with as_file(files("echomimic.motion").joinpath("data").joinpath("default_pose.npz")) as path:
+        return read_npz(path)
+
+
+def is_default_pose(arrays: Arrays) -> bool:
+    """Whether these are the arrays of the bundled pose's own file."""
+    own = _arrays()
+    return arrays.keys() == own.keys() and all(np.array_equal(own[name], arrays[name]) for name in own)
+
+
+def default_loop(fps: float) -> BodyPose:
+    """One round of the default pose at `fps`."""
+    _, channels, rate = _stored()
+    return default_pose(round(len(channels) / rate * fps), fps)
+
+
+@functools.cache
 def _stored() -> tuple[Doubles, Doubles, float]:
     """Hands (2, 21, 2) as parts of the picture, channels (T, 2, 5), and T per second."""
-    with as_file(files("echomimic.motion").joinpath("data").joinpath("default_pose.npz")) as path:
-        stored = read_npz(path)
+    stored = _arrays()
     hands, channels = (stored[name].astype(np.float64) * STEP for name in ("hands", "gestures"))
     return hands, channels, float(stored["rate"])
 

@@ -59,6 +59,18 @@ def hands_from_speech(
     return replace(still, hands=hands, body=_following(still.body, hands, present))
 
 
+def unseen_hands(portrait: BodyPose) -> str:
+    """What to tell the user of hands that the portrait's first frame does not show; empty when both are
+    seen."""
+    seen = hands_seen(portrait[:1])[0]
+    if seen.all():
+        return ""
+    which = "neither hand" if not seen.any() else f"only the {'left' if seen[0] else 'right'} hand"
+    return (
+        f"{which} is seen in the portrait, and what is not seen does not move; use a picture that shows both"
+    )
+
+
 def _energy(speech: mel.Sound, frames: int, fps: float) -> npt.NDArray[np.float32]:
     steps = int(np.ceil(frames * mel.FRAME_RATE / fps)) + 1
     level = mel.measure(speech)

@@ -11,10 +11,10 @@ from echomimic.media.audio import RATE
 from echomimic.motion.body_pose import BodyPose
 from echomimic.motion.files.motion_file import Motion
 from echomimic.motion.retarget.from_performance import motion_from_performance
-from echomimic.motion.speech.hands_from_speech import hands_from_speech
+from echomimic.motion.speech.hands_from_speech import hands_from_speech, unseen_hands
 from echomimic.motion.speech.log_mel import Sound
 from echomimic.motion.speech.performance_from_speech import perform
-from echomimic.progress import Report, silent
+from echomimic.progress import Report, say, silent
 
 
 def speak(
@@ -38,7 +38,7 @@ def speak(
     points: (478, 3) of the portrait in pixels of `size`. frames: as long as the speech when not given. The
     strengths are those of `perform`: 0 off, 1 natural, 2 the most. body: the portrait's body and hands;
     then the motion has hands too, moved by `gestures` times the natural amount, hands that are not in it stay
-    empty. Equal inputs and seed give equal motion.
+    empty, and `report` is told. Equal inputs and seed give equal motion.
     """
     count = frames or max(1, math.ceil(speech.samples / RATE * fps))
     performance = perform(
@@ -55,4 +55,6 @@ def speak(
     face = motion_from_performance(performance, points, size)
     if body is None:
         return Motion(face=face)
+    if remark := unseen_hands(body):
+        say(report, remark)
     return Motion(face, hands_from_speech(speech, body, count, fps, seed=seed, strength=gestures))
