@@ -45,7 +45,7 @@ class PreviewRenderer:
         self._field = frame_field(self._mesh, width, height, soft)
         self._layers = split(texture, small, soft, self._mesh)
         self._mouth = make_mouth(self._mesh, self._field, texture, width, height)
-        self._folds = make_folds(self._mesh, width, height)
+        self._folds = make_folds(self._mesh, width, height, self._mouth.interior.light.chroma)
         self._eyes = make_eyes(self._mesh, self._field, small)
         self._lever = self._at_points(self._field.lever)
         self._body = self._at_points(self._field.body)

@@ -33,6 +33,8 @@ class Folds:
     outward: tuple[Array, Array]
     """(2,) the way of each corner that makes a fold"""
     unit: float
+    tint: Array
+    """(3,) how much of a shade each colour takes"""
 
     def paint(self, frame: Pixels, source: Array, moved: Array, skin: Array) -> None:
         """Shades `frame`.
@@ -55,10 +57,11 @@ class Folds:
         shade = self.shades[0] * np.float32(depth[0]) + self.shades[1] * np.float32(depth[1])
         light = remap(shade, source[y0:y1, x0:x1] - np.array([left, top], np.float32), "zero")
         part = frame[y0:y1, x0:x1]
-        part[:] = np.round(np.minimum(part * (1.0 + light[..., None] * _TINT), 255.0))
+        part[:] = np.round(np.minimum(part * (1.0 + light[..., None] * self.tint), 255.0))
 
 
-def make_folds(mesh: Mesh, width: int, height: int) -> Folds:
+def make_folds(mesh: Mesh, width: int, height: int, chroma: float = 1.0) -> Folds:
+    """chroma: 0 for a grey picture, 1 for a coloured one."""
     points, unit = mesh.points[:, :2], mesh.unit
     around = points[list(_LEFT + _RIGHT)]
     low, high = around.min(0) - 0.32 * unit, around.max(0) + 0.32 * unit
@@ -74,7 +77,13 @@ def make_folds(mesh: Mesh, width: int, height: int) -> Folds:
         lit = _ridge(line + across * side * 0.11 * unit - down * 0.03 * unit, x1 - x0, y1 - y0, 0.075 * unit)
         shades.append(np.asarray(_LIT * lit - _DEEPEST * dark, dtype=np.float32))
     ways = tuple((0.85 * side * across - 0.75 * down).astype(np.float32) for side in (-1.0, 1.0))
-    return Folds((x0, y0, x1, y1), (shades[0], shades[1]), (ways[0], ways[1]), unit)
+    return Folds(
+        (x0, y0, x1, y1),
+        (shades[0], shades[1]),
+        (ways[0], ways[1]),
+        unit,
+        1 + (_TINT - 1) * np.float32(chroma),
+    )
 
 
 def _ridge(line: Array, width: int, height: int, sigma: float) -> Array:

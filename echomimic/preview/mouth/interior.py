@@ -11,14 +11,13 @@ from echomimic.faces.geometry import LOWER_LIP_INNER, UPPER_LIP_INNER
 from echomimic.preview.curves import polygon_mask, smooth_curve
 from echomimic.preview.mesh.face_mesh import Array, Mesh, soft_step
 from echomimic.preview.mesh.warp import Texture, remap
+from echomimic.preview.mouth.mouth_light import Light, find_light
 from echomimic.preview.mouth.photo_teeth import ToothRow, look_inside
-from echomimic.preview.mouth.teeth import HALF, TALL, Light, Paint, draw_lower, draw_tongue, draw_upper
+from echomimic.preview.mouth.teeth import HALF, TALL, Paint, draw_lower, draw_tongue, draw_upper
 
 _JAW = (152, 175, 199)
-_LIP_SKIN = (17, 84, 314, 85, 315, 0, 37, 267, 16)
-_CHEEK_SKIN = (50, 280, 205, 425, 118, 347, 101, 330)
 _SHADOW = np.array([0.72, 1.04, 1.12], np.float32)
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+"""Light that gets into a mouth has met lips and gums: shadows are red."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,8 @@ class Interior:
     own_shade: Array
     """(h, w) the lips' shadow on it in the photo"""
     row: ToothRow
+    grain: Array | None
+    """(h, w, 1) the picture's grain in the mouth's box, levels"""
 
     def paint(self, lips: Array, opening: Opening, texture: Texture, settled: Array, skin: Array) -> None:
         """Blends the inside into `lips`, (h, w, 3) float32 of the mouth's box."""
@@ -74,8 +75,10 @@ class Interior:
         shade = lip_shadow(opening, self.box, width)[part]
         if self.own is not None:
             inside, shade = self._with_own(self.own, inside, shade, texture, place)
-        # Light that gets in there has met lips and gums: shadows are red.
-        return np.asarray(inside * shade[..., None] ** _SHADOW, dtype=np.float32)
+        inside *= shade[..., None] ** (1 + (_SHADOW - 1) * np.float32(self.light.chroma))
+        if self.grain is not None:
+            inside += self.grain[part]
+        return np.asarray(inside.clip(0, 255), dtype=np.float32)
 
     def _with_own(
         self, own: Array, inside: Array, shade: Array, texture: Texture, place: _Place
@@ -159,7 +162,7 @@ class _Place:
 def make_interior(
     mesh: Mesh, texture: Texture, box: tuple[int, int, int, int], width: int, height: int, opened: bool
 ) -> Interior:
-    light = _light(mesh, texture, width, height)
+    light = find_light(mesh, texture, width, height)
     own, own_shade, row = None, np.ones((1, 1), np.float32), ToothRow(0.055, -0.15)
     if opened:
         photo = texture.sample(_box_pixels(box))[..., :3].astype(np.float32)
@@ -178,7 +181,17 @@ def make_interior(
         own,
         own_shade,
         row,
+        _grain_of(light.grain, box),
     )
+
+
+def _grain_of(level: float, box: tuple[int, int, int, int]) -> Array | None:
+    """(h, w, 1) seeded noise as strong as the picture's own; None where it has none."""
+    if not level:
+        return None
+    shape = (box[3] - box[1], box[2] - box[0], 1)
+    noise = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+    return np.asarray(noise * np.float32(level))
 
 
 def lip_shadow(opening: Opening, box: tuple[int, int, int, int], width: float) -> Array:
@@ -188,7 +201,7 @@ def lip_shadow(opening: Opening, box: tuple[int, int, int, int], width: float) -
     occlusion = 0.38 + 0.62 * soft_step(light, 0.10, 0.80)
     top = np.interp(np.arange(box[0], box[2]), opening.upper[:, 0], opening.upper[:, 1])
     below = (np.arange(box[1], box[3])[:, None] - top) / (0.10 * width)
-    return np.asarray(occlusion * (0.66 + 0.34 * soft_step(below, -0.1, 0.9)), dtype=np.float32)
+    return np.asarray(occlusion * (0.80 + 0.20 * soft_step(below, -0.1, 0.9)), dtype=np.float32)
 
 
 def _photo_opening(mesh: Mesh, box: tuple[int, int, int, int]) -> Opening:
@@ -200,23 +213,3 @@ def _photo_opening(mesh: Mesh, box: tuple[int, int, int, int]) -> Opening:
 def _box_pixels(box: tuple[int, int, int, int]) -> Array:
     x0, y0, x1, y1 = box
     return np.stack(np.meshgrid(np.arange(x0, x1), np.arange(y0, y1)), -1).astype(np.float32)
-
-
-def _light(mesh: Mesh, texture: Texture, width: int, height: int) -> Light:
-    """Colours of teeth, cavity and tongue from the portrait's skin and lips."""
-    skin = np.median(_colours(mesh, texture, _CHEEK_SKIN, width, height), 0)
-    lip = np.median(_colours(mesh, texture, _LIP_SKIN, width, height), 0)
-    luma = float(np.clip(skin @ _LUMA, 50.0, 235.0))
-    cast = skin / max(float(skin @ _LUMA), 1.0) / np.array([1.16, 0.97, 0.84], np.float32)
-    cast = 1.0 + 0.45 * (np.clip(cast, 0.75, 1.3) - 1.0)
-    tooth = np.minimum(0.30 * 235 + 0.66 * luma, 228.0) * np.array([1.02, 0.995, 0.945], np.float32) * cast
-    bright = luma / 255.0
-    cavity = np.array([44, 16, 15], np.float32) * (0.45 + 0.6 * bright)
-    tongue = (0.55 * lip + 0.45 * np.array([150, 72, 72], np.float32)) * (0.60 + 0.25 * bright)
-    return Light(tooth.clip(0, 245).astype(np.float32), cavity, tongue.astype(np.float32))
-
-
-def _colours(mesh: Mesh, texture: Texture, ids: tuple[int, ...], width: int, height: int) -> Array:
-    at = mesh.points[list(ids), :2].clip(0, [width - 1, height - 1])[None].astype(np.float32)
-    colours: Array = texture.sample(at)[0, :, :3].astype(np.float32)
-    return colours

@@ -13,10 +13,9 @@ from echomimic.faces.geometry import (
     UPPER_LIP_OUTER,
 )
 from echomimic.preview.mesh.face_mesh import LOWER_LIP_BETWEEN, UPPER_LIP_BETWEEN, Array
-from echomimic.preview.mesh.warp import Pixels, remap
+from echomimic.preview.mesh.warp import LUMA, Pixels, remap
 from echomimic.preview.mouth.rest import REST
 
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _PROBES = np.linspace(0.0, 0.6, 19, dtype=np.float32)
 """Places between a lip's inner and outer edge that are looked at."""
 
@@ -75,9 +74,9 @@ def _widen(
 def _inside_until(seen: Array) -> Array:
     """(n,) up to which share of the lip's height the probes (n, 19, 3) show the mouth's inside."""
     lip = np.median(seen[:, -4:], axis=(0, 1))
-    bright = seen @ _LUMA / max(float(lip @ _LUMA), 1.0)
-    red = (seen[..., 0] - seen[..., 1:].mean(-1)) / np.maximum(seen @ _LUMA, 1.0)
-    lip_red = max(float((lip[0] - lip[1:].mean()) / max(float(lip @ _LUMA), 1.0)), 0.08)
+    bright = seen @ LUMA / max(float(lip @ LUMA), 1.0)
+    red = (seen[..., 0] - seen[..., 1:].mean(-1)) / np.maximum(seen @ LUMA, 1.0)
+    lip_red = max(float((lip[0] - lip[1:].mean()) / max(float(lip @ LUMA), 1.0)), 0.08)
     inside = (bright < 0.68) | ((bright > 1.1) & (red < 0.45 * lip_red))
     # From the opening outwards, until two probes in a row show lip.
     lip_begins = ~inside & ~np.roll(inside, -1, axis=1)

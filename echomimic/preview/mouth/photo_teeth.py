@@ -11,9 +11,9 @@ import numpy as np
 from echomimic.faces.geometry import LOWER_LIP_INNER, UPPER_LIP_INNER
 from echomimic.preview.curves import polygon_mask, smooth_curve
 from echomimic.preview.mesh.face_mesh import Array, Mesh, soft_step
-from echomimic.preview.mouth.teeth import Light
+from echomimic.preview.mesh.warp import LUMA
+from echomimic.preview.mouth.mouth_light import Light
 
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _LIP_SKIN = (17, 84, 314, 85, 315, 0, 37, 267, 16)
 
 
@@ -37,8 +37,8 @@ def look_inside(
     soft = max(0.5, 0.015 * mesh.mouth)
     inside = cv2.morphologyEx(inside, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
     cover = cv2.GaussianBlur(inside, (0, 0), soft)
-    bright = photo @ _LUMA
-    teeth = (inside > 0.6) & (bright > 0.62 * float(light.tooth @ _LUMA))
+    bright = photo @ LUMA
+    teeth = (inside > 0.6) & (bright > 0.62 * float(light.tooth @ LUMA))
     if teeth.sum() < 0.04 * max(float(hole.sum()), 1.0) or teeth.sum() < 6:
         return cover, light, ToothRow(0.055, -0.15)
     colour = photo[teeth][bright[teeth] >= np.quantile(bright[teeth], 0.5)].mean(0)
@@ -54,11 +54,11 @@ def _not_lip(mesh: Mesh, photo: Array, box: tuple[int, int, int, int], hole: Arr
     x0, y0, x1, y1 = box
     at = np.round(mesh.points[list(_LIP_SKIN), :2] - (x0, y0)).astype(int).clip(0, (x1 - x0 - 1, y1 - y0 - 1))
     lip = np.median(photo[at[:, 1], at[:, 0]], 0)
-    bright = np.maximum(photo @ _LUMA, 1.0)
+    bright = np.maximum(photo @ LUMA, 1.0)
     red = (photo[..., 0] - (photo[..., 1] + photo[..., 2]) / 2) / bright
-    lip_red = max(float((lip[0] - (lip[1] + lip[2]) / 2) / max(float(lip @ _LUMA), 1.0)), 0.12)
+    lip_red = max(float((lip[0] - (lip[1] + lip[2]) / 2) / max(float(lip @ LUMA), 1.0)), 0.12)
     pale = 1 - soft_step(red / lip_red, 0.35, 0.75)
-    dark = 1 - soft_step(bright / max(float(lip @ _LUMA), 1.0), 0.40, 0.70)
+    dark = 1 - soft_step(bright / max(float(lip @ LUMA), 1.0), 0.40, 0.70)
     return np.asarray(hole * np.maximum(pale, dark), dtype=np.float32)
 
 

@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 
 from echomimic.preview.mesh.face_mesh import Array, soft_step
+from echomimic.preview.mesh.warp import LUMA
+from echomimic.preview.mouth.mouth_light import Light
 
 HALF = 0.75
 """Pictures reach this far to either side of the middle, in mouth widths."""
@@ -31,18 +33,9 @@ class Paint:
     """Pixels per mouth width."""
 
 
-@dataclass(frozen=True)
-class Light:
-    """Colours of the mouth's inside under the portrait's light, RGB 0…255."""
-
-    tooth: Array
-    cavity: Array
-    tongue: Array
-
-
 def draw_upper(light: Light, density: float, blur: float) -> Paint:
     """Upper teeth: y = 0 at the gum, growing towards the edge."""
-    return _finish(*_row(_UPPER, density, seed=3, soft=blur), light.tooth, density, blur)
+    return _finish(*_row(_UPPER, density, seed=3, soft=blur), light.tooth, light.chroma, density, blur)
 
 
 def draw_lower(light: Light, density: float, blur: float) -> Paint:
@@ -50,7 +43,7 @@ def draw_lower(light: Light, density: float, blur: float) -> Paint:
     cover, shade = _row(_LOWER, density, seed=8, soft=blur)
     x, y = _plane(density)
     cover = np.maximum(cover, (y < 0.12) * (np.abs(x) < 0.5))
-    return _finish(cover[::-1], shade[::-1] * _LOWER_TINT, light.tooth, density, blur)
+    return _finish(cover[::-1], shade[::-1] * _LOWER_TINT, light.tooth, light.chroma, density, blur)
 
 
 def draw_tongue(light: Light, density: float, blur: float) -> Paint:
@@ -60,10 +53,9 @@ def draw_tongue(light: Light, density: float, blur: float) -> Paint:
     cover = 1.0 - soft_step(mound, 0.72, 1.03)
     shade = 1.04 - 0.5 * soft_step(np.abs(x), 0.0, 0.32) - 0.10 * np.exp(-((x / 0.022) ** 2))
     shade = shade + 0.10 * np.exp(-(((y - 0.14) / 0.06) ** 2) - (x / 0.13) ** 2)
-    tint = np.ones((*x.shape, 3), np.float32) * shade[..., None]
-    return _finish(
-        cover.astype(np.float32), tint.astype(np.float32), light.tongue, density, max(blur, 0.012 * density)
-    )
+    tint = (np.ones((*x.shape, 3)) * shade[..., None]).astype(np.float32)
+    soft = max(blur, 0.012 * density)
+    return _finish(cover.astype(np.float32), tint, light.tongue, light.chroma, density, soft)
 
 
 def _plane(density: float) -> tuple[Array, Array]:
@@ -124,7 +116,10 @@ def _enamel(across: Array, down: Array, rng: np.random.Generator) -> Array:
     return np.asarray(level[..., None] * tint, dtype=np.float32)
 
 
-def _finish(cover: Array, shade: Array, colour: Array, density: float, blur: float) -> Paint:
-    pixels = np.concatenate([np.minimum(shade * colour, 250.0) * cover[..., None], cover[..., None]], 2)
+def _finish(cover: Array, shade: Array, colour: Array, chroma: float, density: float, blur: float) -> Paint:
+    seen = np.minimum(shade * colour, 250.0)
+    grey = (seen @ LUMA)[..., None]
+    seen = grey + (seen - grey) * chroma
+    pixels = np.concatenate([seen * cover[..., None], cover[..., None]], 2)
     pixels = np.ascontiguousarray(pixels, dtype=np.float32)
     return Paint(cv2.GaussianBlur(pixels, (0, 0), blur) if blur > 0.05 else pixels, density)
