@@ -88,12 +88,13 @@ def gather(
         )
     report(Progress("face", 0, 1))
     chosen = _choose_face(picture, face, name, settings)
+    strange = _human_notes(chosen, name, settings)
     report(Progress("face", 1, 1))
     view, note = view_of(picture, chosen, settings)
     fps = settings.fps or settings.variant.fps
     frames = settings.length or max(1, round(speech.seconds * fps))
     _LOG.info("shown: %s of the portrait at %dx%d; %d frames at %g fps", view.rect, *view.size, frames, fps)
-    notes = [*speech.notes, *([note] if note else []), *_size_notes(picture, settings)]
+    notes = [*speech.notes, *strange, *([note] if note else []), *_size_notes(picture, settings)]
     notes += [f"{option} does not change what {settings.model} renders" for option in unused]
     notes += [*_value_notes(given), *_silence_notes(speech, frames / fps, fps)]
     followed = driver_for(driver, settings, fps)
@@ -164,6 +165,19 @@ def _choose_face(picture: Picture, index: int, name: str, settings: Settings) ->
             "are needed; use a larger picture"
         )
     return face
+
+
+def _human_notes(face: Face | None, name: str, settings: Settings) -> list[str]:
+    """What is said of a face that is no person's. The preview, which gives it a person's mouth, asks first."""
+    if face is None or face.human or settings.no_face == "any":
+        return []
+    said = f"this does not look like a human face: {name}"
+    if settings.variant.engine == "preview":
+        raise NoFaceError(
+            f"{said}; use a picture of a person (drawn, carved or painted will do), "
+            "or set no_face to any to animate it nevertheless"
+        )
+    return [f"{said}; the models have learned from people, so it may come out odd"]
 
 
 def _width(face: Face) -> float:

@@ -30,7 +30,7 @@ LipSource: TypeAlias = Literal["driver", "speech"]
 Crop: TypeAlias = Literal["none", "head"]
 LabelPlace: TypeAlias = Literal["bottom-right", "bottom-left", "top-right", "top-left"]
 WindowKind: TypeAlias = Literal["uniform", "open"]
-NoFace: TypeAlias = Literal["error", "whole"]
+NoFace: TypeAlias = Literal["error", "whole", "any"]
 
 _DIFFUSION = ("diffusion",)
 _PREVIEW = ("preview",)
@@ -255,9 +255,9 @@ class Settings:
     )
     no_face: NoFace = option(
         "error",
-        "when no face is found (V1): stop, or let the mask cover the whole picture",
-        used_by=_DIFFUSION,
-        group="Diffusion",
+        "when no human face is found: stop, or take any face, an animal's too; "
+        "whole lets V1's mask cover the whole picture",
+        group="Motion",
     )
     faithful: bool = option(
         False,

@@ -1,13 +1,16 @@
 """What is gathered before rendering: the face, the frame, the length."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from echomimic import conditions
 from echomimic.conditions import gather
 from echomimic.errors import NoFaceError, SettingsError, SpeechError
+from echomimic.faces.detect import find_faces
 from echomimic.media.audio import Speech
 from echomimic.media.image import read_picture, resize
 from echomimic.request import Settings
@@ -49,6 +52,17 @@ def test_a_face_too_small(picture: np.ndarray) -> None:
     tiny[100:150, 100:150] = resize(picture, 50, 50)
     with pytest.raises(NoFaceError, match=r"too small|no face"):
         gather(tiny, TONE, Settings())
+
+
+def test_an_animal_is_not_given_a_persons_mouth_unasked(
+    picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dog = [replace(face, score=0.76, spread=0.02) for face in find_faces(picture)]
+    monkeypatch.setattr(conditions, "find_faces", lambda *_: dog)
+    with pytest.raises(NoFaceError, match=r"does not look like a human face.*no_face to any"):
+        gather(picture, TONE, Settings())
+    assert not gather(picture, TONE, Settings(no_face="any")).notes
+    assert any("human face" in note for note in gather(picture, TONE, Settings(model="v1")).notes)
 
 
 def test_silence(picture: np.ndarray) -> None:

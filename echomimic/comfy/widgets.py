@@ -131,7 +131,6 @@ _GUIDES: Mapping[str, tuple[str, ...]] = {
     "facemask_ratio": ("mask",),
     "facecrop_ratio": ("mask", "landmarks"),
     "draw_mouth": ("landmarks",),
-    "no_face": ("mask",),
 }
 """Options that only models with these guides read."""
 

@@ -110,6 +110,23 @@ def test_grey_and_dark_pictures(astronaut: Picture, recorded: dict[str, Array]) 
         assert error(one(find_faces(picture)).points, recorded["settled"]) < 0.025
 
 
+def test_people_are_human_in_any_light(astronaut: Picture) -> None:
+    noise = np.random.default_rng(0).normal(0, 12, astronaut.shape)
+    grainy = np.clip(astronaut * 0.4 + noise, 0, 255).astype(np.uint8)
+    for picture in (astronaut, (astronaut * 0.2).astype(np.uint8), grainy, astronaut // 48 * 48 + 24):
+        assert one(find_faces(picture)).human
+
+
+@pytest.mark.parametrize(("score", "spread", "human"), [
+    (0.95, 0.040, True), (0.88, 0.025, True), (0.76, 0.010, True),
+    (0.86, 0.040, False), (0.80, 0.018, False), (0.70, 0.030, False),
+])  # fmt: skip
+def test_an_unsure_face_that_changes_from_look_to_look_is_no_persons(
+    score: float, spread: float, human: bool
+) -> None:
+    assert Face(np.zeros((478, 3), np.float32), score, (0, 0, 1, 1), spread).human is human
+
+
 def test_no_face(astronaut: Picture) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)
     assert find_faces(noise) == []
