@@ -168,7 +168,7 @@ def _choose_face(picture: Picture, index: int, name: str, settings: Settings) ->
 
 
 def _human_notes(face: Face | None, name: str, settings: Settings) -> list[str]:
-    """What is said of a face that is no person's. The preview, which gives it a person's mouth, asks first."""
+    """What is said of a face that is no person's. The preview, which gives it a mouth, asks first."""
     if face is None or face.human or settings.no_face == "any":
         return []
     said = f"this does not look like a human face: {name}"

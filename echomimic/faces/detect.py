@@ -30,9 +30,9 @@ _CLEAR = 0.85
 _SURE = 0.75
 _DOUBTFUL = 0.6
 # What is hardly a face to the detector, and not the same face to the mesh from one look to the next, is an
-# animal's: scores, and the spread from which on it is. Of 385 pictures of people, statues, drawings, paintings
-# and dolls, dimmed, grainy, grey, turned and stretched ones among them, 4 lie beyond (coarse filters over small
-# faces, noise); of 82 of dogs, a monkey and llamas in which the detector saw a face 78 do.
+# animal's: scores, and the spread from which on it is. Of 385 pictures of people, statues, drawings and
+# paintings, dimmed, grainy, grey, turned and stretched ones among them, 4 lie beyond (all posterised);
+# of 82 of dogs, a monkey and llamas in which the detector saw a face 78 do.
 _HUMAN = ((0.80, 0.84, 0.87, 0.871), (0.0150, 0.0185, 0.035, np.inf))
 # Fewer pixels between the eyes carry no face.
 _LEAST_EYE_DISTANCE = 6.0
@@ -60,7 +60,7 @@ class Face:
 
     @property
     def human(self) -> bool:
-        """Whether detector and mesh agree that it is a person's, drawn, carved and painted people included."""
+        """Whether detector and mesh agree that it is a person's; drawn, carved and painted ones are."""
         return self.spread <= float(np.interp(self.score, *_HUMAN, right=np.inf))
 
 
@@ -131,7 +131,7 @@ def overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, 
 
 
 def find_faces(rgb: Picture, *, most: int = 10, refine: bool = True) -> list[Face]:
-    """All faces of a picture, people's before others, largest first, at most `most`; empty when there is none.
+    """The faces of a picture, people's before others, largest first, at most `most`; empty without any.
 
     rgb: (H, W, 3) uint8. refine: look again at each face until it rests and take the mean of several views of
     it, which sharpens lips and eyes (for photos); without, one look as in MediaPipe.

@@ -46,7 +46,8 @@ class Motion:
 def read_motion(path: str | os.PathLike[str], fps: float = OFFICIAL_FPS) -> Motion:
     """The motion in a ``.npz`` file or an official folder; `fps` is the rate of an official folder.
 
-    The file of V2's bundled default pose is one round of that pose, at `fps`. Raises DriverError naming the file.
+    The file of V2's bundled default pose is one round of that pose, at `fps`. Raises DriverError naming the
+    file.
     """
     if Path(path).is_dir():
         if folder_kind(path) == FACE_SUFFIX:

@@ -31,7 +31,7 @@ class LightTuning:
     iris: float = 1.25
     """The white of an eye begins this many iris radii from the iris's middle."""
     white_rank: tuple[float, float] = (0.65, 0.97)
-    """Of an eye's white the pixels between these ranks of brightness count: below is shadow, above is gloss."""
+    """The pixels between these ranks of brightness count: below is shadow, above is gloss."""
     least_white: int = 6
     """Pixels of white without which an eye tells nothing."""
     tooth: float = 1.10
