@@ -8,8 +8,9 @@ video (goal: 15 on two cores).
 
 The clips: every portrait says a part of every speech by the preview, and every video is cut into pieces of
 2.4 s, whose first frames are their portraits; a piece without sound is judged against itself as the
-reference. ``--only 0:5 --into a.jsonl`` does a part of the work, ``--tell a.jsonl b.jsonl`` prints the table
-of all parts.
+reference. Every clip that is done is added to the file ``--into`` at once: the same command, run again, goes on
+with the others. ``--only 0:5 --into a.jsonl`` does a part of the work, ``--tell a.jsonl b.jsonl`` prints the
+table of all parts.
 """
 
 import argparse
@@ -89,50 +90,71 @@ def main() -> None:
     parser.add_argument("--tell", type=Path, nargs="*", help="print the table of these files")
     options = parser.parse_args()
     if options.tell is None:
-        first, last = (int(n) if n else None for n in options.only.split(":"))
-        with tempfile.TemporaryDirectory() as folder, options.into.open("w") as out:
-            chosen = plans(options.portraits, options.speeches, options.videos, Path(folder))[first:last]
-            for number, make in enumerate(chosen):
-                for line in judged(make(), Path(folder), again=number == 0):
-                    out.write(json.dumps(line) + "\n")
-    tell([json.loads(line) for path in options.tell or [options.into] for line in path.open()])
+        with tempfile.TemporaryDirectory() as folder:
+            measure(options, Path(folder))
+    tell([line for path in options.tell or [options.into] for line in lines_of(path)])
+
+
+def measure(options: argparse.Namespace, folder: Path) -> None:
+    """Judges the chosen clips that are not in the file yet; a clip's lines are added together, when all are
+    there."""
+    first, last = (int(n) if n else None for n in options.only.split(":"))
+    chosen = plans(options.portraits, options.speeches, options.videos, folder)[first:last]
+    known = {line["clip"] for line in lines_of(options.into)}
+    todo = [(name, make) for name, make in chosen if name not in known]
+    began = time.monotonic()
+    for done, (name, make) in enumerate(todo, 1):
+        lines = [json.dumps(line) + "\n" for line in judged(make(), folder)]
+        with options.into.open("a") as out:
+            out.write("".join(lines))
+        gone = (time.monotonic() - began) / 60
+        left = gone / done * (len(todo) - done)
+        print(f"{name}: clip {done} of {len(todo)} after {gone:.1f} min, {left:.0f} min left", flush=True)
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    """What a file of an earlier run holds; nothing when there is none."""
+    return [json.loads(line) for line in path.open()] if path.exists() else []
 
 
 def plans(
     portraits: list[Path], speeches: list[Path], videos: list[Path], folder: Path
-) -> list[Callable[[], Clip]]:
-    """How each clip is made; the portraits take turns as each other's stranger."""
-    made: list[Callable[[], Clip]] = []
+) -> list[tuple[str, Callable[[], Clip]]]:
+    """Name of each clip, and how it is made; the portraits take turns as each other's stranger."""
+    made: list[tuple[str, Callable[[], Clip]]] = []
     for i, portrait in enumerate(portraits):
         stranger = portraits[(i + 1) % len(portraits)]
-        made += [
-            _speaking(portrait, stranger, speech, 7 * i + k, folder) for k, speech in enumerate(speeches)
-        ]
+        for k, speech in enumerate(speeches):
+            name = f"{portrait.stem} {speech.stem}"
+            made.append((name, _speaking(name, portrait, stranger, speech, 7 * i + k, folder)))
     for video in videos:
-        pieces = int(VideoReader(video).frames / VideoReader(video).fps / SECONDS)
-        made += [_piece(video, k, portraits[k % len(portraits)], folder) for k in range(pieces)]
+        for k in range(int(VideoReader(video).frames / VideoReader(video).fps / SECONDS)):
+            name = f"{video.stem} {k}"
+            made.append((name, _piece(name, video, k, portraits[k % len(portraits)], folder)))
     return made
 
 
-def _speaking(portrait: Path, stranger: Path, speech: Path, seed: int, folder: Path) -> Callable[[], Clip]:
+def _speaking(
+    name: str, portrait: Path, stranger: Path, speech: Path, seed: int, folder: Path
+) -> Callable[[], Clip]:
     def make() -> Clip:
         samples = Speech.open(speech).read(round(0.2 * RATE), round((0.2 + SECONDS) * RATE))
-        video = folder / f"clip{seed}.mp4"
-        animate(portrait, _wav(folder / f"clip{seed}.wav", samples), video, seed=seed)
-        return Clip(f"{portrait.stem} {speech.stem}", video, portrait, stranger, samples)
+        video = folder / f"{name}.mp4"
+        animate(portrait, _wav(folder / f"{name}.wav", samples), video, seed=seed)
+        return Clip(name, video, portrait, stranger, samples)
 
     return make
 
 
-def _piece(video: Path, number: int, stranger: Path, folder: Path) -> Callable[[], Clip]:
+def _piece(name: str, video: Path, number: int, stranger: Path, folder: Path) -> Callable[[], Clip]:
     def make() -> Clip:
         reader = VideoReader(video)
         start = round(number * SECONDS * reader.fps)
         frames = [f for i, f in enumerate(reader) if start <= i < start + round(SECONDS * reader.fps)]
-        piece = write(folder / f"piece{number}.mp4", frames, reader.fps)
-        portrait = folder / f"piece{number}.png"
+        piece = write(folder / f"{name}.mp4", frames, reader.fps)
+        portrait = folder / f"{name}.png"
         Image.fromarray(frames[0]).save(portrait)
-        return Clip(f"{video.stem} {number}", piece, portrait, stranger, None)
+        return Clip(name, piece, portrait, stranger, None)
 
     return make
 
@@ -165,15 +187,14 @@ def rerun_is_same(clip: Clip, good: Evaluation) -> bool:
     return good.to_json() == evaluate(clip.video, portrait=clip.portrait, reference=clip.video).to_json()
 
 
-def judged(clip: Clip, folder: Path, again: bool) -> Iterator[dict[str, Any]]:
+def judged(clip: Clip, folder: Path) -> Iterator[dict[str, Any]]:
     """One line for each fault of a clip: its figures and the good clip's."""
     began = time.process_time()
     good = evaluate(clip.video, portrait=clip.portrait, reference=clip.video)
     seconds = time.process_time() - began
-    print(f"{clip.name}: {good.frames} frames, {seconds:.1f} s of CPU", flush=True)
     yield {
         **{"clip": clip.name, "fault": "itself", "good": figures(good), "bad": {}},
-        **{"same": rerun_is_same(clip, good) if again else None, "cpu": seconds / good.seconds},
+        **{"same": rerun_is_same(clip, good), "cpu": seconds / good.seconds},
     }
     for fault, shift, bad in faults(clip, good, folder):
         yield {"clip": clip.name, "fault": fault, "shift": shift, "good": figures(good), "bad": bad}

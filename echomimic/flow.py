@@ -26,6 +26,7 @@ from echomimic.progress import NoteTaker, Progress, Report, say, silent
 from echomimic.provenance.label import Label, make_label
 from echomimic.provenance.marks import marks_for
 from echomimic.provenance.seal import seal_for, tags_for
+from echomimic.ranks import Ranks
 from echomimic.request import Request, Settings
 
 if TYPE_CHECKING:
@@ -97,26 +98,47 @@ def run(
     request: Request, settings: Settings, report: Report = silent, loaded: Engine | None = None
 ) -> Result:
     """One job from files to file; ``loaded`` is an engine to use again."""
+    _check_output(request, settings)
+    with claimed(request.output):
+        return _run(request, settings, report, loaded)
+
+
+def _check_output(request: Request, settings: Settings) -> None:
     driver = None if request.driver in GENERATED else request.driver
     inputs = (request.portrait, request.speech, driver, settings.weights, settings.vae)
     check_output(request.output, request.overwrite, inputs)
-    with claimed(request.output):
-        return _run(request, settings, report, loaded)
+
+
+def run_together(request: Request, settings: Settings, report: Report, ranks: Ranks) -> Result | None:
+    """One job of all processes that torchrun started: every one reads, denoises and blends, the first one
+    writes.
+
+    Returns its result there, None in the others. An error of one process ends all: the first one raises it.
+    """
+    if settings.variant.engine != "diffusion":
+        raise SettingsError(
+            f"{settings.model} is rendered by one process; start it without torchrun, or choose a V1 or V2 model"
+        )
+    from echomimic.diffusion.engine import DiffusionEngine
+    from echomimic.diffusion.exchange import joined, on_own_device
+
+    with joined(ranks) as exchange:
+        if ranks.rank == 0:
+            _check_output(request, settings)
+        engine = engines.load(on_own_device(settings, ranks), report)
+        assert isinstance(engine, DiffusionEngine)
+        engine.exchange = exchange
+        if ranks.rank == 0:
+            return run(request, settings, report, engine)
+        with contextlib.closing(engine.frames(_gathered(request, settings, None, report))) as frames:
+            assert next(frames, None) is None, "a helper makes no pictures"
+    return None
 
 
 def _run(request: Request, settings: Settings, report: Report, loaded: Engine | None) -> Result:
     """The job whose output is checked and claimed."""
     began, report = time.monotonic(), NoteTaker(report)
-    job = conditions.gather(
-        request.portrait,
-        request.speech,
-        settings,
-        driver=request.driver,
-        face=request.face,
-        allow_silence=request.allow_silence,
-        output=request.output,
-        report=report,
-    )
+    job = _gathered(request, settings, request.output, report)
     shape, writes = video_shape(job), output_writer(job, request.output, request.overwrite, ours=True)
     engine = loaded or engines.load(job.settings, report)
     with (
@@ -139,6 +161,20 @@ def _run(request: Request, settings: Settings, report: Report, loaded: Engine | 
         model,
         round(took, 2),
         tuple(report.notes),
+    )
+
+
+def _gathered(request: Request, settings: Settings, output: Path | None, report: Report) -> Conditions:
+    """What was asked for, read; the state of an unfinished run is kept beside ``output``."""
+    return conditions.gather(
+        request.portrait,
+        request.speech,
+        settings,
+        driver=request.driver,
+        face=request.face,
+        allow_silence=request.allow_silence,
+        output=output,
+        report=report,
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "echomimic"
 ROOMS = (
-    {"arrays", "errors", "progress", "version", "variants", "option", "request", "keywords"},
+    {"arrays", "errors", "progress", "version", "variants", "option", "request", "keywords", "ranks"},
     {"media"},
     {"faces"},
     {"motion"},

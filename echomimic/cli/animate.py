@@ -1,13 +1,18 @@
 """``echomimic animate``."""
 
 import dataclasses
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from echomimic.cli.options import Grouped, add_options, build_options
 from echomimic.cli.progress import TerminalBar, print_result
+from echomimic.ranks import Ranks, ranks_of_process
 from echomimic.request import Request, Settings
+
+if TYPE_CHECKING:
+    from echomimic.flow import Result
 
 
 @click.command(cls=Grouped)
@@ -24,8 +29,11 @@ def run_and_show(request: Request, settings: Settings, quiet: bool, as_json: boo
     """Runs one job with a progress bar and prints its result."""
     from echomimic.flow import run
 
-    with TerminalBar(quiet or as_json) as report:
-        result = run(request, settings, report)
+    if (ranks := ranks_of_process()).count > 1:
+        result = _together(request, settings, quiet or as_json, ranks)
+    else:
+        with TerminalBar(quiet or as_json) as report:
+            result = run(request, settings, report)
     speed = result.seconds / result.took if result.took else 0.0
     print_result(
         dataclasses.asdict(result),
@@ -35,3 +43,18 @@ def run_and_show(request: Request, settings: Settings, quiet: bool, as_json: boo
         f"{result.width}x{result.height}, {result.model}, seed {result.seed}; took {result.took:.1f} s "
         f"({speed:.2f}x real time)",
     )
+
+
+def _together(request: Request, settings: Settings, quiet: bool, ranks: Ranks) -> "Result":
+    """The result in the first process of torchrun; the others end here, and only the first one speaks."""
+    from echomimic.diffusion.exchange import TogetherError
+    from echomimic.flow import run_together
+
+    try:
+        with TerminalBar(quiet or ranks.rank > 0) as report:
+            result = run_together(request, settings, report, ranks)
+    except TogetherError:
+        sys.exit(2)
+    if result is None:
+        sys.exit(0)
+    return result

@@ -4,11 +4,12 @@ The predictions are handed back in the order of the windows, wherever they were 
 same numbers in the same order as on one device, and the video is the same bit for bit on equal devices.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import TypeAlias
 
+import torch
 from torch import Tensor
 
 Predict: TypeAlias = Callable[[Tensor, int, Sequence[int]], Tensor]
@@ -19,11 +20,14 @@ Task: TypeAlias = tuple[Tensor, int, Sequence[int]]
 
 
 class Crew:
-    """Predictors of several devices, one thread each; a context manager that ends the threads."""
+    """Predictors of several devices, one thread each; a context manager that ends the threads.
 
-    def __init__(self, predictors: Sequence[Predict]) -> None:
+    ``threads`` are the cores that each thread's own computations take, None for PyTorch's choice.
+    """
+
+    def __init__(self, predictors: Sequence[Predict], threads: int | None = None) -> None:
         self.predictors = tuple(predictors)
-        self._threads = [ThreadPoolExecutor(1, f"device-{i}") for i in range(len(self.predictors))]
+        self._threads = [lane(f"device-{i}", threads) for i in range(len(self.predictors))]
 
     def __enter__(self) -> "Crew":
         return self
@@ -34,7 +38,7 @@ class Crew:
         for thread in self._threads:
             thread.shutdown(wait=True, cancel_futures=True)
 
-    def predictions(self, tasks: Sequence[Task]) -> Iterator[Tensor]:
+    def predictions(self, tasks: Sequence[Task]) -> Generator[Tensor, None, None]:
         """The prediction of every task, in their order.
         An error of a device is raised here, in its task's place."""
         if len(self.predictors) == 1:
@@ -50,3 +54,21 @@ class Crew:
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def lane(name: str, threads: int | None) -> ThreadPoolExecutor:
+    """A thread for one device; what PyTorch computes in it on the CPU takes ``threads`` cores (None: as it
+    likes)."""
+    pool = ThreadPoolExecutor(1, name)
+    if threads is not None:
+        before = torch.get_num_threads()
+        pool.submit(torch.set_num_threads, threads).result()
+        torch.set_num_threads(before)  # or every later thread of the process would begin with fewer
+    return pool
+
+
+def cores_each(devices: Sequence[torch.device]) -> int | None:
+    """Cores for each of several CPU "devices", so that they do not fight for them; None where there is no
+    need."""
+    on_cpu = sum(device.type == "cpu" for device in devices)
+    return max(1, torch.get_num_threads() // on_cpu) if on_cpu > 1 else None

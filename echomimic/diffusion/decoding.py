@@ -1,16 +1,19 @@
 """Latents become pictures: through the autoencoder, in tiles where memory is short,
 in float32 where half overflows."""
 
+import contextlib
 import copy
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from echomimic.diffusion import pictures
+from echomimic.diffusion.crew import cores_each, lane
 from echomimic.diffusion.overflow import overflow
 from echomimic.diffusion.placement import out_of_memory
 from echomimic.media.image import Picture
@@ -31,11 +34,16 @@ and some to spare (estimated)."""
 
 
 class FrameDecoder:
-    """The autoencoder's decoder at work on one video; ``device`` is where it computes."""
+    """The autoencoder's decoder at work on one video, on one device or on several.
 
-    def __init__(self, net: Autoencoder, device: torch.device, report: Report = silent) -> None:
-        self.net, self.device, self.report = net, device, report
+    ``nets`` are copies of one autoencoder, each with the ``device`` where it computes. They take turns, piece by
+    piece, and the pictures come in the video's order: those of one such device, bit for bit.
+    """
+
+    def __init__(self, nets: Sequence[tuple[Autoencoder, torch.device]], report: Report = silent) -> None:
+        self.nets, self.devices, self.report = [n for n, _ in nets], [d for _, d in nets], report
         self.at_once = 0
+        self._half = torch.float32
 
     def frames(self, latents: Tensor, wanted: Sequence[int]) -> Iterator[Picture]:
         """The pictures of the ``wanted`` latents of (F, 4, h, w), one by one.
@@ -43,35 +51,54 @@ class FrameDecoder:
         On a GPU some are decoded together, and while they are written the next are on their way. Raises
         :class:`SettingsError` when a picture is not finite, in float32 either.
         """
-        self.at_once = self.at_once or latents_at_once(latents, self.device, self.net.dtype)
-        ahead, waiting = int(self.device.type == "cuda"), deque[Decoded]()
-        for start in range(0, len(wanted), self.at_once):
-            waiting.append(self._decoded(latents[list(wanted[start : start + self.at_once])]))
-            if len(waiting) > ahead:
-                yield from self._pictures(waiting.popleft())
-        for decoded in waiting:
-            yield from self._pictures(decoded)
+        self.at_once = self.at_once or latents_at_once(latents, self.devices[0], self.nets[0].dtype)
+        with contextlib.ExitStack() as stack:
+            lanes = [stack.enter_context(pool) for pool in self._lanes()]
+            ahead = len(lanes) or int(self.devices[0].type == "cuda")
+            flying = deque[Flying]()
+            for turn, start in enumerate(range(0, len(wanted), self.at_once)):
+                part = latents[list(wanted[start : start + self.at_once])]
+                flying.append(self._launched(part, turn % len(self.nets), lanes))
+                if len(flying) > ahead:
+                    yield from self._landed(flying, lanes)
+            while flying:
+                yield from self._landed(flying, lanes)
+
+    def _lanes(self) -> list[ThreadPoolExecutor]:
+        """A thread per device; none for one device, which is given its work by the reader's thread."""
+        count = len(self.nets)
+        return [lane(f"decoder-{i}", cores_each(self.devices)) for i in range(count)] if count > 1 else []
+
+    def _launched(self, latents: Tensor, turn: int, lanes: Sequence[ThreadPoolExecutor]) -> "Flying":
+        if not lanes:
+            done: Future[Decoded] = Future()
+            done.set_result(self._decoded(latents, turn))
+            return Flying(latents, turn, done)
+        return Flying(latents, turn, lanes[turn].submit(self._decoded, latents, turn))
 
     @torch.inference_mode()
-    def _decoded(self, latents: Tensor) -> "Decoded":
+    def _decoded(self, latents: Tensor, turn: int) -> "Decoded":
         """Set on its way: the device may still be busy with it when this returns."""
-        put = latents.to(self.device, self.net.dtype)
-        decoded = tiled_if_needed(self.net, lambda: vae.decode(self.net, put, self.at_once), self._fewer)
+        net, device = self.nets[turn], self.devices[turn]
+        put = latents.to(device, net.dtype)
+        decoded = tiled_if_needed(net, lambda: vae.decode(net, put, self.at_once), self._fewer)
         finite, shown = downloaded(decoded.isfinite().all()), downloaded(pictures.eight_bits(decoded))
-        return Decoded(latents, finite, shown, mark(self.device))
+        return Decoded(finite, shown, mark(device))
 
-    def _pictures(self, decoded: "Decoded") -> Iterator[Picture]:
-        """Waits until the pictures are there; those that overflowed are decoded again in float32."""
+    def _landed(self, flying: "deque[Flying]", lanes: Sequence[ThreadPoolExecutor]) -> Iterator[Picture]:
+        """Waits for the first pictures; if they overflowed, they and all behind them are decoded in
+        float32."""
+        decoded = flying[0].decoded.result()
         if decoded.ready is not None:
             decoded.ready.synchronize()
         if not bool(decoded.finite):
-            if self.net.dtype == torch.float32:
-                raise overflow(torch.float32 if decoded.dtype is None else decoded.dtype)
-            half = self.net.dtype
             self._widen()
-            decoded = replace(self._decoded(decoded.latents), dtype=half)
-            yield from self._pictures(decoded)
+            again = [self._launched(piece.latents, piece.turn, lanes) for piece in flying]
+            flying.clear()
+            flying.extend(again)
+            yield from self._landed(flying, lanes)
             return
+        flying.popleft()
         yield from decoded.bytes.numpy()
 
     def _fewer(self) -> bool:
@@ -80,25 +107,32 @@ class FrameDecoder:
         return self.at_once < before
 
     def _widen(self) -> None:
-        """From now on a copy of the autoencoder in float32, for this video only."""
-        name = str(self.net.dtype).removeprefix("torch.")
+        """From now on copies of the autoencoder in float32, for this video only."""
+        if self.nets[0].dtype == torch.float32:
+            raise overflow(self._half)
+        self._half = self.nets[0].dtype
+        name = str(self._half).removeprefix("torch.")
         say(self.report, f"the autoencoder overflows in {name}: this video is decoded in float32")
-        self.net = copy.deepcopy(self.net).float()
+        self.nets = [copy.deepcopy(net).float() for net in self.nets]
+
+
+@dataclass(frozen=True)
+class Flying:
+    """Latents (n, 4, h, w) whose pictures are being made by device number ``turn``."""
+
+    latents: Tensor
+    turn: int
+    decoded: "Future[Decoded]"
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """Pictures (n, H, W, 3) on their way to main memory, whether they are finite, and what they were made
-    from.
+    """Pictures (n, H, W, 3) on their way to main memory, and whether they are finite; there when ``ready`` has
+    come."""
 
-    They are there when ``ready`` has come. ``dtype`` is the format in which they overflowed before.
-    """
-
-    latents: Tensor
     finite: Tensor
     bytes: Tensor
     ready: torch.cuda.Event | None = None
-    dtype: torch.dtype | None = None
 
 
 def mark(device: torch.device) -> torch.cuda.Event | None:

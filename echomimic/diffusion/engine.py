@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from echomimic.conditions import Conditions
 from echomimic.diffusion import pictures
 from echomimic.diffusion import resume as checkpoint
-from echomimic.diffusion.crew import Crew
+from echomimic.diffusion.crew import Crew, cores_each
 from echomimic.diffusion.decoding import FrameDecoder, tiled_if_needed
+from echomimic.diffusion.exchange import Exchange, SharedCrew
 from echomimic.diffusion.guidance import Predictor
 from echomimic.diffusion.guides import Guide, GuideFeatures, guide_for
 from echomimic.diffusion.loop import Rules, StepState, denoise, first_noise
@@ -36,6 +37,7 @@ from echomimic.media.output import state_of
 from echomimic.models import layouts, vae, weights
 from echomimic.models.audio import LogMel, SpeechFeatures
 from echomimic.models.unet import ReferenceKV
+from echomimic.models.vae import Autoencoder
 from echomimic.models.weights import Networks
 from echomimic.progress import Progress, Report, say, silent
 from echomimic.request import Settings
@@ -74,7 +76,8 @@ class DiffusionEngine:
 
     ``networks`` are the modules by name, for hosts that place them themselves: without offloading the engine
     works wherever the denoiser is. ``others`` are copies on further devices, which share the work.
-    ``settings`` are those it was loaded with, ``weights_name`` tells weights apart in resume files.
+    ``settings`` are those it was loaded with, ``weights_name`` tells weights apart in resume files. ``exchange``
+    is given to an engine that works with those of other processes.
     """
 
     def __init__(
@@ -89,6 +92,7 @@ class DiffusionEngine:
         self._compiled: dict[int, Callable[..., Tensor]] = {}
         self._portrait = PortraitCache()
         self.nets, self.placement = networks, Placement(settings.offload, device)
+        self.exchange: Exchange | None = None
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
@@ -124,9 +128,11 @@ class DiffusionEngine:
         """
         with float32_products(self.settings.dtype):
             latents = self._latents(self._job(conditions, report))
+            if self.exchange is not None and self.exchange.rank:
+                return  # the first process makes the pictures
             with self.placement.working(self.nets.vae), enough_memory(conditions.settings, "decoding"):
                 wanted = range(len(latents)) if frames is None else frames
-                yield from FrameDecoder(self.nets.vae, self.device, report).frames(latents, wanted)
+                yield from FrameDecoder(self._autoencoders(), report).frames(latents, wanted)
 
     def finished(self, conditions: Conditions) -> None:
         """To be called when the video is complete and in its place: what was kept for resuming is removed."""
@@ -135,18 +141,22 @@ class DiffusionEngine:
     def _job(self, conditions: Conditions, report: Report) -> "Job":
         settings, guide = conditions.settings, guide_for(conditions, report)
         sampler = Sampler(settings.scheduler, settings.steps or 1, settings.seed)
+        dtype = "tf32" if self.settings.dtype == "tf32" else str(self.dtype)
+        made = {"weights": self.weights_name, "device": self.device.type, "dtype": dtype}
+        name = functools.partial(checkpoint.job_of, conditions, guide.digest(), **made)
         file = None
         if conditions.output is not None and settings.resume:
-            dtype = "tf32" if self.settings.dtype == "tf32" else str(self.dtype)
-            made = {"weights": self.weights_name, "device": self.device.type, "dtype": dtype}
-            name = checkpoint.job_of(conditions, guide.digest(), **made)
-            file = ResumeFile(state_of(conditions.output), name)
+            file = ResumeFile(state_of(conditions.output), name())
+        if self.exchange is not None:
+            self.exchange.agree(name())
         return Job(conditions, guide, Rules.of(settings, self.dtype), sampler, file, report)
 
     def _latents(self, job: "Job") -> Tensor:
         """The finished latents of the whole video, (F, 4, h, w)."""
         saved = job.file.load() if job.file else None
         job.remark()
+        if self.exchange is not None:
+            saved = self.exchange.first(saved)
         if saved is None:
             width, height = job.conditions.view.size
             frames, seed = job.conditions.frames, job.settings.seed
@@ -168,7 +178,7 @@ class DiffusionEngine:
         with (
             self.placement.working(self.nets.denoiser, self.nets.guider),
             enough_memory(settings, "denoising"),
-            Crew(self._predictors(job, reference)) as crew,
+            self._crew(self._predictors(job, reference)) as crew,
             job.keeping(saved.done) as keep,
         ):
             steps = denoise(latents, job.sampler, crew, windows, divide=job.rules.divide, begin=saved.done)
@@ -177,7 +187,19 @@ class DiffusionEngine:
                 if moment.velocity is not None:
                     refuse_overflow(latents, self.dtype)
                     keep(Saved(moment.step + 1, latents.cpu(), job.sampler.state()))
+        if self.exchange is not None:
+            self.exchange.meet()
         return latents
+
+    def _crew(self, predictors: list[Predictor]) -> Crew:
+        threads = cores_each([predictor.device for predictor in predictors])
+        if self.exchange is None:
+            return Crew(predictors, threads)
+        return SharedCrew(predictors, self.exchange, threads)
+
+    def _autoencoders(self) -> list[tuple[Autoencoder, torch.device]]:
+        """One of every device that shares a video; where networks come and go, the first one's."""
+        return [(self.nets.vae, self.device), *((n.vae, self._device_of(n)) for n in self.others)]
 
     def _predictors(self, job: "Job", reference: Callable[[Networks], ReferenceKV]) -> list[Predictor]:
         """One for every device, the first one's first;

@@ -4,6 +4,7 @@ colour of the skin, seam of a paste-back."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -35,9 +36,13 @@ _SKIN = [50, 280, 117, 346, 205, 425, 151, 9, 108, 337]
 _LIPS = [*UPPER_LIP_OUTER, *LOWER_LIP_OUTER]
 _INNER = [*UPPER_LIP_INNER, *LOWER_LIP_INNER[-2:0:-1]]
 _LIP_MARGIN = 0.12
-_FINE_DETAIL = 1.2
-"""Pixels (sigma): what is finer than this counts as detail."""
-_TEETH_SHOW = 0.08
+Band: TypeAlias = tuple[float, float]
+"""Detail is what lies between two sizes in pixels (sigmas of a Gaussian); 0: however fine."""
+FINE: Band = (0.0, 1.2)
+TEETH: Band = (0.7, 2.0)
+"""Of teeth, what is as fine as the noise at a block's edge does not count: x264 at 36 would seem sharper in one
+clip of nine."""
+_TEETH_SHOW = 0.04
 """Opening in eye distances from which there is room to see teeth."""
 
 
@@ -64,26 +69,30 @@ def aligned(picture: Pyramid, points: Floats, scale: float) -> tuple[Floats, Flo
     return picture.cut(square, side)[0], (inside * side).astype(np.float32)
 
 
-def detail(crop: Floats, points: Floats, part: list[int], *, hull: bool = False) -> float | None:
-    """Deviation of the fine detail around some points over their mean brightness; None where there is
-    nothing.
+def detail(
+    crop: Floats, points: Floats, part: list[int], band: Band = FINE, *, hull: bool = False
+) -> float | None:
+    """Deviation of the detail around some points over their mean brightness; None where there is nothing.
 
     hull: only within the outline that the points make, without its rim; else in their box and a margin.
     """
-    grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
-    fine = grey - cv2.GaussianBlur(grey, (0, 0), _FINE_DETAIL)
+    grey = np.asarray(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), np.float32)
+    lower = grey if band[0] == 0 else cv2.GaussianBlur(grey, (0, 0), band[0])
+    shown = np.asarray(lower - cv2.GaussianBlur(grey, (0, 0), band[1]), np.float32)
     if hull:
         mask = np.zeros(grey.shape, np.uint8)
         cv2.fillPoly(mask, [np.rint(points[part]).astype(np.int32)], 1)
         chosen = cv2.erode(mask, np.ones((3, 3), np.uint8)) > 0
-        return (
-            None if chosen.sum() < 12 else float(fine[chosen].std() / max(float(grey[chosen].mean()), 0.02))
-        )
+        return None if chosen.sum() < 12 else _contrast(shown[chosen], grey[chosen])
     low, high = points[part].min(0), points[part].max(0)
     margin = _LIP_MARGIN * (high[0] - low[0])
     x0, y0 = np.maximum(0, np.floor(low - margin)).astype(int)
     x1, y1 = np.ceil(high + margin).astype(int)
-    return float(fine[y0:y1, x0:x1].std() / max(float(grey[y0:y1, x0:x1].mean()), 0.02))
+    return _contrast(shown[y0:y1, x0:x1], grey[y0:y1, x0:x1])
+
+
+def _contrast(shown: Floats, grey: Floats) -> float:
+    return float(shown.std() / max(float(grey.mean()), 0.02))
 
 
 def skin_colour(crop: Floats, points: Floats) -> Floats:
@@ -105,7 +114,7 @@ class LikenessMeter:
     def __init__(self, sitter: Sitter | None) -> None:
         self._sitter = sitter
         self._scale = 0.0
-        self._sharp, self._colour = 0.0, np.zeros(3, np.float32)
+        self._sharp, self._teeth, self._colour = 0.0, 0.0, np.zeros(3, np.float32)
 
     def read(self, shot: Shot) -> dict[str, float]:
         if shot.face is None:
@@ -120,8 +129,8 @@ class LikenessMeter:
         }
         if lips(shot.face)[0] < _TEETH_SHOW:
             return read
-        teeth = detail(crop, points, _INNER, hull=True)
-        return read if teeth is None else read | {"teeth_sharpness": teeth / self._sharp}
+        teeth = detail(crop, points, _INNER, TEETH, hull=True)
+        return read if teeth is None else read | {"teeth_sharpness": teeth / self._teeth}
 
     def _begin(self, shot: Shot, face: Face) -> None:
         self._sitter = self._sitter or Sitter(shot.picture, face)
@@ -129,6 +138,7 @@ class LikenessMeter:
         self._scale = float(np.clip(shorter, _COARSEST, FINEST))
         crop, points = aligned(Pyramid(self._sitter.picture), self._sitter.face.points, self._scale)
         self._sharp = max(detail(crop, points, _LIPS) or 0.0, 1e-4)
+        self._teeth = max(detail(crop, points, _LIPS, TEETH) or 0.0, 1e-4)
         self._colour = skin_colour(crop, points)
 
     def totals(self) -> dict[str, float]:

@@ -207,14 +207,12 @@ def _mean(name: str) -> Callable[[Observed], float | None]:
     return lambda o: o.mean(name)
 
 
-def _median(name: str) -> Callable[[Observed], float | None]:
-    """The usual frame's, whatever the few odd ones show."""
-
-    def compute(o: Observed) -> float | None:
-        known = o.of(name)[np.isfinite(o.of(name))]
-        return float(np.median(known)) if len(known) else None
-
-    return compute
+def _teeth_sharpness(o: Observed) -> float | None:
+    """The mean over the frames in which teeth show, the wider open the weightier."""
+    known = np.isfinite(o.of("teeth_sharpness"))
+    if not known.any():
+        return None
+    return float(np.average(o.of("teeth_sharpness")[known], weights=o.of("opening")[known]))
 
 
 def _total(name: str) -> Callable[[Observed], float | None]:
@@ -264,8 +262,8 @@ METRICS: tuple[Metric, ...] = (
     Metric("brow_movement", "brows move", ALIVE, "% eyes", _brow_movement, "nearer", 0.3, 4, 1),
     Metric("mouth_sharpness", "detail of the mouth", _LOOK, "×", _mean("mouth_sharpness"), "higher", 0.6,
            series="mouth_sharpness"),
-    Metric("teeth_sharpness", "detail in the open mouth", _LOOK, "×", _median("teeth_sharpness"), "higher",
-           1.5, needs="an open mouth"),
+    Metric("teeth_sharpness", "detail in the open mouth", _LOOK, "×", _teeth_sharpness, "higher", 1.5,
+           needs="an open mouth"),
     Metric("colour", "colour of the skin, ΔE", _LOOK, "", _mean("colour"), "lower", None, 5, series="colour"),
     Metric("seam", "straight step at a paste-back", _LOOK, "levels", _total("seam"), "lower", None, 6,
            digits=1, needs=WHOLE),

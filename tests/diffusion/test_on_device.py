@@ -105,7 +105,7 @@ def net() -> vae.Autoencoder:
 @pytest.mark.parametrize("at_once", [1, 2, 3, 8])
 def test_decoding_keeps_the_order_whatever_the_batches(at_once: int, net: vae.Autoencoder) -> None:
     latents, wanted = torch.randn(7, 4, 4, 5), [6, 0, 1, 2, 3]
-    decoder = FrameDecoder(net, torch.device("cpu"))
+    decoder = FrameDecoder([(net, torch.device("cpu"))])
     decoder.at_once = at_once
     found = np.stack(list(decoder.frames(latents, wanted)))
     single = np.stack([pictures.to_picture(vae.decode(net, latents[i : i + 1])) for i in wanted])
@@ -125,7 +125,7 @@ def test_short_memory_halves_the_batches_before_it_tiles(
         return whole(latents)
 
     monkeypatch.setattr(net, "decode", short)
-    decoder = FrameDecoder(net, torch.device("cpu"))
+    decoder = FrameDecoder([(net, torch.device("cpu"))])
     decoder.at_once = 8
     assert len(list(decoder.frames(torch.randn(8, 4, 4, 5), range(8)))) == 8
     assert tried == [8, 4, 2, 2, 2, 2]
