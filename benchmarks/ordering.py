@@ -8,9 +8,9 @@ video (goal: 15 on two cores).
 
 The clips: every portrait says a part of every speech by the preview, and every video is cut into pieces of
 2.4 s, whose first frames are their portraits; a piece without sound is judged against itself as the
-reference. Every clip that is done is added to the file ``--into`` at once: the same command, run again, goes on
-with the others. ``--only 0:5 --into a.jsonl`` does a part of the work, ``--tell a.jsonl b.jsonl`` prints the
-table of all parts.
+reference. Every clip that is done is added to the file ``--into`` at once: the same command, run again, goes
+on with the others. ``--only 0:5 --into a.jsonl`` does a part of the work, ``--tell a.jsonl b.jsonl`` prints
+the table of all parts.
 """
 
 import argparse

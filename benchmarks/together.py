@@ -1,7 +1,7 @@
 """One video by several processes, on this machine: ``python -m benchmarks.together [2 3]``.
 
-For each number of processes (gloo, tiny networks, CPU): whether every rank's latents are ``torch.equal`` to one
-process's for all six variants, whether a run that three left after a step is finished by two to the same
+For each number of processes (gloo, tiny networks, CPU): whether every rank's latents are ``torch.equal`` to
+one process's for all six variants, whether a run that three left after a step is finished by two to the same
 latents, and what a rank's error, and a rank that is killed, look like.
 """
 
@@ -20,7 +20,7 @@ import torch
 from echomimic.conditions import Conditions, gather
 from echomimic.diffusion.engine import load_engine
 from echomimic.diffusion.exchange import TogetherError, joined
-from echomimic.diffusion.resume import path_beside
+from echomimic.media.output import state_of
 from echomimic.progress import Progress
 from echomimic.ranks import ranks_of_process
 from echomimic.request import Settings
@@ -114,7 +114,7 @@ def compare(folder: Path, count: int) -> None:
 def go_on(folder: Path) -> None:
     """Three processes stop after two steps of four, two finish."""
     stopped = together(folder, 3, "begin")
-    kept = path_beside(folder / "out.mp4").exists()
+    kept = state_of(folder / "out.mp4").exists()
     ended = together(folder, 2, "finish")
     given = settings("v1-acc", folder, steps=4)
     engine = load_engine(given)
@@ -151,7 +151,7 @@ def main() -> None:
             compare(folder, count)
         go_on(folder)
         for task in ("fail", "kill"):
-            path_beside(folder / "out.mp4").unlink(missing_ok=True)
+            state_of(folder / "out.mp4").unlink(missing_ok=True)
             print(f"{task}: {together(folder, 3, task)}", flush=True)
 
 

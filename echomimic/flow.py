@@ -116,9 +116,8 @@ def run_together(request: Request, settings: Settings, report: Report, ranks: Ra
     Returns its result there, None in the others. An error of one process ends all: the first one raises it.
     """
     if settings.variant.engine != "diffusion":
-        raise SettingsError(
-            f"{settings.model} is rendered by one process; start it without torchrun, or choose a V1 or V2 model"
-        )
+        remedy = "start it without torchrun, or choose a V1 or V2 model"
+        raise SettingsError(f"{settings.model} is rendered by one process; {remedy}")
     from echomimic.diffusion.engine import DiffusionEngine
     from echomimic.diffusion.exchange import joined, on_own_device
 

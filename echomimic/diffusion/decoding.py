@@ -36,8 +36,8 @@ and some to spare (estimated)."""
 class FrameDecoder:
     """The autoencoder's decoder at work on one video, on one device or on several.
 
-    ``nets`` are copies of one autoencoder, each with the ``device`` where it computes. They take turns, piece by
-    piece, and the pictures come in the video's order: those of one such device, bit for bit.
+    ``nets`` are copies of one autoencoder, each with the ``device`` where it computes. They take turns, piece
+    by piece, and the pictures come in the video's order: those of one such device, bit for bit.
     """
 
     def __init__(self, nets: Sequence[tuple[Autoencoder, torch.device]], report: Report = silent) -> None:
@@ -127,8 +127,8 @@ class Flying:
 
 @dataclass(frozen=True)
 class Decoded:
-    """Pictures (n, H, W, 3) on their way to main memory, and whether they are finite; there when ``ready`` has
-    come."""
+    """Pictures (n, H, W, 3) on their way to main memory, and whether they are finite;
+    there when ``ready`` has come."""
 
     finite: Tensor
     bytes: Tensor

@@ -76,8 +76,8 @@ class DiffusionEngine:
 
     ``networks`` are the modules by name, for hosts that place them themselves: without offloading the engine
     works wherever the denoiser is. ``others`` are copies on further devices, which share the work.
-    ``settings`` are those it was loaded with, ``weights_name`` tells weights apart in resume files. ``exchange``
-    is given to an engine that works with those of other processes.
+    ``settings`` are those it was loaded with, ``weights_name`` tells weights apart in resume files.
+    ``exchange`` is given to an engine that works with those of other processes.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
 """One video on several machines: torchrun starts a process on each, and they share the windows of every step.
 
-Every process ("rank") reads the inputs, has the networks and draws the same noise. Only predictions travel (0.8
-MB per window of 512 × 512); each rank blends all of them in the plan's order, so each has the latents of the
-whole video, bit for bit those of one process. Rank 0 keeps the state, decodes and writes.
+Every process ("rank") reads the inputs, has the networks and draws the same noise. Only predictions travel
+(0.8 MB per window of 512 × 512); each rank blends all of them in the plan's order, so each has the latents of
+the whole video, bit for bit those of one process. Rank 0 keeps the state, decodes and writes.
 """
 
 import contextlib
@@ -17,6 +17,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.rendezvous import rendezvous
 
 from echomimic.diffusion.crew import Crew, Predict, Task
 from echomimic.errors import EchoMimicError, ResourceError, SettingsError
@@ -43,7 +44,7 @@ class _PeerLost(Exception):
 class Exchange:
     """What the ranks of one video tell each other. ``store`` outlives a rank that fails."""
 
-    def __init__(self, ranks: Ranks, store: dist.Store) -> None:
+    def __init__(self, ranks: Ranks, store: Any) -> None:
         self.rank, self.count, self._store = ranks.rank, ranks.count, store
 
     def gather(self, own: Tensor) -> list[Tensor]:
@@ -65,9 +66,8 @@ class Exchange:
         wanted = self.first(dict(job))
         other = sorted(key for key in wanted.keys() | job.keys() if wanted.get(key) != job.get(key))
         if other:
-            raise SettingsError(
-                f"another {', '.join(other)} than process 0 has; give all of them the same files, options and version"
-            )
+            remedy = "give all of them the same files, options and version"
+            raise SettingsError(f"another {', '.join(other)} than process 0 has; {remedy}")
 
     def meet(self) -> None:
         """Waits for all: from here on a rank may leave."""
@@ -104,12 +104,11 @@ class Exchange:
     def _what_failed(self) -> BaseException:
         try:
             self._store.wait([_FAILED], datetime.timedelta(seconds=5))
-            rank, words = json.loads(self._store.get(_FAILED))
+            rank, fault = json.loads(self._store.get(_FAILED))
         except RuntimeError:
-            return ResourceError(
-                "another process of this video was killed or lost its connection; run the same again, it goes on"
-            )
-        return ResourceError(f"process {rank} (this is 0): {words}")
+            remedy = "run the same again, and it goes on"
+            return ResourceError(f"another process of this video was killed or lost its connection; {remedy}")
+        return ResourceError(f"process {rank} (this is 0): {fault}")
 
     def _note(self, name: str, text: str) -> None:
         with contextlib.suppress(RuntimeError):
@@ -137,8 +136,10 @@ def joined(ranks: Ranks) -> Iterator[Exchange]:
         torch.cuda.set_device(ranks.local % torch.cuda.device_count())
         backend = "cpu:gloo,cuda:nccl"
     try:
-        store, rank, count = next(iter(dist.rendezvous("env://", timeout=_LONGEST)))
-        own = dist.PrefixStore(f"echomimic/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
+        store, rank, count = next(iter(rendezvous("env://", timeout=_LONGEST)))
+        own = dist.PrefixStore(  # type: ignore[attr-defined, unused-ignore]
+            f"echomimic/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store
+        )
         dist.init_process_group(backend, store=own, rank=rank, world_size=count, timeout=_LONGEST)
     except (RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]

@@ -40,8 +40,7 @@ Band: TypeAlias = tuple[float, float]
 """Detail is what lies between two sizes in pixels (sigmas of a Gaussian); 0: however fine."""
 FINE: Band = (0.0, 1.2)
 TEETH: Band = (0.7, 2.0)
-"""Of teeth, what is as fine as the noise at a block's edge does not count: x264 at 36 would seem sharper in one
-clip of nine."""
+"""Of teeth, what is as fine as the noise at a block's edge does not count: coarse H.264 would seem sharp."""
 _TEETH_SHOW = 0.04
 """Opening in eye distances from which there is room to see teeth."""
 

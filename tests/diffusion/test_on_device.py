@@ -1,6 +1,7 @@
 """The loop stays on the device: nothing inside a step asks for a number;
 decoding keeps order in any batches."""
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -110,6 +111,19 @@ def test_decoding_keeps_the_order_whatever_the_batches(at_once: int, net: vae.Au
     found = np.stack(list(decoder.frames(latents, wanted)))
     single = np.stack([pictures.to_picture(vae.decode(net, latents[i : i + 1])) for i in wanted])
     assert np.abs(found.astype(int) - single).max() <= 1
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_pictures_that_overflow_on_one_of_several_devices_are_those_of_one_device(
+    count: int, net: vae.Autoencoder
+) -> None:
+    half, latents = copy.deepcopy(net).half(), torch.randn(7, 4, 2, 3)
+    latents[3] *= 1e6
+    alone, several = (
+        np.stack(list(FrameDecoder([(half, torch.device("cpu"))] * n).frames(latents, range(7))))
+        for n in (1, count)
+    )
+    assert np.array_equal(several, alone)
 
 
 def test_short_memory_halves_the_batches_before_it_tiles(
