@@ -23,11 +23,11 @@ EXAMPLE = ROOT / "echomimic" / "example"
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", "")))}
 
 
-def echomimic(*arguments: object) -> tuple[int, float]:
-    """(exit code, seconds) of a command."""
+def echomimic(*arguments: object, held: Callable[[], None] | None = None) -> tuple[int, float]:
+    """(exit code, seconds) of a command; ``held`` is called in its process before it begins."""
     began = time.monotonic()
     command = [sys.executable, "-m", "echomimic", *map(str, arguments)]
-    done = subprocess.run(command, env=ENVIRONMENT, cwd=ROOT, capture_output=True)
+    done = subprocess.run(command, env=ENVIRONMENT, cwd=ROOT, capture_output=True, preexec_fn=held)
     if done.returncode not in (0, 1):
         print(done.stderr.decode()[-500:])
     return done.returncode, time.monotonic() - began
@@ -127,18 +127,36 @@ def kills(folder: Path) -> None:
     )
 
 
-def speed(folder: Path) -> None:
-    """Sixteen clips of ten seconds: one process, then two actors."""
-    path = write(folder, good(folder, 16, 10.0, 512))
-    _, alone = echomimic("batch", path, "-o", folder / "one", "-q")
-    _, two = echomimic("batch", path, "-o", folder / "two", "-q", "--ray", "local", "--workers", 2)
+def one_core() -> None:
+    """Holds this process and its children to one of the cores it has."""
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
+
+
+def speed(folder: Path, clips: int = 16) -> None:
+    """Clips of ten seconds by one process (whose threads use several cores), by one held to one core, by two
+    actors."""
+    path, two = write(folder, good(folder, clips, 10.0, 512)), ("--ray", "local", "--workers", 2)
+    took: dict[str, float] = {}
+    ways: list[tuple[str, tuple[object, ...], Callable[[], None] | None]] = [
+        ("one process", (), None), ("one process on one core", (), one_core), ("two actors", two, None)
+    ]  # fmt: skip
+    for name, options, held in ways:
+        used = _cpu_seconds()
+        _, took[name] = echomimic("batch", path, "-o", folder / name, "-q", *options, held=held)
+        print(f"speed: {name} {took[name]:.1f} s ({_cpu_seconds() - used:.1f} of CPU)", flush=True)
+    first, *others = (sorted((folder / name).glob("*.mp4")) for name, _, _ in ways)
     equal = sum(
-        p.read_bytes() == (folder / "two" / p.name).read_bytes() for p in (folder / "one").glob("*.mp4")
+        all(p.read_bytes() == q.read_bytes() for q in row) for p, *row in zip(first, *others, strict=True)
     )
-    print(
-        f"speed: one process {alone:.1f} s, two actors {two:.1f} s, {alone / two:.2f} times; "
-        f"{equal} of 16 equal"
-    )
+    alone, held_back, actors = took.values()
+    print(f"speed: two actors are {alone / actors:.2f} times one process, {held_back / actors:.2f} times one "
+          f"on one core; {equal} of {clips} equal")  # fmt: skip
+
+
+def _cpu_seconds() -> float:
+    """Of all children that ended; Ray's own servers, which leave their parents, are not among them."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def node(folder: Path) -> None:

@@ -1,8 +1,10 @@
-"""One video by several processes, on this machine: ``python -m benchmarks.together [2 3]``.
+"""One video by several processes, on this machine: ``python -m benchmarks.together [2 3]``; and by several
+"devices" of one process: ``--devices``.
 
 For each number of processes (gloo, tiny networks, CPU): whether every rank's latents are ``torch.equal`` to
 one process's for all six variants, whether a run that three left after a step is finished by two to the same
-latents, and what a rank's error, and a rank that is killed, look like.
+latents, and what a rank's error, and a rank that is killed, look like. ``--devices``: ``cpu,cpu`` beside ``cpu``,
+four windows of 12 frames at 256 × 256 in tiny networks, by turns, on all threads there are.
 """
 
 import argparse
@@ -13,11 +15,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from echomimic.conditions import Conditions, gather
+from echomimic.diffusion.decoding import FrameDecoder
 from echomimic.diffusion.engine import load_engine
 from echomimic.diffusion.exchange import TogetherError, joined
 from echomimic.media.output import state_of
@@ -111,6 +116,28 @@ def compare(folder: Path, count: int) -> None:
           f"{time.monotonic() - began:.0f} s", flush=True)  # fmt: skip
 
 
+def devices(folder: Path) -> None:
+    """Seconds of ``cpu`` and of ``cpu,cpu``, by turns, and whether their latents and frames are equal."""
+    row = replace(
+        settings("v1", folder), length=36, width=256, height=256, context_frames=12, context_overlap=3
+    )
+    engines = {name: load_engine(replace(row, devices=name)) for name in ("cpu", "cpu,cpu")}
+    took: dict[str, list[tuple[float, float]]] = {name: [] for name in engines}
+    found = {}
+    for name, engine in [*engines.items()] * 3:
+        job, began = engine._job(conditions(row), lambda _: None), time.monotonic()
+        latents = engine._latents(job)
+        half = time.monotonic()
+        frames = list(FrameDecoder(engine._autoencoders()).frames(latents, range(len(latents))))
+        took[name].append((half - began, time.monotonic() - half))
+        found[name] = latents, np.stack(frames)
+    (one, pictures), (two, others) = found.values()
+    best = {name: [round(min(part), 1) for part in zip(*runs, strict=True)] for name, runs in took.items()}
+    print(f"{torch.get_num_threads()} threads; seconds denoising, decoding: {best}; latents equal "
+          f"{torch.equal(one, two)}, frames equal {np.array_equal(pictures, others)}, most apart "
+          f"{float((one - two).abs().max()):.1e}")  # fmt: skip
+
+
 def go_on(folder: Path) -> None:
     """Three processes stop after two steps of four, two finish."""
     stopped = together(folder, 3, "begin")
@@ -132,6 +159,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("counts", type=int, nargs="*", default=[2, 3])
+    parser.add_argument("--devices", action="store_true")
     parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--task", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -147,6 +175,8 @@ def main() -> None:
         folder = Path(name)
         for family in ("v1", "v2"):
             tiny.write(folder / family, family)
+        if options.devices:
+            return devices(folder)
         for count in options.counts:
             compare(folder, count)
         go_on(folder)

@@ -10,12 +10,13 @@ import io
 import json
 import re
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from echomimic.batch.places import is_remote
+from echomimic.batch.places import fetch, is_remote
 from echomimic.errors import EchoMimicError, ManifestError, SettingsError
 from echomimic.option import Option, options
 from echomimic.request import Request, Settings
@@ -70,22 +71,45 @@ class Refusal:
 def read_manifest(
     source: str, overrides: Mapping[str, str] | None = None, name: str = DEFAULT_NAME
 ) -> tuple[list[ManifestRow], list[Refusal]]:
-    """All rows of the manifest at ``source`` (a path, or ``-`` for standard input), and those that are wrong.
+    """All rows of the manifest at ``source`` (a path, a URL, or ``-`` for standard input), and those that are
+    wrong.
 
     ``overrides`` are set in every row; ``name`` is the output's pattern with ``{id}`` and ``{stem}`` (of the
     portrait).
     Raises :class:`ManifestError` when the manifest itself cannot be read.
     """
-    folder = Path.cwd() if source == "-" else Path(source).absolute().parent
+    forced = {k: _typed(k, v) for k, v in (overrides or {}).items()}
+    if not is_remote(source):
+        home = Path.cwd() if source == "-" else Path(source).absolute().parent
+        return _rows(source, _Home(home), forced, name)
+    with tempfile.TemporaryDirectory() as cache:
+        local = str(fetch(source, Path(cache)))
+        try:
+            return _rows(local, _Home(Path.cwd(), source.rpartition("/")[0]), forced, name)
+        except ManifestError as error:
+            raise ManifestError(str(error).replace(local, source)) from None
+
+
+@dataclass(frozen=True)
+class _Home:
+    """What paths in a manifest are relative to: its folder; for inputs, where it came from a URL, that
+    URL's."""
+
+    folder: Path
+    url: str = ""
+
+
+def _rows(
+    source: str, home: _Home, forced: Mapping[str, Any], name: str
+) -> tuple[list[ManifestRow], list[Refusal]]:
     rows: list[ManifestRow] = []
     refused: list[Refusal] = []
     there: dict[str, bool] = {}
     taken: dict[str, int] = {}
-    forced = {k: _typed(k, v) for k, v in (overrides or {}).items()}
     for line, values in _lines(source):
         label = str(values.get("id") or "") if isinstance(values, dict) else ""
         try:
-            row = _row(line, values, forced, folder, name, there)
+            row = _row(line, values, forced, home, name, there)
             _claim_name(row, taken)
         except EchoMimicError as error:
             refused.append(Refusal(line, label, " ".join(str(error).split())))
@@ -104,18 +128,18 @@ def _claim_name(row: ManifestRow, taken: dict[str, int]) -> None:
 
 
 def _row(
-    line: int, values: Any, forced: Mapping[str, Any], folder: Path, name: str, there: dict[str, bool]
+    line: int, values: Any, forced: Mapping[str, Any], home: _Home, name: str, there: dict[str, bool]
 ) -> ManifestRow:
     if isinstance(values, ManifestError):
         raise values
     given = _checked_columns(values) | dict(forced)
-    inputs = tuple((role, _place(role, given.pop(role), folder, there)) for role in _INPUTS if role in given)
+    inputs = tuple((role, _place(role, given.pop(role), home, there)) for role in _INPUTS if role in given)
     missing = [role for role in ("portrait", "speech") if role not in dict(inputs)]
     if missing:
         raise ManifestError(f"{missing[0]} is missing; give every row a portrait and a speech")
     for key, option in KNOWN_OPTIONS.items():
         if option.type is Path and isinstance(given.get(key), Path) and key != "output":
-            given[key] = folder / given[key]
+            given[key] = home.folder / given[key]
     pattern = str(given.pop("output", name))
     row_id = str(given.pop("id", "") or _default_id(inputs, given))
     if not _ID.fullmatch(row_id):
@@ -153,13 +177,15 @@ def _default_id(inputs: tuple[tuple[str, str], ...], values: Mapping[str, Any]) 
     return "-".join((*stems, digest))
 
 
-def _place(role: str, value: Any, folder: Path, there: dict[str, bool]) -> str:
+def _place(role: str, value: Any, home: _Home, there: dict[str, bool]) -> str:
     text = str(value)
     if not text.strip() or "\0" in text:
         raise ManifestError(f"{role} is empty; give the path of a file")
     if is_remote(text) or (role == "driver" and text in _GENERATED):
         return text
-    path = str(folder / text)
+    if home.url and not Path(text).is_absolute():
+        return f"{home.url}/{text}"
+    path = str(home.folder / text)
     if path not in there:
         there[path] = _exists(Path(path))
     if not there[path]:

@@ -21,6 +21,9 @@ from echomimic.progress import Progress
 _STORE = 96 * 2**20
 """Bytes of Ray's object store: only rows and outcomes pass through it."""
 
+_CORES = 1
+"""Cores of an actor: many clips at once use a machine better than many threads for one."""
+
 CPU, GPU = "cpu", "gpu"
 
 
@@ -28,7 +31,7 @@ class RayWorker:
     """What runs in an actor; two threads, so that it answers while it renders."""
 
     def __init__(self, place: str, work: str, cache: str, overwrite: bool) -> None:
-        self._work = BatchWork(Folder(place, Path(work)), Path(cache), overwrite)
+        self._work = BatchWork(Folder(place, Path(work)), Path(cache), overwrite, _CORES)
         self._stage: Progress | None = None
         self._stopping = False
 
@@ -99,7 +102,7 @@ class RayPool:
     def _add(self, kind: str) -> _Actor:
         gpus = self._gpus if kind == GPU else 0
         remote = self._ray.remote(RayWorker).options(
-            num_cpus=1, num_gpus=gpus, max_concurrency=2, max_restarts=-1
+            num_cpus=_CORES, num_gpus=gpus, max_concurrency=2, max_restarts=-1
         )
         handle = remote.remote(*self._make)
         actor = _Actor(handle, kind, handle.stage.remote())

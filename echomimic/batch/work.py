@@ -12,6 +12,7 @@ from echomimic.batch.manifest import ManifestRow, engine_key
 from echomimic.batch.places import Folder, digest_of, fetch, is_remote
 from echomimic.engine import Engine
 from echomimic.errors import EchoMimicError
+from echomimic.preview.engine import PreviewEngine
 from echomimic.progress import Report
 from echomimic.request import Request
 from echomimic.version import VERSION
@@ -51,11 +52,15 @@ class Outcome:
 
 @dataclass
 class BatchWork:
-    """Renders rows into ``folder``, keeping the last engine loaded. ``cache`` holds what was fetched."""
+    """Renders rows into ``folder``, keeping the last engine loaded. ``cache`` holds what was fetched.
+
+    ``cores`` are those that this worker has to itself beside others of its machine; None: all there are.
+    """
 
     folder: Folder
     cache: Path
     overwrite: bool = False
+    cores: int | None = None
     _loaded: tuple[tuple[Any, ...], Engine] | None = None
 
     def render(self, row: ManifestRow, report: Report) -> Outcome:
@@ -142,8 +147,14 @@ class BatchWork:
         key = engine_key(row.settings)
         if self._loaded is None or self._loaded[0] != key:
             self._loaded = None  # the old weights go before the new ones come
-            self._loaded = key, engine.load(row.settings.resolved(), report)
+            self._loaded = key, self._on_own_cores(engine.load(row.settings.resolved(), report))
         return self._loaded[1]
+
+    def _on_own_cores(self, loaded: Engine) -> Engine:
+        """The preview draws on as many threads as the worker has cores, so that workers do not fight."""
+        if self.cores is not None and isinstance(loaded, PreviewEngine):
+            loaded.threads = self.cores
+        return loaded
 
 
 def sidecar(row: ManifestRow) -> str:

@@ -34,11 +34,12 @@ class PreviewEngine:
     """Renders a portrait on the CPU; see :class:`echomimic.engine.Engine`.
 
     What it worked out about a portrait and its performance is kept for as long as the conditions are, so that
-    another range of the same video starts at once.
+    another range of the same video starts at once. ``threads`` draw side by side; their number changes no
+    picture.
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
-        self.settings = settings or Settings()
+        self.settings, self.threads = settings or Settings(), THREADS
         self._ready: WeakKeyDictionary[Conditions, tuple[PreviewRenderer, Performance]] = WeakKeyDictionary()
 
     def frames(
@@ -46,7 +47,8 @@ class PreviewEngine:
     ) -> Generator[Pixels, None, None]:
         """The pictures numbered ``frames``, all when None; raises :class:`NoFaceError` without a face."""
         renderer, acted = self._ready.get(conditions) or self._prepare(conditions, report)
-        yield from rendered(renderer, acted, range(conditions.frames) if frames is None else frames)
+        wanted = range(conditions.frames) if frames is None else frames
+        yield from rendered(renderer, acted, wanted, self.threads)
 
     def _prepare(self, conditions: Conditions, report: Report) -> tuple[PreviewRenderer, Performance]:
         acted = performance(conditions, report)
@@ -90,10 +92,12 @@ def moved(face: Face, x: float, y: float) -> Face:
     return replace(face, points=points, box=(left + x, top + y, right + x, bottom + y))
 
 
-def rendered(renderer: PreviewRenderer, acted: Performance, frames: range) -> Generator[Pixels, None, None]:
+def rendered(
+    renderer: PreviewRenderer, acted: Performance, frames: range, threads: int = THREADS
+) -> Generator[Pixels, None, None]:
     """Those `frames` of `acted`, in order. Closing it cancels what was not yet drawn."""
     waiting: deque[Future[Pixels]] = deque()
-    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="preview")
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="preview")
     with OPENCV_ALONE:
         try:
             for i in frames:

@@ -25,6 +25,15 @@ from tests.conftest import FakeEngine
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def test_a_worker_beside_others_draws_on_its_own_cores(manifest: Make, tmp_path: Path) -> None:
+    row = read_manifest(str(manifest({"id": "a"})))[0][0]
+    one = work.BatchWork(Folder(str(tmp_path / "one"), tmp_path / "w"), tmp_path / "c", cores=1)
+    one.folder.prepare()
+    assert one.render(row, lambda _: None).state == "done"
+    assert one._loaded is not None
+    assert getattr(one._loaded[1], "threads", None) == 1
+
+
 def test_good_rows_equal_single_runs_and_bad_ones_do_not_stop_them(
     manifest: Make, inputs: Path, tmp_path: Path
 ) -> None:
@@ -291,6 +300,9 @@ def test_inputs_and_outputs_behind_urls(
     seen = len(fake_engine.seen)
     assert batch(*arguments) == 0
     assert len(fake_engine.seen) == seen
+    memory.pipe_file("/in/jobs.jsonl", (inputs / "near.jsonl").read_bytes() + b"\n{broken")
+    assert batch("memory://in/jobs.jsonl", "-o", "memory://third", "--work", tmp_path / "work") == 1
+    assert memory.cat_file("/third/a.mp4") == memory.cat_file("/out/a.mp4")
 
 
 def test_a_local_pool_gives_back_what_dies_in_it(

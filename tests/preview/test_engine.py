@@ -27,8 +27,12 @@ def performance() -> Performance:
 
 def test_frames_do_not_depend_on_threads(renderer: PreviewRenderer, performance: Performance) -> None:
     together = list(rendered(renderer, performance, range(12)))
+    one_thread = list(rendered(renderer, performance, range(12), 1))
     alone = [renderer.render(performance, i) for i in range(12)]
-    assert all(np.array_equal(a, b) for a, b in zip(together, alone, strict=True))
+    assert all(
+        np.array_equal(a, c) and np.array_equal(b, c)
+        for a, b, c in zip(together, one_thread, alone, strict=True)
+    )
     assert not np.array_equal(together[0], together[3])
 
 
