@@ -3,8 +3,8 @@
 
 For each number of processes (gloo, tiny networks, CPU): whether every rank's latents are ``torch.equal`` to
 one process's for all six variants, whether a run that three left after a step is finished by two to the same
-latents, and what a rank's error, and a rank that is killed, look like. ``--devices``: ``cpu,cpu`` beside ``cpu``,
-four windows of 12 frames at 256 × 256 in tiny networks, by turns, on all threads there are.
+latents, and what a rank's error, and a rank that is killed, look like. ``--devices``: ``cpu,cpu`` beside
+``cpu``, four windows of 12 frames at 256 × 256 in tiny networks, by turns, on all threads there are.
 """
 
 import argparse
