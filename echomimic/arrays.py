@@ -12,12 +12,13 @@ Doubles: TypeAlias = NDArray[np.float64]
 Flags: TypeAlias = NDArray[np.bool_]
 Indices: TypeAlias = NDArray[np.intp]
 AnyArray: TypeAlias = NDArray[np.generic]
-"""An array of any type, as a file holds it."""
+"""Numbers, flags or texts, as a file holds them."""
 Picture: TypeAlias = NDArray[np.uint8]
 """(H, W, 3) RGB, or (H, W) of a mask."""
 
 
 F = TypeVar("F", np.float32, np.float64)
+Value = TypeVar("Value", bound=np.generic)
 
 
 def smoothstep(x: NDArray[F], low: float = 0.0, high: float = 1.0) -> NDArray[F]:

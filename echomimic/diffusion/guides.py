@@ -6,14 +6,14 @@ A guide draws the frames it is asked for, when it is asked for them: nothing is 
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from echomimic.arrays import Floats
+from echomimic.arrays import AnyArray, Floats
 from echomimic.conditions import Conditions
 from echomimic.diffusion.placement import upload
 from echomimic.driving import hands, landmarks
@@ -133,7 +133,7 @@ class GuideFeatures:
         return features
 
 
-def array_digest(*parts: "npt.NDArray[Any] | str") -> str:
+def array_digest(*parts: "AnyArray | str") -> str:
     """A short name of arrays and texts."""
     digest = hashlib.sha256()
     for part in parts:

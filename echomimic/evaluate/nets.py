@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from echomimic.arrays import AnyArray
 from echomimic.errors import InputError, ResourceError, WeightsError
 from echomimic.evaluate.identity import digest
 from echomimic.media.files import check_readable
@@ -107,6 +108,6 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
 
 
-def planes(pictures: npt.NDArray[Any]) -> Tensor:
+def planes(pictures: AnyArray) -> Tensor:
     """Pictures (…, H, W, 3) as (…, 3, H, W) float32, values kept."""
     return np.moveaxis(np.asarray(pictures, np.float32), -1, -3)

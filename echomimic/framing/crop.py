@@ -6,13 +6,12 @@ the two is wanted.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from echomimic.arrays import Floats
+from echomimic.arrays import AnyArray, Floats
 from echomimic.framing.rectangle import Box, Rect, Size, centre_of, clip, grow, largest_part, place, shrink_to
 from echomimic.media.image import Picture, resize
 from echomimic.request import Settings
@@ -97,6 +96,6 @@ def cut_mask(mask: Picture, rect: Rect, target: Size) -> Floats:
     return np.asarray(_bilinear(mask[y0:y1, x0:x1], target) / np.float32(255), np.float32)
 
 
-def _bilinear(array: npt.NDArray[Any], size: Size) -> Picture:
+def _bilinear(array: AnyArray, size: Size) -> Picture:
     resized = cv2.resize(np.ascontiguousarray(array), size, interpolation=cv2.INTER_LINEAR)
     return np.asarray(resized, np.uint8)

@@ -4,13 +4,11 @@ One line (16 kHz) is what is listened to, the other is sent on with the frames. 
 keeps its state from chunk to chunk, so the chunks leave no trace.
 """
 
-from typing import Any
-
 import av
 import numpy as np
 import numpy.typing as npt
 
-from echomimic.arrays import Floats
+from echomimic.arrays import AnyArray, Floats
 from echomimic.errors import SpeechError
 from echomimic.media.audio import RATE
 from echomimic.media.samples import Resampler, make_frame
@@ -30,7 +28,7 @@ def as_mono(
     if isinstance(rate, bool) or not isinstance(rate, (int, np.integer)) or not LOWEST <= rate <= HIGHEST:
         raise SpeechError(f"a chunk at {rate!r} Hz cannot be used; send {LOWEST} to {HIGHEST} Hz")
     if isinstance(pcm, (bytes, bytearray, memoryview)):
-        wave: npt.NDArray[Any] = _from_bytes(bytes(pcm), channels)
+        wave: AnyArray = _from_bytes(bytes(pcm), channels)
     else:
         wave = np.atleast_2d(np.asarray(pcm))
     if wave.ndim != 2 or wave.dtype.kind not in "fi" or wave.dtype.itemsize < 2:

@@ -14,6 +14,7 @@ import av.audio
 import numpy as np
 import numpy.typing as npt
 
+from echomimic.arrays import AnyArray
 from echomimic.errors import ResourceError, SpeechError
 from echomimic.media.clock import UNHEARD, Clock
 from echomimic.media.container import decoded, film_begin, open_media, sound_stream, stamp
@@ -121,7 +122,7 @@ class Speech:
             ) from None
 
     @classmethod
-    def from_array(cls, waveform: npt.NDArray[Any], rate: int, name: str = "the speech") -> "Speech":
+    def from_array(cls, waveform: AnyArray, rate: int, name: str = "the speech") -> "Speech":
         """From samples in −1…1, shape (T,) or (channels, T), at ``rate`` Hz. Raises :class:`SpeechError`."""
         rate = _checked_rate(rate, name)
         try:

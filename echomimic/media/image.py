@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import (
     BmpImagePlugin,
     Image,
@@ -19,6 +18,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from echomimic.arrays import AnyArray
 from echomimic.arrays import Picture as Picture
 from echomimic.errors import PictureError
 from echomimic.media.files import check_readable
@@ -44,9 +44,7 @@ _BRANDS = {
 Tell = Callable[[str], None]
 
 
-def read_picture(
-    source: "Path | str | Image.Image | npt.NDArray[Any]", tell: Tell = lambda remark: None
-) -> Picture:
+def read_picture(source: "Path | str | Image.Image | AnyArray", tell: Tell = lambda remark: None) -> Picture:
     """The picture as (H, W, 3) uint8 RGB.
 
     Files are turned upright by their EXIF tag and brought to sRGB by their colour profile, of which ``tell``
@@ -139,7 +137,7 @@ def _background(image: Image.Image) -> tuple[int, int, int]:
     return 255, 255, 255
 
 
-def _from_deep_grey(grey: npt.NDArray[Any]) -> Picture:
+def _from_deep_grey(grey: AnyArray) -> Picture:
     """16- or 32-bit integers, or floats, to 8 bits: by the range that the values show to be meant."""
     values = np.nan_to_num(grey.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
     top = float(values.max(initial=0.0))
@@ -148,11 +146,12 @@ def _from_deep_grey(grey: npt.NDArray[Any]) -> Picture:
     return np.repeat(eight[..., None], 3, axis=2)
 
 
-def _from_array(array: npt.NDArray[Any]) -> Picture:
+def _from_array(array: AnyArray) -> Picture:
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
         raise PictureError(f"a picture array has shape {array.shape}; give (H, W), (H, W, 3) or (H, W, 4)")
     if array.dtype.kind == "f":
-        array = np.clip(np.round(np.nan_to_num(array) * 255.0), 0, 255).astype(np.uint8)
+        numbers: Any = array
+        array = np.clip(np.round(np.nan_to_num(numbers) * 255.0), 0, 255).astype(np.uint8)
     elif array.dtype != np.uint8:
         raise PictureError(f"a picture array holds {array.dtype}; give uint8, or floats in 0…1")
     if array.ndim == 3 and array.shape[2] == 1:

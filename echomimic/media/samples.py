@@ -9,6 +9,8 @@ import av.audio
 import numpy as np
 import numpy.typing as npt
 
+from echomimic.arrays import AnyArray, Doubles
+
 Wave = npt.NDArray[np.float32]
 
 SLOWEST, FASTEST = 4000, 768_000
@@ -53,7 +55,7 @@ class Resampler:
             return done + self._inner.resample(average(frame))
 
 
-def channels_of(frame: av.AudioFrame) -> npt.NDArray[Any]:
+def channels_of(frame: av.AudioFrame) -> AnyArray:
     """(channels, T) samples of a frame in its own number format."""
     samples = frame.to_ndarray()
     count = len(frame.layout.channels)
@@ -62,15 +64,16 @@ def channels_of(frame: av.AudioFrame) -> npt.NDArray[Any]:
 
 def as_float(frame: av.AudioFrame) -> npt.NDArray[np.float64]:
     """(channels, T) samples of a frame, integers as −1…1; no NaN, nothing beyond 1e30."""
-    samples = channels_of(frame)
+    samples: Any = channels_of(frame)
     if samples.dtype.kind == "f":
-        wide = np.nan_to_num(samples.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+        wide: Doubles = np.nan_to_num(samples.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
         return np.clip(wide, -LARGEST, LARGEST)
     zero = 128 if samples.dtype == np.uint8 else 0
-    return (samples.astype(np.float64) - zero) / -float(np.iinfo(samples.dtype).min or -128)
+    numbers: Doubles = samples.astype(np.float64)
+    return (numbers - zero) / -float(np.iinfo(samples.dtype).min or -128)
 
 
-def make_frame(wave: npt.NDArray[Any], rate: int) -> av.AudioFrame:
+def make_frame(wave: AnyArray, rate: int) -> av.AudioFrame:
     """An audio frame of (1 or 2, T) samples in −1…1."""
     samples = np.ascontiguousarray(wave, dtype=np.float32)
     frame = av.AudioFrame.from_ndarray(
@@ -107,9 +110,10 @@ def without_start(frame: av.AudioFrame, samples: int) -> av.AudioFrame:
     return _like(frame, now[:, samples * width :], frame.sample_rate)
 
 
-def _like(frame: av.AudioFrame, samples: npt.NDArray[Any], rate: int) -> av.AudioFrame:
+def _like(frame: av.AudioFrame, samples: AnyArray, rate: int) -> av.AudioFrame:
+    plain: Any = np.ascontiguousarray(samples)
     new = av.AudioFrame.from_ndarray(
-        np.ascontiguousarray(samples), format=frame.format.name, layout=frame.layout.name or frame.layout
+        plain, format=frame.format.name, layout=frame.layout.name or frame.layout
     )
     new.sample_rate = rate
     return new

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from echomimic.arrays import Doubles
+from echomimic.arrays import AnyArray, Doubles
 from echomimic.errors import DriverError
 from echomimic.motion.face_motion import (
     check_finite,
@@ -83,10 +83,11 @@ class BodyPose:
         """The same motion, only `frames` of it."""
         return self.each(lambda array: array[frames])
 
-    def each(self, change: Any) -> BodyPose:
+    def each(self, change: Callable[[AnyArray], AnyArray]) -> BodyPose:
         """The same motion with `change` applied to every array (frames first)."""
         named = {name: getattr(self, name) for name in _NAMES}
-        return replace(self, **{name: change(array) for name, array in named.items() if array is not None})
+        changed: dict[str, Any] = {name: change(array) for name, array in named.items() if array is not None}
+        return replace(self, **changed)
 
     def moved(
         self, scale: tuple[float, float], shift: tuple[float, float], size: tuple[int, int]
@@ -120,16 +121,16 @@ class BodyPose:
         return {_PREFIX + name: np.asarray(value) for name, value in named.items()}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> BodyPose:
+    def from_arrays(cls, arrays: Mapping[str, AnyArray]) -> BodyPose:
         """The opposite of `arrays`. Raises DriverError when entries are missing or wrong."""
         check_version(arrays, _PREFIX, _VERSION, "body pose")
-        named = {name: entry(arrays, _PREFIX + name) for name in _NAMES[:4]}
+        named: dict[str, Any] = {name: entry(arrays, _PREFIX + name) for name in _NAMES[:4]}
         named |= {name: arrays[_PREFIX + name] for name in _NAMES[4:] if _PREFIX + name in arrays}
         fps, size = scalar(entry(arrays, _PREFIX + "fps")), pair(entry(arrays, _PREFIX + "size"))
         return cls(fps=fps, size=size, **named)
 
     @staticmethod
-    def held_by(arrays: Mapping[str, npt.NDArray[Any]]) -> bool:
+    def held_by(arrays: Mapping[str, AnyArray]) -> bool:
         """Whether these arrays hold body pose."""
         return _PREFIX + "body" in arrays
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from echomimic.arrays import Doubles
+from echomimic.arrays import AnyArray, Doubles
 from echomimic.errors import DriverError, SettingsError
 from echomimic.faces.geometry import mesh_mirror as mesh_mirror
 from echomimic.motion.body_pose import BodyPose
@@ -219,10 +219,11 @@ def _shares() -> npt.NDArray[np.float32]:
     return np.stack([mouth, brows, eyes, 1 - eyes - brows - mouth], axis=1)
 
 
-def _each(motion: M, change: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]) -> M:
+def _each(motion: M, change: Callable[[AnyArray], AnyArray]) -> M:
     if isinstance(motion, BodyPose):
         return motion.each(change)
-    return replace(motion, points=change(motion.points), found=change(motion.seen), pose=None)
+    points, found = np.asarray(change(motion.points), np.float32), np.asarray(change(motion.seen), np.bool_)
+    return replace(motion, points=points, found=found, pose=None)
 
 
 def _neutral(face: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from echomimic.arrays import Flags, Floats
+from echomimic.arrays import AnyArray, Flags, Floats, Value
 from echomimic.errors import DriverError
 from echomimic.faces.geometry import POINTS
 from echomimic.motion.npz import Arrays, read_npz, write_npz
@@ -112,22 +112,21 @@ class FaceMotion:
         return {_PREFIX + name: np.asarray(value) for name, value in named.items()}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> FaceMotion:
+    def from_arrays(cls, arrays: Mapping[str, AnyArray]) -> FaceMotion:
         """The opposite of `arrays`. Raises DriverError when entries are missing or wrong."""
         check_version(arrays, _PREFIX, _VERSION, "face motion")
-        points, fps, size, found = (
-            entry(arrays, _PREFIX + name) for name in ("points", "fps", "size", "found")
-        )
-        pose = arrays.get(_PREFIX + "pose")
-        return cls(points, fps=scalar(fps), size=pair(size), found=found, pose=pose)
+        named: dict[str, Any] = {name: entry(arrays, _PREFIX + name) for name in ("points", "found")}
+        named["pose"] = arrays.get(_PREFIX + "pose")
+        fps, size = scalar(entry(arrays, _PREFIX + "fps")), pair(entry(arrays, _PREFIX + "size"))
+        return cls(fps=fps, size=size, **named)
 
     @staticmethod
-    def held_by(arrays: Mapping[str, npt.NDArray[Any]]) -> bool:
+    def held_by(arrays: Mapping[str, AnyArray]) -> bool:
         """Whether these arrays hold face motion."""
         return _PREFIX + "points" in arrays
 
 
-def frozen(value: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+def frozen(value: npt.ArrayLike, dtype: type[Value]) -> npt.NDArray[Value]:
     """A read-only contiguous copy of `value`; raises DriverError when it is not of that kind."""
     try:
         with np.errstate(over="ignore", invalid="ignore"):
@@ -155,13 +154,13 @@ def checked_size(size: tuple[int, int]) -> tuple[int, int]:
     return width, height
 
 
-def check_shape(name: str, array: npt.NDArray[Any] | None, shape: tuple[int, ...]) -> None:
+def check_shape(name: str, array: AnyArray | None, shape: tuple[int, ...]) -> None:
     """Raises DriverError when `array` is given and not of `shape`."""
     if array is not None and array.shape != shape:
         raise DriverError(f"`{name}` has shape {array.shape}; give {shape}")
 
 
-def check_finite(name: str, array: npt.NDArray[Any]) -> None:
+def check_finite(name: str, array: AnyArray) -> None:
     """Raises DriverError naming the first frame that holds a number that is not finite or absurdly large."""
     good = np.isfinite(array) & (np.abs(array) < FARTHEST)
     if not good.all():
@@ -169,21 +168,21 @@ def check_finite(name: str, array: npt.NDArray[Any]) -> None:
         raise DriverError(f"{name} of frame {frame} are not usable numbers; give finite pixels")
 
 
-def entry(arrays: Mapping[str, npt.NDArray[Any]], name: str) -> npt.NDArray[Any]:
+def entry(arrays: Mapping[str, AnyArray], name: str) -> AnyArray:
     """One named array of a file; raises DriverError when it is missing."""
     if name not in arrays:
         raise DriverError(f"entry `{name}` is missing; add it")
     return arrays[name]
 
 
-def scalar(array: npt.NDArray[Any]) -> float:
+def scalar(array: AnyArray) -> float:
     """The single number in `array`; raises DriverError otherwise."""
     if array.size != 1 or array.dtype.kind not in "iuf":
         raise DriverError("more than one number; give a single one")
     return float(array.reshape(()))
 
 
-def pair(array: npt.NDArray[Any]) -> tuple[int, int]:
+def pair(array: AnyArray) -> tuple[int, int]:
     """The two whole numbers in `array`; raises DriverError otherwise."""
     if array.shape != (2,) or array.dtype.kind not in "iu":
         raise DriverError("no size; give width and height as whole numbers")
@@ -203,7 +202,7 @@ def unusable(path: str | os.PathLike[str], fault: object) -> DriverError:
     return DriverError(f"{os.fspath(path)} is not a usable motion file ({fault}); {remedy}")
 
 
-def check_version(arrays: Mapping[str, npt.NDArray[Any]], prefix: str, known: int, what: str) -> None:
+def check_version(arrays: Mapping[str, AnyArray], prefix: str, known: int, what: str) -> None:
     """Raises DriverError unless the arrays hold `what` in a version this program knows."""
     if prefix + "version" not in arrays:
         raise DriverError(f"it holds no {what}; give another")

@@ -20,11 +20,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from echomimic.arrays import AnyArray
 from echomimic.errors import DriverError
 from echomimic.media.files import check_readable
 from echomimic.media.output import write_whole
 
-Arrays = dict[str, npt.NDArray[Any]]
+Arrays = dict[str, AnyArray]
 
 MAGIC = b"\x93NUMPY"
 MOST_BYTES = 2 << 30
@@ -81,7 +82,7 @@ def _literal(text: bytes) -> dict[Any, Any]:
     return fields
 
 
-def parse_npy(data: bytes) -> npt.NDArray[Any]:
+def parse_npy(data: bytes) -> AnyArray:
     """One ``.npy`` file of numbers or text as an array. Raises ValueError for anything else."""
     descr, fortran, shape, start = npy_header(data)
     try:

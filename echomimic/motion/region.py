@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 
-from echomimic.arrays import Floats, smoothstep
+from echomimic.arrays import AnyArray, Floats, smoothstep
 from echomimic.errors import SettingsError
 from echomimic.faces.geometry import mesh_mirror
 from echomimic.motion.edit import there_and_back
@@ -230,7 +230,7 @@ def _widened(performance: Performance, basis: Floats) -> Performance:
     )
 
 
-def frame_keys(performance: Performance, further: Sequence[npt.NDArray[Any]] = ()) -> npt.NDArray[np.uint64]:
+def frame_keys(performance: Performance, further: Sequence[AnyArray] = ()) -> npt.NDArray[np.uint64]:
     """(F,) a number per frame: frames with equal numbers show the same. ``further`` are tracks that count
     too.
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 
-from echomimic.arrays import Doubles
-
-Track = npt.NDArray[Any]
+from echomimic.arrays import Doubles, Flags, Value
 
 
-def gaussian(track: Track, sigma: float) -> Track:
+def gaussian(track: NDArray[Value], sigma: float) -> NDArray[Value]:
     """`track` smoothed along time by a Gaussian of `sigma` frames; the ends are held. Same shape and type."""
     if sigma <= 0 or len(track) < 2:
         return track
@@ -20,13 +18,13 @@ def gaussian(track: Track, sigma: float) -> Track:
     weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
     weights /= weights.sum()
     padded = np.concatenate([np.repeat(track[:1], reach, 0), track, np.repeat(track[-1:], reach, 0)])
-    smooth = np.zeros(track.shape, np.float64)
+    smooth: Any = np.zeros(track.shape, np.float64)
     for offset, weight in enumerate(weights):
         smooth += weight * padded[offset : offset + len(track)]
-    return smooth.astype(track.dtype)
+    return np.asarray(smooth, dtype=track.dtype)
 
 
-def smooth_wide(track: npt.NDArray[np.float64], sigma: float) -> npt.NDArray[np.float64]:
+def smooth_wide(track: Doubles, sigma: float) -> Doubles:
     """As `gaussian`, cut off at 4 sigma instead of 3:
     what the head's and the mouth's numbers were fitted with."""
     reach = int(4 * sigma) + 1
@@ -36,7 +34,7 @@ def smooth_wide(track: npt.NDArray[np.float64], sigma: float) -> npt.NDArray[np.
     return np.stack(columns, 1).reshape(track.shape)
 
 
-def at_times(track: Track, moments: npt.NDArray[np.float64]) -> Track:
+def at_times(track: NDArray[Value], moments: Doubles) -> NDArray[Value]:
     """`track` at fractional frame numbers, linear in between and held at the ends.
     Same type; flags by the nearest."""
     moments = np.clip(moments, 0, len(track) - 1)
@@ -45,10 +43,11 @@ def at_times(track: Track, moments: npt.NDArray[np.float64]) -> Track:
     low = np.minimum(np.floor(moments).astype(int), max(0, len(track) - 2))
     share = (moments - low).reshape(-1, *[1] * (track.ndim - 1))
     high = np.minimum(low + 1, len(track) - 1)
-    return np.asarray(track[low] * (1 - share) + track[high] * share, dtype=track.dtype)
+    numbers: Any = track
+    return np.asarray(numbers[low] * (1 - share) + numbers[high] * share, dtype=track.dtype)
 
 
-def bridge(track: Track, known: npt.NDArray[np.bool_]) -> Track:
+def bridge(track: NDArray[Value], known: Flags) -> NDArray[Value]:
     """`track` with the frames that are not `known` interpolated from those that are, held at the ends."""
     frames = np.flatnonzero(known)
     if not len(frames) or len(frames) == len(track):

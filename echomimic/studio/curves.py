@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from echomimic.arrays import AnyArray
 from echomimic.faces.geometry import MOUTH_CORNERS
 from echomimic.motion.performance import Performance
 
@@ -48,5 +49,5 @@ def _xy(track: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
     return {"x": track[:, 0], "y": track[:, 1]}
 
 
-def _plain(values: npt.NDArray[Any]) -> list[float]:
+def _plain(values: AnyArray) -> list[float]:
     return [round(float(value), DIGITS) for value in values]

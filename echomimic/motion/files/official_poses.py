@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from echomimic.arrays import AnyArray
 from echomimic.errors import DriverError
 from echomimic.faces.geometry import POINTS
 from echomimic.motion.body_pose import BODY, FACE, HAND, BodyPose
@@ -185,7 +186,7 @@ def _get(value: Any, name: str, kind: type = Stored) -> Any:
     return value[name]
 
 
-def _array(value: Any) -> npt.NDArray[Any]:
+def _array(value: Any) -> AnyArray:
     if not isinstance(value, Stored):
         raise PlainPickleError("an array was expected")
     return value.array()
@@ -205,7 +206,7 @@ def _shaped(value: Any, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
     return _finite(cut)
 
 
-def _finite(array: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+def _finite(array: AnyArray) -> npt.NDArray[np.float64]:
     numbers = array.astype(np.float64)
     if not (np.isfinite(numbers) & (np.abs(numbers) < 1e6)).all():
         raise PlainPickleError("it holds numbers that are not finite")

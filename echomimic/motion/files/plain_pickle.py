@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+
+from echomimic.arrays import AnyArray
 
 _NUMBERS = frozenset({"b1", "f2", "f4", "f8"} | {k + w for k in "iu" for w in "1248"})
 _MOST_INSTRUCTIONS = 200_000
@@ -49,7 +50,7 @@ class Stored:
     fortran: bool = False
     data: Any = None
 
-    def array(self) -> npt.NDArray[Any]:
+    def array(self) -> AnyArray:
         """The numbers as a numpy array. Raises PlainPickleError when they are not plain numbers."""
         if self.kind is None or self.kind.code not in _NUMBERS or not isinstance(self.data, bytes):
             raise PlainPickleError("an array is not made of plain numbers")

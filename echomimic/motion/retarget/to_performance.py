@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from echomimic.arrays import Floats
+from echomimic.arrays import Doubles, Floats
 from echomimic.faces.geometry import (
     MESH_POINTS,
     MOUTH_CORNERS,
@@ -110,6 +110,6 @@ def _gaze(face: Floats, blink: Floats) -> Floats:
     """(F, 2) shift of the irises against their usual place, both eyes together;
     held while the eyes are closed."""
     shifts = [face[:, eye.iris[0], :2] - face[:, list(eye.corners), :2].mean(1) for eye in EYES]
-    look = np.mean(shifts, axis=0) * np.array([1.0, -1.0])
-    look = bridge(look - np.median(look, axis=0), blink.max(1) < 0.4)
+    seen = np.mean(shifts, axis=0) * np.array([1.0, -1.0])
+    look: Doubles = bridge(seen - np.median(seen, axis=0), blink.max(1) < 0.4)
     return np.clip(look, -_GAZE_LIMIT, _GAZE_LIMIT).astype(np.float32)
