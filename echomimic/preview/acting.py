@@ -104,7 +104,8 @@ def talking_track(performance: Performance) -> Array:
 
 def make_actor(mesh: Mesh) -> Actor:
     """The actor of a portrait."""
-    return Actor(mesh, close_photo(mesh), make_lips(mesh))
+    closing = close_photo(mesh)
+    return Actor(mesh, closing, make_lips(mesh, closing))
 
 
 def _eased(value: Array, limit: float) -> Array:

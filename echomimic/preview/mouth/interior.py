@@ -12,10 +12,16 @@ from echomimic.preview.curves import polygon_mask, smooth_curve
 from echomimic.preview.mesh.face_mesh import Array, Mesh, soft_step
 from echomimic.preview.mesh.warp import Texture, remap
 from echomimic.preview.mouth.mouth_light import Light, find_light
-from echomimic.preview.mouth.photo_teeth import ToothRow, look_inside
+from echomimic.preview.mouth.photo_teeth import NO_TEETH_SEEN, ToothRow, look_inside
 from echomimic.preview.mouth.teeth import HALF, TALL, Paint, draw_lower, draw_tongue, draw_upper
 
 _JAW = (152, 175, 199)
+_ARCH = 0.55
+"""Radius of the arch of teeth in mouth widths: 27 mm (dental arches) of 50 mm."""
+_BEHIND_LIPS = 0.10
+"""How far the teeth lie behind the lips, units."""
+_TURNED = (0.15, 0.40)
+"""Sines of the turn from which on, and at which, the middle of the lips is that of the face."""
 _SHADOW = np.array([0.72, 1.04, 1.12], np.float32)
 """Light that gets into a mouth has met lips and gums: shadows are red."""
 
@@ -47,8 +53,10 @@ class Interior:
     grain: Array | None
     """(h, w, 1) the picture's grain in the mouth's box, levels"""
 
-    def paint(self, lips: Array, opening: Opening, texture: Texture, settled: Array, skin: Array) -> None:
-        """Blends the inside into `lips`, (h, w, 3) float32 of the mouth's box."""
+    def paint(
+        self, lips: Array, opening: Opening, texture: Texture, settled: Array, skin: Array, turn: Array
+    ) -> None:
+        """Blends the inside into `lips`, (h, w, 3) float32 of the mouth's box. turn: (3, 3) of the head."""
         rows, columns = (
             np.flatnonzero(opening.mask.max(1) > 0.004),
             np.flatnonzero(opening.mask.max(0) > 0.004),
@@ -56,23 +64,21 @@ class Interior:
         if not len(rows) or not len(columns):
             return
         part = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-        inside = self._inside(opening, texture, settled, skin, part)
+        place = _Place.of(self.mesh, settled, skin, turn, self.box, part)
+        inside = self._inside(opening, texture, place, part)
         share = opening.mask[part][..., None]
         lips[part] += (inside - lips[part]) * share
 
-    def _inside(
-        self, opening: Opening, texture: Texture, settled: Array, skin: Array, part: tuple[slice, slice]
-    ) -> Array:
-        width = self.mesh.mouth
-        place = _Place.of(self.mesh, settled, skin, self.box, part)
-        along = place.along / width
+    def _inside(self, opening: Opening, texture: Texture, place: _Place, part: tuple[slice, slice]) -> Array:
+        width = place.width
+        along = _around_arch(place.along / width, place.side)
         inside = self.light.cavity * (1.0 - 0.4 * np.exp(-((along / 0.30) ** 2)) * place.deep)[..., None]
         jaw = place.jaw / width
         floor = max(jaw + 0.02, place.floor / width - 0.07)
         place.lay(inside, self.tongue, floor - 0.06 - 0.10 * min(1.0, max(0.0, floor)), 0.80)
         place.lay(inside, self.lower, floor - TALL + 0.150, 0.62)
         place.lay(inside, self.upper, self.row.edge - 0.215, 1.0, self.row.arc)
-        shade = lip_shadow(opening, self.box, width)[part]
+        shade = lip_shadow(opening, self.box, self.mesh.mouth)[part]
         if self.own is not None:
             inside, shade = self._with_own(self.own, inside, shade, texture, place)
         inside *= shade[..., None] ** (1 + (_SHADOW - 1) * np.float32(self.light.chroma))
@@ -94,6 +100,20 @@ class Interior:
         return inside + (photo - inside) * cover[..., None], shade
 
 
+def _front_width(mesh: Mesh) -> float:
+    """The mouth's width in pixels as if it were seen from the front."""
+    whole = float(np.linalg.norm(mesh.points[61] - mesh.points[291]))
+    return min(max(whole, mesh.mouth), 1.5 * mesh.mouth)
+
+
+def _around_arch(along: Array, side: float) -> Array:
+    """Where on teeth seen from the front the place `along` lies when the head is turned; mouth widths."""
+    if abs(side) < 0.02:
+        return along
+    angle = np.arcsin(np.clip(along / _ARCH + side, -1, 1)) - np.arcsin(side)
+    return np.asarray(_ARCH * np.sin(angle.clip(-np.pi / 2, np.pi / 2)), dtype=np.float32)
+
+
 @dataclass(frozen=True)
 class _Place:
     """Where skull and jaw are in one frame, for the pixels of a part of the mouth's box."""
@@ -113,12 +133,20 @@ class _Place:
     floor: float
     """how far the lower lip's inner edge lies below the photo's lip line, pixels"""
     width: float
+    """of the mouth, seen from the front, pixels"""
+    side: float
+    """sine of the angle by which the head is turned to the right along the lip line"""
     deep: Array
     """(h, w) 1 at the height of the throat"""
 
     @staticmethod
     def of(
-        mesh: Mesh, settled: Array, skin: Array, box: tuple[int, int, int, int], part: tuple[slice, slice]
+        mesh: Mesh,
+        settled: Array,
+        skin: Array,
+        turn: Array,
+        box: tuple[int, int, int, int],
+        part: tuple[slice, slice],
     ) -> _Place:
         skull = settled[:468] - skin[:468]
         across = skull[291] - skull[61]
@@ -127,8 +155,14 @@ class _Place:
         columns = np.arange(part[1].start, part[1].stop) + box[0]
         rows = np.arange(part[0].start, part[0].stop) + box[1]
         pixels = np.stack(np.meshgrid(columns, rows), -1).astype(np.float32)
-        drift = origin - mesh.points[[13, 14], :2].mean(0)
-        middle = skull[[61, 291]].mean(0) * 0.5 + settled[[61, 291]].mean(0) * 0.5
+        # Teeth lie behind the lips: where the head looks aside they show further back.
+        before, now = (-(rotation @ mesh.pose.rotation)[:2, 2] for rotation in (np.eye(3), turn))
+        behind = -_BEHIND_LIPS * mesh.unit * (now - before)
+        drift = origin + behind - mesh.points[[13, 14], :2].mean(0)
+        middle = skull[[61, 291]].mean(0) * 0.5 + settled[[61, 291]].mean(0) * 0.5 + behind
+        # Seen from the side, the middle of the corners is not the middle of the face.
+        turned = float(soft_step(np.float32(abs(before @ across)), *_TURNED))
+        middle = middle + (origin - _BEHIND_LIPS * mesh.unit * now - middle) * turned
         jaw = float(skin[list(_JAW)].mean(0) @ np.array([-across[1], across[0]]))
         along = (pixels - middle) @ across
         deep = np.exp(
@@ -143,7 +177,8 @@ class _Place:
             drift.astype(np.float32),
             jaw,
             floor,
-            mesh.mouth,
+            _front_width(mesh),
+            float(now @ across),
             deep.astype(np.float32),
         )
 
@@ -152,7 +187,7 @@ class _Place:
         down = (
             (self.pixels - self.origin) @ np.array([-self.across[1], self.across[0]], np.float32)
         ) / self.width - top
-        across = self.along / self.width
+        across = _around_arch(self.along / self.width, self.side)
         at = np.stack([across + HALF, down - arc * across * across], -1) * paint.density - 0.5
         seen = remap(paint.pixels, at.astype(np.float32), "zero")
         inside *= 1.0 - seen[..., 3:]
@@ -163,7 +198,7 @@ def make_interior(
     mesh: Mesh, texture: Texture, box: tuple[int, int, int, int], width: int, height: int, opened: bool
 ) -> Interior:
     light = find_light(mesh, texture, width, height)
-    own, own_shade, row = None, np.ones((1, 1), np.float32), ToothRow(0.055, -0.15)
+    own, own_shade, row = None, np.ones((1, 1), np.float32), NO_TEETH_SEEN
     if opened:
         photo = texture.sample(_box_pixels(box))[..., :3].astype(np.float32)
         own, light, row = look_inside(mesh, photo, box, light)

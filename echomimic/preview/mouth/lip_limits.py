@@ -21,7 +21,10 @@ from echomimic.preview.mesh.face_mesh import LOWER_LIP_BETWEEN, UPPER_LIP_BETWEE
 _WIDE_OPEN = 0.30
 """From this gap on, in units, opening is eased …"""
 _WIDEST = 0.42
-"""… towards this one."""
+"""… towards this one …"""
+_NARROW = (0.47, 0.55)
+"""… in a mouth as wide as this, in units. A smaller one, or one seen from the side, opens less, but at least
+by this share of it."""
 THINNEST = 0.70
 """A lip keeps this share of its height in the photo."""
 SQUEEZE = 0.45
@@ -44,6 +47,8 @@ class Lips:
     """(n, 9) how far each point of the lower lip may move before a point of `below` has to follow, pixels"""
     corner_slack: Array
     """(468, 2) the same for the corners of the mouth and every point"""
+    room: float
+    """share of the usual greatest opening that this mouth has room for; a small one is eased sooner, too"""
 
     def plausible(self, skin: Array, rest: Array | None = None) -> Array:
         """(468, 2) displacement in pixels, changed in place. rest: (468, 2) the part of it that closes the
@@ -72,10 +77,10 @@ class Lips:
         points = self.mesh.points[:, :2]
         apart = (points[lower] + skin[lower] - points[upper] - skin[upper]) @ self.down
         gap = float(apart.max()) / self.mesh.unit
-        if gap <= _WIDE_OPEN:
+        wide, widest = self.room**2 * _WIDE_OPEN, self.room * _WIDEST
+        if gap <= wide:
             return
-        room = _WIDEST - _WIDE_OPEN
-        share = (_WIDE_OPEN + room * np.tanh((gap - _WIDE_OPEN) / room)) / gap
+        share = (wide + (widest - wide) * np.tanh((gap - wide) / (widest - wide))) / gap
         skin[lower] -= (np.maximum(apart, 0.0) * (1 - share))[:, None] * self.down
 
     def _keep_thickness(self, skin: Array) -> None:
@@ -117,7 +122,8 @@ class Lips:
                 skin[list(row[1:-1])] += back[1:-1]
 
 
-def make_lips(mesh: Mesh) -> Lips:
+def make_lips(mesh: Mesh, closing: Array | None = None) -> Lips:
+    """closing: (468, 2) displacement that brings the photo's lips to rest."""
     points = mesh.points[:MESH_POINTS, :2]
     across = points[291] - points[61]
     down = np.array([-across[1], across[0]], np.float32)
@@ -132,4 +138,7 @@ def make_lips(mesh: Mesh) -> Lips:
     below = np.flatnonzero(free & (depth > 0.02 * mesh.unit))
     slack = SQUEEZE * np.linalg.norm(points[below, None] - lip[None], axis=2)
     corner_slack = SHEAR * np.linalg.norm(points[:, None] - points[None, list(MOUTH_CORNERS)], axis=2)
-    return Lips(mesh, down, below, slack.astype(np.float32), corner_slack.astype(np.float32))
+    at_rest = points if closing is None else points + closing
+    width = float(np.linalg.norm(at_rest[MOUTH_CORNERS[0]] - at_rest[MOUTH_CORNERS[1]])) / mesh.unit
+    room = float(np.clip(width / _NARROW[0], _NARROW[1], 1.0))
+    return Lips(mesh, down, below, slack.astype(np.float32), corner_slack.astype(np.float32), room)

@@ -68,7 +68,7 @@ class Mouth:
         lips = self._lips(layers.behind(self.patch.box, offset), head, skin, upper, lower)
         opening = self._opening(upper, lower, skin[ids])
         if opening is not None:
-            self.interior.paint(lips, opening, layers.person, settled, skin)
+            self.interior.paint(lips, opening, layers.person, settled, skin, acting.stance.turn)
         self.patch.paste(frame, lips, self.edge * self._around(settled), offset)
 
     def _lips(self, scene: Scene, head: Array, skin: Array, upper: Array, lower: Array) -> Array:

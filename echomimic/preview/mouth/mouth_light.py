@@ -41,6 +41,10 @@ class LightTuning:
     tooth_level: float = 0.30
     """… and at most this share of white plus the rest of skin; …"""
     brightest: float = 228.0
+    unseen: float = 1.15
+    """Brightness of teeth against skin where the eyes show no white."""
+    paler: tuple[float, float] = (0.92, 0.85)
+    """What is more colourful, against the skin, is no white but lid; and the most of it that teeth take."""
     tooth_tint: tuple[float, float, float] = (1.02, 0.995, 0.945)
     """… they are warmer than it."""
     cavity: tuple[float, float, float] = (44.0, 16.0, 15.0)
@@ -94,9 +98,10 @@ def _tooth(white: Array | None, skin: Array, level: float) -> Array:
     low, high = (share * level for share in LIGHT_TUNING.tooth_range)
     colour = skin / max(float(skin @ LUMA), 1.0) / np.array([1.16, 0.97, 0.84], np.float32)
     colour = 1.0 + 0.45 * (np.clip(colour, 0.75, 1.3) - 1.0)
-    bright = most
-    if white is not None:
-        colour = np.clip(white / max(float(white @ LUMA), 1.0), 0.6, 1.5)
+    bright = LIGHT_TUNING.unseen * level
+    if white is not None and _saturation(white) < LIGHT_TUNING.paler[0] * max(_saturation(skin), 0.1):
+        pale = min(1.0, LIGHT_TUNING.paler[1] * _saturation(skin) / max(_saturation(white), 1e-3))
+        colour = np.clip(_greyed(white, pale) / max(float(white @ LUMA), 1.0), 0.6, 1.5)
         bright = LIGHT_TUNING.tooth * float(white @ LUMA)
     bright = min(float(np.clip(bright, low, high)), most)
     tooth = bright * colour * np.array(LIGHT_TUNING.tooth_tint, np.float32)

@@ -25,11 +25,15 @@ class ToothRow:
     arc: float
 
 
+NO_TEETH_SEEN = ToothRow(0.060, -0.15)
+"""The usual row, where the photo shows none."""
+
+
 def look_inside(
     mesh: Mesh, photo: Array, box: tuple[int, int, int, int], light: Light
-) -> tuple[Array, Light, ToothRow]:
+) -> tuple[Array | None, Light, ToothRow]:
     """photo: (h, w, 3) the mouth's box. Returns where the photo's own inside is used, (h, w), and what fits
-    it."""
+    it; None when it shows no teeth: its dark would hide those that a wider opening shows."""
     x0, y0, x1, y1 = box
     curves = [smooth_curve(mesh.points[list(ids), :2]) for ids in (UPPER_LIP_INNER, LOWER_LIP_INNER)]
     hole = polygon_mask(np.concatenate([curves[0], curves[1][::-1]]), x0, y0, x1 - x0, y1 - y0, fine=4)
@@ -40,7 +44,7 @@ def look_inside(
     bright = photo @ LUMA
     teeth = (inside > 0.6) & (bright > 0.62 * float(light.tooth @ LUMA))
     if teeth.sum() < 0.04 * max(float(hole.sum()), 1.0) or teeth.sum() < 6:
-        return cover, light, ToothRow(0.055, -0.15)
+        return None, light, NO_TEETH_SEEN
     colour = photo[teeth][bright[teeth] >= np.quantile(bright[teeth], 0.5)].mean(0)
     row = _row(mesh, teeth, box)
     # What lies under the teeth moves with the jaw and is drawn.
@@ -80,9 +84,9 @@ def _in_mouth(mesh: Mesh, box: tuple[int, int, int, int]) -> tuple[Array, Array]
 
 
 def _row(mesh: Mesh, teeth: Array, box: tuple[int, int, int, int]) -> ToothRow:
-    """A parabola along the lower border of the teeth that are seen."""
+    """A parabola along the lower border of the upper teeth that are seen."""
     columns = np.flatnonzero(teeth.any(0))
-    lowest = teeth.shape[0] - 1 - teeth[::-1, columns].argmax(0)
+    lowest = _first_runs(teeth[:, columns])
     at = np.stack([columns + box[0], lowest + box[1] + 0.5], 1).astype(np.float32)
     across = mesh.points[291, :2] - mesh.points[61, :2]
     across = across / max(float(np.linalg.norm(across)), 1e-6)
@@ -93,3 +97,14 @@ def _row(mesh: Mesh, teeth: Array, box: tuple[int, int, int, int]) -> ToothRow:
         return ToothRow(float(np.quantile(y, 0.8)) + 0.01, -0.15)
     arc, _, edge = np.polyfit(x[near], y[near], 2)
     return ToothRow(float(np.clip(edge, -0.1, 0.3)) + 0.012, float(np.clip(arc, -0.6, 0.2)))
+
+
+def _first_runs(teeth: Array) -> Array:
+    """(w,) the last row of each column's first run, one row of dark allowed: further down lie lower teeth and
+    tongue."""
+    rows = np.arange(len(teeth))[:, None]
+    first = teeth.argmax(0)
+    wider = teeth | np.roll(teeth, 1, axis=0)
+    ended = ~wider & (rows > first)
+    end = np.where(ended.any(0), ended.argmax(0), len(teeth))
+    return np.asarray(np.where(teeth & (rows < end), rows, 0).max(0))

@@ -58,10 +58,11 @@ class RestTuning:
     narrow_gap: tuple[float, float] = (0.10, 0.28)
     broad: float = 0.60
     """A mouth wider than this is a broad smile; nobody speaks with one."""
-    broad_share: float = 0.55
+    broad_share: float = 0.85
     broad_most: float = 0.16
-    smile_drop: float = 0.45
-    """How far the corners of a smile come down, against how far they come in."""
+    smile_sag: float = 0.03
+    smile_drop: float = 0.80
+    """Corners of a smile that lie higher than `smile_sag` over the middle come down by this share of it."""
     corner_rise: float = 0.85
     """The share of their way that the corners make to the closed line of a hanging jaw."""
     sag: float = 0.02
@@ -133,7 +134,8 @@ def _move_corners(mesh: Mesh, axis: LipAxis) -> Array:
     narrow = max(REST.narrow / 2 - half, 0.0) * float(soft_step(np.float32(gap), *REST.narrow_gap))
     hanging = float(soft_step(np.float32(gap), *REST.jaw_gap))
     rise = hanging * REST.corner_rise * min(_meeting(mesh, axis) / unit - REST.sag, 0.0)
-    return np.array([broad - narrow, REST.smile_drop * broad + rise], np.float32) * unit
+    drop = (1 - hanging) * REST.smile_drop * max(_meeting(mesh, axis) / unit - REST.smile_sag, 0.0)
+    return np.array([broad - narrow, drop + rise], np.float32) * unit
 
 
 def _meet_lips(mesh: Mesh, axis: LipAxis, closing: Array) -> None:
