@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
 
-from echomimic.faces.geometry import (
-    rotation_matrix,
-)
+from echomimic.faces.geometry import UPPER_LIP_INNER, canonical_face, rotation_matrix
 from echomimic.motion.performance import Performance
-from echomimic.motion.retarget.face_regions import PIVOT
-from echomimic.preview.mesh.face_mesh import Array, Mesh
+from echomimic.motion.retarget.face_regions import PIVOT, speech_weight
+from echomimic.preview.mesh.face_mesh import Array, Mesh, soft_step
 from echomimic.preview.mesh.field import Stance
 from echomimic.preview.mouth.lip_limits import Lips, make_lips
 from echomimic.preview.mouth.rest import LIP_POINTS, close_photo
 
-ROTATION_LIMIT = 0.32
+ROTATION_LIMIT = 0.40
 """Rotations are eased towards this many radians: beyond, one photo has nothing to show."""
 SHIFT_LIMIT = 0.22
 """The same for shifts of the head, in units."""
+ROTATION_SEEN = np.array([1.08, 1.30, 1.0], np.float32)
+"""How much more than asked the head pitches, yaws and rolls, so that as much is seen: a photo that is turned
+keeps the light of the front. As the other gains here, from three re-enacted clips (benchmarks.reenact)."""
+BROW_SEEN = 1.65
+"""The same for raised brows, …"""
+WIDTH_SEEN = 1.17
+"""… for what widens and narrows the mouth, …"""
+UPPER_LIP_SEEN = 1.2
+JAW_SEEN = 0.94
+"""… and for the ways of the upper lip and of what lies below it up and down."""
 TALK_REACH = 0.4
 """Seconds around a moment in which moving lips count as talking, …"""
 TALK_MOVE = 0.02
@@ -27,6 +36,7 @@ TALK_MOVE = 0.02
 
 _BLOCK = 1024
 _NOSE_BRIDGE = 168
+_NOSE_BASE = 2
 
 
 @dataclass(frozen=True)
@@ -56,13 +66,14 @@ class Actor:
     def act(self, performance: Performance, i: int) -> Acting:
         """Frame `i` of `performance`, eased into what one photo can show."""
         mesh, unit = self.mesh, self.mesh.unit
-        pitch, yaw, roll = (float(a) for a in _eased(performance.rotation[i], ROTATION_LIMIT))
+        asked = performance.rotation[i] * ROTATION_SEEN
+        pitch, yaw, roll = (float(a) for a in _limited(asked, ROTATION_LIMIT))
         turn = rotation_matrix(pitch, yaw, roll)
         pivot = mesh.pose.to_picture(np.array([PIVOT], np.float32))[0]
         swing = (turn @ (mesh.points[_NOSE_BRIDGE] - pivot) - (mesh.points[_NOSE_BRIDGE] - pivot))[:2]
         shift = unit * _eased(performance.translation[i] - swing / unit, SHIFT_LIMIT)
-        expression = performance.displacement(i)
-        expression[:, 1] += mesh.brow * performance.brow[i]
+        expression = performance.displacement(i) * seen_gain()
+        expression[:, 1] += BROW_SEEN * mesh.brow * performance.brow[i]
         talking = talking_of(performance, i)
         rest = self.closing * np.float32(talking)
         skin = mesh.displaced(expression, turn) + rest
@@ -106,6 +117,25 @@ def make_actor(mesh: Mesh) -> Actor:
     """The actor of a portrait."""
     closing = close_photo(mesh)
     return Actor(mesh, closing, make_lips(mesh, closing))
+
+
+@functools.cache
+def seen_gain() -> Array:
+    """(468, 3) how much more than asked each point moves along the face's own axes."""
+    face = canonical_face()
+    gain = np.ones_like(face)
+    gain[:, 0] += (WIDTH_SEEN - 1) * speech_weight()
+    upper, nose = face[list(UPPER_LIP_INNER), 1].mean(), face[_NOSE_BASE, 1]
+    lip = soft_step(face[:, 1], upper - 0.03, upper) * (1 - soft_step(face[:, 1], upper + 0.1, nose))
+    gain[:, 1] += (UPPER_LIP_SEEN - 1) * lip * (1 - soft_step(np.abs(face[:, 0]), 0.2, 0.35))
+    gain[:, 1] += (JAW_SEEN - 1) * (1 - soft_step(face[:, 1], upper - 0.03, upper)) * speech_weight()
+    gain.flags.writeable = False
+    return gain
+
+
+def _limited(value: Array, limit: float) -> Array:
+    """The value to two thirds of the limit, never above it."""
+    return np.asarray(value / (1 + (value / limit) ** 4) ** 0.25, dtype=np.float32)
 
 
 def _eased(value: Array, limit: float) -> Array:

@@ -58,5 +58,5 @@ def test_a_grainy_picture_has_grain_between_the_lips() -> None:
     levels = [
         float(np.median(np.abs(seen - cv2.GaussianBlur(seen, (0, 0), 1.2)))) for seen in (clean, grainy)
     ]
-    assert levels[0] < 2
+    assert levels[0] < 2.5
     assert 3 < levels[1] < 9

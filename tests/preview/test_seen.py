@@ -1,0 +1,31 @@
+"""What is asked of a face is done as far as it has to be so that as much is seen."""
+
+import numpy as np
+
+from echomimic.faces import geometry as g
+from echomimic.faces.geometry import rotation_angles
+from echomimic.preview.acting import ROTATION_LIMIT, make_actor, seen_gain
+from echomimic.preview.mesh.face_mesh import build_mesh
+from tests.preview.portrait import draw, play
+
+
+def test_a_head_turns_fifteen_degrees_and_never_further_than_a_photo_can_show() -> None:
+    actor = make_actor(build_mesh(draw().face.points))
+
+    def yaw(degrees: float) -> float:
+        turn = actor.act(play(rotation=(0.0, np.radians(degrees), 0.0)), 0).stance.turn
+        return float(np.degrees(rotation_angles(turn)[1]))
+
+    assert 14.5 < yaw(15) < 21
+    assert 5 < yaw(5) < 7
+    assert yaw(80) < np.degrees(ROTATION_LIMIT) + 0.1
+    assert yaw(-15) == -yaw(15)
+
+
+def test_gains_leave_the_eyes_and_the_depth_alone() -> None:
+    gain = seen_gain()
+    assert gain.shape == (g.MESH_POINTS, 3)
+    assert np.allclose(gain[list(g.LEFT_EYE_UPPER + g.RIGHT_EYE_LOWER)], 1)
+    assert np.allclose(gain[:, 2], 1)
+    assert (gain[list(g.MOUTH_CORNERS), 0] > 1.1).all()
+    assert gain[0, 1] > 1.15 > 1 > gain[17, 1]
