@@ -17,6 +17,10 @@ from echomimic.preview.mouth.rest import LIP_POINTS, close_photo
 
 ROTATION_LIMIT = 0.40
 """Rotations are eased towards this many radians: beyond, one photo has nothing to show."""
+TURNED_PHOTO = (0.25, 0.55)
+"""Sines of the photo's own yaw from which on, and at which, …"""
+TURNED_LIMIT = 0.18
+"""… this limit holds, and no gain: the far side of such a face hides what a further turn would show."""
 SHIFT_LIMIT = 0.22
 """The same for shifts of the head, in units."""
 ROTATION_SEEN = np.array([1.08, 1.30, 1.0], np.float32)
@@ -63,11 +67,16 @@ class Actor:
     """(468, 2) displacement that brings the photo's lips together; zero where they already are."""
     lips: Lips
 
+    def _rotation(self, asked: Array) -> Array:
+        """(3,) pitch, yaw, roll to do so that as much as `asked` is seen, as far as the photo can show it."""
+        aside = float(soft_step(np.float32(abs(self.mesh.pose.rotation[0, 2])), *TURNED_PHOTO))
+        gain = 1 + (ROTATION_SEEN - 1) * np.float32(1 - aside)
+        return _limited(asked * gain, ROTATION_LIMIT + (TURNED_LIMIT - ROTATION_LIMIT) * aside)
+
     def act(self, performance: Performance, i: int) -> Acting:
         """Frame `i` of `performance`, eased into what one photo can show."""
         mesh, unit = self.mesh, self.mesh.unit
-        asked = performance.rotation[i] * ROTATION_SEEN
-        pitch, yaw, roll = (float(a) for a in _limited(asked, ROTATION_LIMIT))
+        pitch, yaw, roll = (float(a) for a in self._rotation(performance.rotation[i]))
         turn = rotation_matrix(pitch, yaw, roll)
         pivot = mesh.pose.to_picture(np.array([PIVOT], np.float32))[0]
         swing = (turn @ (mesh.points[_NOSE_BRIDGE] - pivot) - (mesh.points[_NOSE_BRIDGE] - pivot))[:2]

@@ -3,8 +3,8 @@
 import numpy as np
 
 from echomimic.faces import geometry as g
-from echomimic.faces.geometry import rotation_angles
-from echomimic.preview.acting import ROTATION_LIMIT, make_actor, seen_gain
+from echomimic.faces.geometry import rotation_angles, rotation_matrix
+from echomimic.preview.acting import ROTATION_LIMIT, TURNED_LIMIT, make_actor, seen_gain
 from echomimic.preview.mesh.face_mesh import build_mesh
 from tests.preview.portrait import draw, play
 
@@ -29,3 +29,12 @@ def test_gains_leave_the_eyes_and_the_depth_alone() -> None:
     assert np.allclose(gain[:, 2], 1)
     assert (gain[list(g.MOUTH_CORNERS), 0] > 1.1).all()
     assert gain[0, 1] > 1.15 > 1 > gain[17, 1]
+
+
+def test_a_face_seen_from_the_side_turns_less() -> None:
+    points = draw().face.points
+    middle = points[168]
+    aside = (points - middle) @ rotation_matrix(0.0, 0.6, 0.0).T + middle
+    actor = make_actor(build_mesh(aside.astype(np.float32)))
+    turn = actor.act(play(rotation=(0.0, 0.5, 0.0)), 0).stance.turn
+    assert abs(rotation_angles(turn)[1]) <= TURNED_LIMIT + 1e-3

@@ -34,7 +34,7 @@ class LightTuning:
     """The pixels between these ranks of brightness count: below is shadow, above is gloss."""
     least_white: int = 6
     """Pixels of white without which an eye tells nothing."""
-    tooth: float = 1.10
+    tooth: float = 1.20
     """Brightness of front teeth against the white of the eyes, which lies in the shade of the lids, …"""
     tooth_range: tuple[float, float] = (0.85, 1.45)
     """… against the skin at least and at most this, …"""
