@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import bad_nodes
 from benchmarks.spoilt import SPOIL, odd_motion
 
 HANGS = 30
@@ -426,11 +427,26 @@ def case(number: int, good: Material, doors: bool = False) -> dict[str, Any]:
             "seconds": round(time.monotonic() - began, 2)}  # fmt: skip
 
 
+def node_case(number: int, door: bad_nodes.Door) -> dict[str, Any]:
+    """Runs one case through the nodes."""
+    signal.signal(signal.SIGALRM, _alarm)
+    signal.alarm(HANGS)
+    began = time.monotonic()
+    try:
+        row = bad_nodes.case(number, door)
+    except Hang:
+        row = {"case": number, "arguments": [], "code": "Hang", "said": "", "wrong": ["hang"]}
+    finally:
+        signal.alarm(0)
+    return row | {"seconds": round(time.monotonic() - began, 2)}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=1500)
     parser.add_argument("--results", type=Path, default=Path("bad_input.jsonl"))
     parser.add_argument("--doors", action="store_true", help="batch, provenance, servers and Python instead")
+    parser.add_argument("--nodes", action="store_true", help="the ComfyUI nodes instead, on a stand-in")
     parser.add_argument("--minutes", type=float, default=1e9, help="stop after so long; the next run goes on")
     options = parser.parse_args()
     os.environ["HF_HUB_OFFLINE"] = "1"
@@ -443,10 +459,11 @@ def main() -> None:
     until = time.monotonic() + 60 * options.minutes
     with tempfile.TemporaryDirectory() as folder, options.results.open("a") as file:
         good = Material(Path(folder))
+        nodes = bad_nodes.Door(Path(folder), *good.every) if options.nodes else None
         for number in left:
             if time.monotonic() > until:
                 break
-            row = case(number, good, options.doors)
+            row = node_case(number, nodes) if nodes else case(number, good, options.doors)
             done.append(row)
             file.write(json.dumps(row) + "\n")
             file.flush()

@@ -13,6 +13,7 @@ from echomimic.media.image import Picture, read_picture
 from echomimic.motion.files.motion_file import Motion
 from echomimic.motion.files.official_poses import OFFICIAL_FPS
 from echomimic.motion.load import Driver
+from echomimic.option import check_number
 from echomimic.progress import Progress, Report, say, silent
 from echomimic.request import USUAL_WINDOW, Settings
 
@@ -79,6 +80,7 @@ def gather(
     there are several, 0 is the largest. ``name`` is what errors call the portrait. Raises
     :class:`NoFaceError`, :class:`SpeechError` (silence) or another :class:`InputError`.
     """
+    face = check_number("face", face, 0, None, whole=True)
     picture, speech, name = _read(portrait, speech, name, report)
     given = settings or Settings()
     unused, settings = given.unused(), given.resolved()

@@ -155,3 +155,12 @@ MAY_WRITE = {
 def test_every_writer_goes_through_the_one_that_loses_nothing() -> None:
     writers = {str(p.relative_to(PACKAGE)) for p in FILES if WRITES.search(p.read_text())}
     assert writers <= MAY_WRITE.keys(), "use echomimic.media.output: claim, placed, write_whole"
+
+
+def test_figures_of_half_precision_stand_on_one_page() -> None:
+    """Two pages once gave two figures for one thing."""
+    docs = PACKAGE.parent / "docs"
+    pages = [
+        p.name for p in docs.glob("*.md") if re.search(r"float16[^\n]*\d\d\.\d dB", p.read_text("utf-8"))
+    ]
+    assert pages == ["fidelity.md"]

@@ -26,8 +26,23 @@ def linked_driver(driving: Any, fps: float) -> str:
     source = _own_file(driving)
     if source is not None:
         return source
+    if not hasattr(driving, "get_components"):
+        raise DriverError("driving holds no video; connect a Load Video node, or an image batch")
     parts = driving.get_components()
-    return _written(parts.images, float(parts.frame_rate))
+    return _written(parts.images, _rate(parts.frame_rate))
+
+
+def _rate(told: Any) -> float:
+    """A video's frame rate; raises :class:`DriverError` for one that no video has."""
+    try:
+        fps = float(told)
+    except (TypeError, ValueError):
+        fps = 0.0
+    if not 0.1 <= fps <= 1000:
+        raise DriverError(
+            f"driving has a frame rate of {told}; give a video of 0.1 to 1000 frames per second"
+        )
+    return fps
 
 
 def _own_file(video: Any) -> str | None:
@@ -42,11 +57,13 @@ def _own_file(video: Any) -> str | None:
 
 
 def _written(images: torch.Tensor, fps: float) -> str:
-    if images.ndim != 4 or images.shape[0] < 2:
+    if not isinstance(images, torch.Tensor) or images.ndim != 4 or images.shape[0] < 2:
         raise DriverError(
             "driving holds a single picture; connect a video, or an image batch of at least two frames"
         )
     height, width = (side - side % 2 for side in images.shape[1:3])
+    if not height or not width:
+        raise DriverError(f"driving holds pictures of {images.shape[2]}x{images.shape[1]}; give larger ones")
     path = folders.scratch(f"echomimic_{_digest(images, fps)}.mp4")
     if not path.exists():
         _write(path, images, Shape(width, height, fps, images.shape[0]))

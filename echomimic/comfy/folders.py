@@ -63,10 +63,19 @@ def _own(row: Variant, root: Path) -> bool:
 
 def _chosen(choice: str, roots: Sequence[Path]) -> Path:
     for root in roots:
-        inside = (root / choice).resolve()
-        if inside.is_dir() and inside.is_relative_to(root.resolve()):
+        inside = _inside(root, choice)
+        if inside is not None and inside.is_dir():
             return inside
     raise WeightsError(f"weights {choice!r} is no folder in {home()}; choose {AUTO} or refresh the page")
+
+
+def _inside(root: Path, name: object) -> Path | None:
+    """What ``name`` calls below ``root``; None for what leads out of it, is not there, or is no name."""
+    try:
+        place = (root / str(name)).resolve()
+        return place if place.is_relative_to(root.resolve()) and place.exists() else None
+    except (OSError, ValueError, RuntimeError):  # RuntimeError: links that lead to each other, before 3.13
+        return None
 
 
 def weights_stamp(choice: str, row: Variant) -> tuple[tuple[str, int, int], ...]:
@@ -113,7 +122,8 @@ def vae_file(choice: str) -> Path | None:
     """The chosen autoencoder's file; None for ``auto``. Raises :class:`WeightsError` when it is gone."""
     if choice == AUTO:
         return None
-    found = folder_paths.get_full_path("vae", choice)
+    there = choice in folder_paths.get_filename_list("vae")
+    found = folder_paths.get_full_path("vae", choice) if there else None
     if found is None:
         raise WeightsError(
             f"vae {choice!r} is not in the vae folder any more; choose {AUTO} or refresh the page"
@@ -144,8 +154,8 @@ def driver_of(pose_dir: str) -> str:
     if name.lower() in DRIVERS:
         return name.lower()
     inputs = Path(folder_paths.get_input_directory()).resolve()
-    place = (inputs / name).resolve()
-    if not place.is_relative_to(inputs) or not place.exists():
+    place = _inside(inputs, name)
+    if place is None:
         raise DriverError(f"pose_dir {name!r} is not in {inputs}; choose one of {_listed(pose_choices())}")
     return str(place)
 

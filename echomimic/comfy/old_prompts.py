@@ -36,7 +36,9 @@ class Migration:
 
 def is_link(value: Any) -> bool:
     """Whether an input's value is a link: [node id, output]."""
-    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], (str, int))
+    if not isinstance(value, list) or len(value) != 2:
+        return False
+    return isinstance(value[0], (str, int)) and isinstance(value[1], int)
 
 
 def migrate(prompt: Prompt, site: Site, slots_are_new: bool = False) -> Migration:
@@ -186,9 +188,7 @@ def _drop_dead_links(made: Migration) -> None:
     for node, name, origin, output in list(_links(made.prompt)):
         kind, from_kind = _kind(made.prompt[node]), _kind(made.prompt.get(origin, {}))
         unknown = kind in INPUTS and name not in INPUTS[kind]
-        beyond = from_kind in OUTPUTS and not (
-            isinstance(output, int) and 0 <= output < len(OUTPUTS[from_kind])
-        )
+        beyond = from_kind in OUTPUTS and not 0 <= output < len(OUTPUTS[from_kind])
         if unknown or beyond:
             made.prompt[node]["inputs"].pop(name)
         if unknown and origin in made.prompt and from_kind != LOADER:
@@ -202,7 +202,7 @@ def _replace_missing(made: Migration, site: Site) -> None:
     for node in _of(made.prompt, _COMBINE):
         images = made.prompt[node]["inputs"].get("images")
         if site.installed(_COMBINE) or not (
-            is_link(images) and _kind(made.prompt[str(images[0])]) == SAMPLER
+            is_link(images) and _kind(made.prompt.get(str(images[0]), {})) == SAMPLER
         ):
             continue
         prefix = made.prompt[node]["inputs"].get("filename_prefix")

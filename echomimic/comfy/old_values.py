@@ -1,5 +1,6 @@
 """What the classic node pack's inputs are called here, and what its values mean to these nodes."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -158,6 +159,7 @@ def _numbers(new: _Values, notes: list[str]) -> None:
             option.type not in (int, float)
             or isinstance(value, (bool, list))
             or not isinstance(value, (int, float))
+            or not math.isfinite(value)
         ):
             continue
         kept = _inside(option.name, value, option.low, option.high)

@@ -11,6 +11,7 @@ from typing import Any
 
 from echomimic.comfy.old_layouts import CONTROL, LAYOUTS, name_values
 from echomimic.comfy.old_prompts import GONE, PREDATA, Prompt, is_classic, is_link, migrate
+from echomimic.comfy.old_shapes import is_link_row, is_sound
 from echomimic.comfy.old_values import LOADER_ONLY, SAMPLER_ONLY, Site
 from echomimic.comfy.widgets import INPUTS, OUTPUTS, SOCKETS, defaults
 
@@ -49,15 +50,20 @@ class Opened:
 def open_workflow(saved: dict[str, Any], site: Site) -> Opened:
     """The workflow with every classic node of it, those in subgraphs too, brought to today's nodes."""
     workflow, notes = copy.deepcopy(saved), []
-    inner = ((workflow.get("definitions") or {}).get("subgraphs")) or []
-    for graph in [workflow, *inner]:
-        if isinstance(graph, dict) and isinstance(graph.get("nodes"), list):
+    for graph in (workflow, *_subgraphs(workflow)):
+        if is_sound(graph):
             notes += [note for note in _open(graph, site) if note not in notes]
     return Opened(workflow if notes else saved, tuple(notes))
 
 
+def _subgraphs(workflow: dict[str, Any]) -> list[Any]:
+    definitions = workflow.get("definitions")
+    inner = definitions.get("subgraphs") if isinstance(definitions, dict) else None
+    return inner if isinstance(inner, list) else []
+
+
 def _open(graph: dict[str, Any], site: Site) -> list[str]:
-    links = {link[0]: link for link in map(_as_list, graph.get("links") or [])}
+    links = {link[0]: link for link in map(_as_list, graph.get("links") or []) if is_link_row(link)}
     if not any(_is_classic(node) for node in graph["nodes"]):
         return []
     prompt, unsure = _prompt_of(graph["nodes"], links)
@@ -71,8 +77,8 @@ def _open(graph: dict[str, Any], site: Site) -> list[str]:
 
 def _as_list(link: Any) -> list[Any]:
     """A link as the main graph has it; subgraphs have objects."""
-    if isinstance(link, list):
-        return list(link)
+    if not isinstance(link, dict):
+        return list(link) if isinstance(link, list) else []
     named = ("id", "origin_id", "origin_slot", "target_id", "target_slot", "type")
     return [link.get(name) for name in named]
 

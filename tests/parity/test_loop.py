@@ -1,5 +1,6 @@
 """Group g: the six official pipelines, step by step, on seeded networks."""
 
+import copy
 import functools
 from collections.abc import Iterator
 from typing import Any
@@ -51,7 +52,15 @@ def _filled(unet: UNet, name: str, component: str) -> UNet:
 class Loop:
     """One fixture's pipeline, put together from the package's pieces."""
 
-    def __init__(self, name: str, *, cfg: float | None = None, faithful: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        cfg: float | None = None,
+        faithful: bool = False,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.dtype = dtype
         self.case, self.given = fixtures.case(name), fixtures.tensors(name)
         config = self.case["config"]
         scale = config["guidance_scale"] if cfg is None else cfg
@@ -62,10 +71,11 @@ class Loop:
         self.sampler = Sampler("ddim", config["steps"])
         self.vae = build_vae(fixtures.config(name, "vae"))
         self.vae.load_state_dict(fixtures.state(name, "vae"))
+        self.vae.to(dtype)
         self.predictor = self._predictor(name)
 
     def _predictor(self, name: str) -> Predictor:
-        denoiser, reference = unets(name[:2])
+        denoiser, reference = (copy.deepcopy(net).to(self.dtype) for net in unets(name[:2]))
         guides, audio = self._guides(name), self.given["audio"]
         return Predictor(
             denoiser,
@@ -74,7 +84,7 @@ class Loop:
             guide=(lambda _: guides) if len(guides) == 1 else (lambda frames: guides[list(frames)]),
             cfg=self.settings.cfg or 0,
             device=torch.device("cpu"),
-            dtype=torch.float32,
+            dtype=self.dtype,
         )
 
     def _guides(self, name: str) -> Tensor:
@@ -89,7 +99,7 @@ class Loop:
     @torch.no_grad()
     def _reference(self, denoiser: UNet, reference: UNet) -> ReferenceKV:
         picture = self.given["image"].permute(2, 0, 1)[None].float() / 127.5 - 1
-        taps = reference.taps(encode(self.vae, picture))
+        taps = reference.taps(encode(self.vae, picture.to(self.dtype)))
         if self.rules.half_reference:
             taps = {key: tap.half().float() for key, tap in taps.items()}
         return denoiser.project_reference(taps)
