@@ -25,8 +25,9 @@ SHARES = {
 """How much of a job's time its stages take, about."""
 
 
-class Stopped(Exception):
-    """The job shall stop, or is no longer this worker's."""
+class Stopped(BaseException):
+    """The job shall stop, or is no longer this worker's. No ``Exception``, so that nothing on the way takes
+    it for a fault and tries again, as a download does."""
 
 
 class JobReport:

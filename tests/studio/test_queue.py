@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from echomimic.errors import ResourceError
+from echomimic.progress import Progress
 from echomimic.studio import work
 from echomimic.studio.jobs import LEASE
 from echomimic.studio.report import JobReport
+from echomimic.studio.worker import Worker
 from tests.studio.door import Door
 
 Row = dict[str, object]
@@ -119,6 +121,33 @@ def test_what_stops_with_the_server_stays_stopped(door: Door, orders: Callable[.
     door.studio.jobs.requeue()
     assert door.client.get(f"/api/jobs/{a}").json()["state"] == "stopped"
     assert waiting(door) == [b]
+
+
+def test_fetching_tells_how_far_it_is_and_stops_when_told(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = door.order(kind="weights", model="v1")
+    seen: list[Row] = []
+
+    def get(model: str, report: JobReport) -> None:
+        for done in (1_000, 2_000, 3_000):
+            try:
+                report(Progress("download", done * 1000, 4_000_000, detail="unet.pth"))
+            except Exception:  # as a download does, which tries again
+                continue
+            seen.append(door.client.get(f"/api/jobs/{job['id']}").json())
+            if done == 2_000:
+                door.client.post(f"/api/jobs/{job['id']}/stop")
+        raise AssertionError("it goes on")
+
+    monkeypatch.setattr("echomimic.hub.get", get)
+    assert Worker(door.studio.home, door.studio.database, "fetch").work_once()
+    assert [(j["stage"], j["done"], j["total"], j["fraction"], j["note"]) for j in seen] == [
+        ("download", 1_000_000, 4_000_000, 0.25, "unet.pth"),
+        ("download", 2_000_000, 4_000_000, 0.5, "unet.pth"),
+    ]
+    assert door.client.get(f"/api/jobs/{job['id']}").json()["state"] == "stopped"
+    door.client.delete(f"/api/jobs/{job['id']}")
 
 
 @pytest.mark.parametrize(
