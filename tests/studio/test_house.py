@@ -1,12 +1,16 @@
 """Keeping house, typed speech, and what is missing."""
 
+import json
+import re
 import time
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+import echomimic.studio
 from echomimic.cli import cli
+from echomimic.studio.takes import SETTINGS
 from echomimic.studio.voice import voice_ready
 from tests.studio.door import EXAMPLE, Door, opened, sound
 
@@ -108,3 +112,18 @@ def test_typed_text_is_said_sentence_by_sentence(door: Door) -> None:
         {},
     ):
         assert door.client.post("/api/speech", json=wrong).status_code == 422
+
+
+def test_the_page_names_every_option_in_chinese_as_comfyui_does() -> None:
+    page = Path(echomimic.studio.__file__).parent / "page"
+    told = dict(re.findall(r"^  (\w+): (\[.*\]),$", (page / "i18n_options.js").read_text("utf-8"), re.M))
+    assert set(told) == set(SETTINGS) - {"model"}
+    locales = Path(__file__).resolve().parents[2] / "locales" / "zh" / "nodeDefs.json"
+    nodes = json.loads(locales.read_text("utf-8"))
+    known = {
+        name: [entry["name"], entry["tooltip"]]
+        for node in ("Echo_LoadModel", "Echo_Sampler", "Echo_PreviewMotion")
+        for name, entry in nodes[node]["inputs"].items()
+    }
+    for name in set(told) & set(known):
+        assert json.loads(told[name]) == known[name], name

@@ -311,15 +311,22 @@ def test_figures_are_shown_by_group(page: Page, media: Path) -> None:
         "value": 1.0,
     }
     figure |= {"shown": "+1", "wanted": "±45", "verdict": "good", "note": ""}
+    unknown = {**figure, "title": "what cannot be measured", "value": None, "verdict": ""}
     page.route(
-        "**/evaluation", lambda route: route.fulfill(json={"figures": [figure], "worst": [], "notes": []})
+        "**/evaluation",
+        lambda route: route.fulfill(
+            json={"figures": [figure, unknown], "worst": [], "notes": ["one remark", "and one more"]}
+        ),
     )
     take = make_take(page, media, seed=2)
     page.evaluate("location.hash = '#takes'")
     card = page.get_by_role("article", name=take["id"])
     card.get_by_role("button", name="Evaluate").click()
     expect(card.get_by_role("rowheader", name="Lips and sound")).to_be_visible()
-    expect(card.get_by_role("row", name="mouth behind the sound")).to_contain_text("+1 good")
+    expect(card.get_by_role("row", name="mouth behind the sound")).to_contain_text("+1 ms good")
+    expect(card.get_by_role("row", name="what cannot be measured")).to_have_count(0)
+    expect(card.get_by_text("one remark", exact=True)).to_be_visible()
+    expect(card.get_by_text("and one more", exact=True)).to_be_visible()
 
 
 def test_chinese(page: Page) -> None:

@@ -191,7 +191,7 @@ function makeScreen(place) {
   const make = h("button", { class: "main", type: "button", id: "render", onclick: () => void render() }, t("Make the talk"));
   /** What is laid over the video: nothing, the face's landmarks or the hands that V2 will draw. */
   let shown = "";
-  const laid = (/** @type {string} */ what, /** @type {string} */ text, /** @type {string} */ id) => h("button", { type: "button", id, "aria-pressed": "false", onclick: () => { shown = shown === what ? "" : what; for (const one of marks.children) one.setAttribute("aria-pressed", String(one.id === id && shown === what)); over.remove(); mark(); } }, t(text));
+  const laid = (/** @type {string} */ what, /** @type {string} */ text, /** @type {string} */ id) => h("button", { type: "button", class: "small", id, "aria-pressed": "false", onclick: () => { shown = shown === what ? "" : what; for (const one of marks.children) one.setAttribute("aria-pressed", String(one.id === id && shown === what)); over.remove(); mark(); } }, t(text));
   const marks = h("div", { class: "row", hidden: true, role: "group", "aria-label": t("Show") }, laid("landmarks", "Landmarks", "marks"), laid("pose", "Hands", "handmarks"));
   const offer = (/** @type {any} */ now) => { marks.hidden = !now?.ready; if (now) [now.editable, handsKnown(now)].forEach((one, i) => { /** @type {HTMLElement} */ (marks.children[i]).hidden = !one; }); };
   fill(place, frame, h("div", { class: "row spread" }, make, marks), told);
@@ -265,7 +265,7 @@ function makeScreen(place) {
     if (now.state === "failed" || now.state === "stopped") { fill(told, h("p", { class: "bad" }, now.error ?? t(now.state))); return; }
     const part = now.fraction === null || now.fraction === undefined ? null : Math.round(100 * now.fraction);
     fill(told, h("div", { class: part === null ? "bar unknown" : "bar", role: "progressbar", "aria-valuenow": part ?? undefined, "aria-label": now.stage || t(now.state) }, h("i", { style: { width: part === null ? "30%" : `${part}%` } })),
-      h("p", { class: "hint" }, `${t(now.state)} · ${now.stage || ""} ${now.total ? `${now.done}/${now.total}` : ""} ${now.left ? `· ${clock(now.left)} ${t("left")}` : ""}`));
+      h("p", { class: "hint" }, `${t(now.state)} · ${t(now.stage || "")} ${now.total ? `${now.done}/${now.total}` : ""} ${now.left ? `· ${clock(now.left)} ${t("left")}` : ""}`));
     const take = takes.get(now.take);
     if (now.lane === "preview" && now.stage === "rendering" && now.kind === "render" && now.done > 8 && take) play({ ...take, ready: false });
   }

@@ -1,7 +1,7 @@
 // Forms made from the server's list of options.
 // @ts-check
 import { h } from "./dom.js";
-import { t, title } from "./i18n.js";
+import { help, t, title } from "./i18n.js";
 import { options } from "./store.js";
 
 export const SLIDERS = ["expressiveness", "head_motion", "blink_rate", "gaze"];
@@ -14,7 +14,7 @@ export const option = (name) => options.settings.find((/** @type {any} */ o) => 
 export function slider(o, values, changed) {
   const value = values[o.name] ?? o.default ?? o.shown ?? 1;
   const output = h("output", {}, Number(value).toFixed(2));
-  const input = h("input", { type: "range", min: o.low, max: o.high, step: 0.05, value, title: o.help, "aria-label": title(o.name),
+  const input = h("input", { type: "range", min: o.low, max: o.high, step: 0.05, value, title: help(o), "aria-label": title(o.name),
     oninput: () => { output.textContent = Number(input.value).toFixed(2); changed(o.name, Number(input.value)); } });
   return h("label", { class: "slider" }, h("span", {}, title(o.name)), output, input);
 }
@@ -26,7 +26,7 @@ function field(o, values, changed) {
   const given = (/** @type {any} */ got) => changed(o.name, got === "" || got === null ? undefined : got);
   if (o.type === "boolean") {
     const box = h("input", { type: "checkbox", id, checked: Boolean(value), onchange: () => given(box.checked) });
-    return h("label", { class: "field check", for: id, title: o.help }, box, title(o.name));
+    return h("label", { class: "field check", for: id, title: help(o) }, box, title(o.name));
   }
   /** @type {any} */ let input;
   if (o.choices.length) {
@@ -38,7 +38,7 @@ function field(o, values, changed) {
       onchange: () => given(input.value === "" ? "" : number ? Number(input.value) : input.value) });
   }
   const range = o.low !== null && o.low !== undefined && o.high ? ` (${o.low}–${o.high}${o.unit ? ` ${o.unit}` : ""})` : "";
-  return h("label", { class: "field", for: id }, h("span", {}, title(o.name), h("span", { class: "hint" }, range)), input, h("span", { class: "hint" }, o.help));
+  return h("label", { class: "field", for: id }, h("span", {}, title(o.name), h("span", { class: "hint" }, range)), input, h("span", { class: "hint" }, help(o)));
 }
 
 /** All options of the chosen model besides the sliders, by group. @param {Record<string, any>} values @param {(name: string, value: any) => void} changed */

@@ -1,8 +1,11 @@
 // English and Chinese. The English text is the key; help texts of options come from the server.
 // @ts-check
+import { FIGURES_ZH } from "./i18n_figures.js";
+import { OPTIONS_ZH } from "./i18n_options.js";
 
 /** @type {Record<string, string>} */
 const ZH = {
+  ...FIGURES_ZH,
   "Bench": "工作台", "Takes": "成片", "Queue": "队列", "Compare": "对比", "Live": "实时",
   "Portrait": "人像", "Speech": "语音", "Motion": "动作", "Model": "模型", "Output": "输出", "Diffusion": "扩散", "Provenance": "来源标记", "More": "更多", "Timeline": "时间轴", "Edits": "编辑",
   "Drop a photo here, paste it, or choose a file": "把照片拖到这里、粘贴，或选择文件", "Drop a recording here, or choose a file": "把录音拖到这里，或选择文件",
@@ -13,7 +16,7 @@ const ZH = {
   "Play": "播放", "Make the talk": "生成", "Render": "渲染", "Render with": "使用以下模型渲染", "Sample": "示例姿势", "Landmarks": "关键点", "Choose a portrait to begin.": "请先选择人像。",
   "Now choose what is to be said.": "再选择要说的内容。", "The talk is being rendered; it plays while it grows.": "正在渲染，边渲染边播放。",
   "Another seed": "换一个种子", "Reset": "复位", "Random": "随机",
-  "expressiveness": "表情幅度", "head_motion": "头部动作", "blink_rate": "眨眼频率", "gaze": "视线", "style": "风格", "seed": "种子", "size": "尺寸", "crop": "裁剪", "fps": "帧率",
+  "reading": "读取", "face": "查找人脸", "audio": "分析语音", "preparing": "准备", "rendering": "渲染", "weights": "加载模型", "denoising": "去噪", "download": "下载", "edits": "编辑", "model": "模型", "portrait": "人像", "speech": "语音", "driver": "动作来源", "allow_silence": "允许静音",
   "Drag over the curves to choose a stretch, then say what happens to it.": "在曲线上拖选一段，再选择操作。", "whole take": "整段", "Chosen": "已选", "More of it": "增强", "Less": "减弱", "Smooth": "平滑", "Mute": "静止", "Mirror": "镜像", "Add a blink": "添加眨眼", "Replace from": "替换为",
   "Undo": "撤销", "Redo": "重做", "mouth": "嘴", "head": "头", "brows": "眉", "blinks": "眨眼", "body": "身体", "hands": "手", "Hands": "手", "Make it again with these edits": "按这些编辑重新生成", "V2 renders a take as a whole, so changed hands become a new take.": "V2 整体渲染，修改手部会生成新的成片。", "Remove": "删除", "Save the motion": "保存动作", "Start": "开始", "End": "结束", "seconds": "秒", "amount": "幅度",
   "Only this stretch is rendered anew.": "只重新渲染这一段。", "Save": "保存",
@@ -44,9 +47,15 @@ export function setLanguage(chosen) {
 /** @param {string} text */
 export const t = (text) => (language === "zh" && ZH[text]) || text;
 
+/** What an option is for. @param {{name: string, help: string}} option */
+export const help = (option) => (language === "zh" && OPTIONS_ZH[option.name]?.[1]) || option.help;
+
+/** A remark of the server, in Chinese where it is a usual one. @param {string} text */
+export const remark = (text) => (language === "zh" ? text.replace(/^(\d+) of (\d+) frames were rendered$/, "重新渲染了 $1/$2 帧") : text);
+
 /** An option's name for people. @param {string} name */
 export const title = (name) => {
-  const known = language === "zh" ? ZH[name] : undefined;
+  const known = language === "zh" ? OPTIONS_ZH[name]?.[0] ?? ZH[name] : undefined;
   const words = name.replaceAll("_", " ");
   return known ?? words[0].toUpperCase() + words.slice(1);
 };

@@ -2,7 +2,7 @@
 // @ts-check
 import * as api from "./api.js";
 import { clock, fill, guarded, h, size, toast } from "./dom.js";
-import { t } from "./i18n.js";
+import { remark, t } from "./i18n.js";
 import { assets, heard, jobs, listen, load, options, status, takes } from "./store.js";
 
 const RANK = { running: 0, queued: 1 };
@@ -10,7 +10,7 @@ const RANK = { running: 0, queued: 1 };
 /** @param {Element} main */
 export function show(main) {
   const list = h("ul", { class: "jobs", "aria-label": t("Queue") }), side = h("div", { class: "column" });
-  fill(main, h("div", { class: "bench", style: { "grid-template-columns": "minmax(0, 1fr) minmax(240px, 320px)" } }, h("section", { class: "card stack" }, h("h2", {}, t("Queue")), list), side));
+  fill(main, h("div", { class: "bench two" }, h("section", { class: "card stack" }, h("h2", {}, t("Queue")), list), side));
   const draw = () => {
     const sorted = [...jobs.values()].sort((a, b) => (RANK[/** @type {"running"} */ (a.state)] ?? 2) - (RANK[/** @type {"running"} */ (b.state)] ?? 2) || a.lane.localeCompare(b.lane) || (a.state === "queued" ? a.position - b.position : b.created - a.created));
     fill(list, sorted.length ? sorted.map((job) => row(job, sorted)) : h("li", { class: "empty" }, t("Nothing waits. Jobs that you start appear here, and go on when this page is closed.")));
@@ -27,11 +27,13 @@ function row(job, all) {
   const at = lane.indexOf(job);
   const busy = job.state === "running" || job.state === "queued";
   const part = job.fraction === null ? null : Math.round(100 * job.fraction);
-  const picture = job.preview ? h("img", { src: `api/jobs/${job.id}/preview?n=${job.preview}`, alt: "" }) : takes.get(job.take)?.ready ? h("img", { src: `api/takes/${job.take}/thumb?r=${takes.get(job.take).revision}`, alt: "" }) : h("span", { class: "nothing" });
+  const take = takes.get(job.take);
+  const source = job.preview ? `api/jobs/${job.id}/preview?n=${job.preview}` : take?.ready ? `api/takes/${take.id}/thumb?r=${take.revision}` : take ? `api/assets/${take.portrait}/picture?width=320` : "";
+  const picture = source ? h("img", { src: source, alt: "", class: job.preview || take?.ready ? "" : "pending" }) : h("span", { class: "nothing", "aria-hidden": "true" }, "↓");
   return h("li", { class: "job" }, picture, h("div", { class: "stack", style: { gap: "4px" } }, h("div", {}, h("strong", {}, name(job)), " ", h("span", { class: job.state === "failed" ? "bad" : job.state === "done" ? "good" : "hint" }, `${t(job.state)}${job.state === "queued" ? ` · ${job.position}` : ""}`)),
     job.state === "running" ? h("div", { class: part === null ? "bar unknown" : "bar", role: "progressbar", "aria-valuenow": part ?? undefined, "aria-label": job.stage || t("running") }, h("i", { style: { width: part === null ? "30%" : `${part}%` } })) : null,
     job.state === "running" ? h("span", { class: "hint" }, `${t(job.stage)} ${job.total ? (job.kind === "weights" ? `${size(job.done)} / ${size(job.total)}` : `${job.done}/${job.total}`) : ""} ${job.note} ${job.left ? `· ${clock(job.left)} ${t("left")}` : ""}`) : null,
-    job.error ? h("span", { class: "bad" }, job.error) : null, job.notes.map((/** @type {string} */ note) => h("span", { class: "hint" }, note))),
+    job.error ? h("span", { class: "bad" }, job.error) : null, job.notes.map((/** @type {string} */ note) => h("span", { class: "hint" }, remark(note)))),
     h("div", { class: "row" }, job.state === "queued" && at > 0 ? h("button", { class: "small", type: "button", onclick: act("move", { before: lane[at - 1].id }) }, t("Earlier")) : null,
       job.state === "queued" && at < lane.length - 1 ? h("button", { class: "small", type: "button", onclick: act("move", { before: lane[at + 2]?.id ?? null }) }, t("Later")) : null,
       busy ? h("button", { class: "small", type: "button", onclick: act("stop") }, t("Stop")) : null, job.state === "failed" || job.state === "stopped" ? h("button", { class: "small", type: "button", onclick: act("retry") }, t("Retry")) : null,

@@ -31,8 +31,8 @@ function card(take, draw) {
     h("option", { value: "" }, `${t("Same again with")} …`), options.models.map((/** @type {any} */ m) => h("option", { value: m.name }, m.name)));
   const chosen = pair.includes(take.id);
   return h("article", { class: chosen ? "card take chosen" : "card take", "aria-label": take.name || take.id },
-    h("button", { class: "thumb", type: "button", "aria-label": `${t("Open")} ${take.name || take.model}`, onclick: open }, h("img", { src: take.ready ? `api/takes/${take.id}/thumb?r=${take.revision}` : "icon.svg", alt: "", loading: "lazy" })), name,
-    h("span", { class: "hint" }, `${take.model} · ${clock(take.seconds)} · ${take.width}×${take.height} · ${take.ready ? size(take.bytes) : t(take.state)}`), differs ? h("span", { class: "hint" }, `${t("differs in")}: ${differs}`) : null, evaluation(take),
+    h("button", { class: "thumb", type: "button", "aria-label": `${t("Open")} ${take.name || take.model}`, onclick: open }, h("img", { src: take.ready ? `api/takes/${take.id}/thumb?r=${take.revision}` : `api/assets/${take.portrait}/picture?width=320`, class: take.ready ? "" : "pending", alt: "", loading: "lazy" })), name,
+    h("span", { class: "hint" }, take.ready ? `${take.model} · ${clock(take.seconds)} · ${take.width}×${take.height} · ${size(take.bytes)}` : `${take.model} · ${t(take.state)}`), differs ? h("span", { class: "hint" }, `${t("differs in")}: ${differs}`) : null, evaluation(take),
     h("div", { class: "row" }, h("button", { class: "small", type: "button", "aria-pressed": String(take.star), "aria-label": t(take.star ? "Unstar" : "Star"), onclick: () => void change({ star: !take.star }) }, take.star ? "★" : "☆"),
       take.ready ? h("a", { class: "button small", href: `api/takes/${take.id}/video?download=1`, download: "" }, t("Download")) : null,
       h("button", { class: "small", type: "button", "aria-pressed": String(chosen), "aria-label": t("Choose to compare"), disabled: !take.ready, onclick: () => { pair = chosen ? pair.filter((id) => id !== take.id) : [...pair, take.id].slice(-2); draw(); } }, "⇄"),
@@ -51,11 +51,12 @@ function evaluation(take) {
 
 /** What was measured, by group, and where it is worst. @param {any} found */
 function figures(found) {
-  const groups = [...new Set(found.figures.map((/** @type {any} */ f) => f.group))];
+  const measured = found.figures.filter((/** @type {any} */ f) => f.value !== null);
+  const groups = [...new Set(measured.map((/** @type {any} */ f) => f.group))];
   const rows = groups.flatMap((group) => [h("tr", {}, h("th", { colSpan: 2, scope: "rowgroup" }, t(String(group)))),
-    ...found.figures.filter((/** @type {any} */ f) => f.group === group).map((/** @type {any} */ f) => h("tr", { title: [f.note, f.wanted].filter(Boolean).join(" · ") }, h("th", { scope: "row" }, f.title), h("td", { class: { good: "good", poor: "bad" }[/** @type {"good"} */ (f.verdict)] ?? "" }, f.shown, f.verdict ? h("span", { class: "offscreen" }, ` ${t(f.verdict)}`) : null, { good: " ✓", poor: " !" }[/** @type {"good"} */ (f.verdict)] ?? "")))]);
-  const worst = (found.worst ?? []).slice(0, 3).map((/** @type {any} */ w) => h("li", {}, `${clock(w.seconds)} ${w.title}: ${w.text}`));
-  return [h("table", { class: "figures" }, h("tbody", {}, rows)), worst.length ? h("ul", { class: "worst", "aria-label": t("Where it is worst") }, worst) : null, (found.notes ?? []).map((/** @type {string} */ note) => h("p", { class: "hint" }, note))];
+    ...measured.filter((/** @type {any} */ f) => f.group === group).map((/** @type {any} */ f) => h("tr", { title: [f.note, f.wanted].filter(Boolean).join(" · ") }, h("th", { scope: "row" }, t(f.title)), h("td", { class: { good: "good", poor: "bad" }[/** @type {"good"} */ (f.verdict)] ?? "" }, `${f.shown} ${f.unit}`.trim(), f.verdict ? h("span", { class: "offscreen" }, ` ${t(f.verdict)}`) : null, { good: " ✓", poor: " !" }[/** @type {"good"} */ (f.verdict)] ?? "")))]);
+  const worst = (found.worst ?? []).slice(0, 3).map((/** @type {any} */ w) => h("li", {}, `${clock(w.seconds)} ${t(w.title)}: ${w.text}`));
+  return [h("table", { class: "figures" }, h("tbody", {}, rows)), worst.length ? h("ul", { class: "worst", "aria-label": t("Where it is worst") }, worst) : null, ...(found.notes ?? []).map((/** @type {string} */ note) => h("p", { class: "hint" }, note))];
 }
 
 /** Two takes, side by side or behind a wipe, in step. @param {Element} main */
