@@ -23,6 +23,7 @@ export function show(main) {
     if (kind === "take" && value.id === bench.take) { screen.take(value); drawLine(); }
     if (kind === "job" && value.take === bench.take) screen.job(value);
     if (kind === "opened") drawAll();
+    if (kind === "hands" && value.id === bench.take) screen.offer(value);
   });
   if (options) drawAll();
   return () => { forget(); stopPaste(); screen.close(); };
@@ -284,6 +285,6 @@ function makeScreen(place) {
     if (bench.portrait && !bench.speech) fill(told, h("p", { class: "hint" }, t("Now choose what is to be said.")));
   }
 
-  return { draw, render, take, job, video, still: () => { if (playing) { playing = ""; video.pause(); marks.hidden = true; over.remove(); } void still(); },
+  return { draw, render, take, job, video, offer, still: () => { if (playing) { playing = ""; video.pause(); marks.hidden = true; over.remove(); } void still(); },
     close: () => { video.pause(); video.removeAttribute("src"); if (shownStill) URL.revokeObjectURL(shownStill); } };
 }

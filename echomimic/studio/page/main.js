@@ -46,6 +46,7 @@ function theme() {
   if (kept) document.documentElement.dataset.theme = kept;
   const say = () => { button.textContent = t(dark() ? "Light" : "Dark"); };
   button.onclick = () => { document.documentElement.dataset.theme = dark() ? "light" : "dark"; localStorage.setItem("echomimic-theme", document.documentElement.dataset.theme); say(); };
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", say);
   say();
   return say;
 }

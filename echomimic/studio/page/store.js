@@ -54,8 +54,11 @@ export async function load() {
 export const newestFirst = (/** @type {Iterable<any>} */ items) => [...items].sort((a, b) => b.created - a.created);
 export const waiting = () => [...jobs.values()].filter((job) => job.state === "queued" || job.state === "running");
 
+/** Takes whose portrait shows no hands. @type {Set<string>} */
+export const handless = new Set();
+
 /** Whether the server can tell what the hands of a take do: it does not follow a clip or a face. @param {any} take */
 export function handsKnown(take) {
   const driver = take.request.driver ?? "auto", asset = assets.get(driver);
-  return driver === "auto" || driver === "none" || Boolean(asset?.kind === "motion" && asset.info.body);
+  return !handless.has(take.id) && (driver === "auto" || driver === "none" || Boolean(asset?.kind === "motion" && asset.info.body));
 }

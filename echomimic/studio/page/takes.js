@@ -74,10 +74,10 @@ export function compare(main) {
   const caption = (/** @type {any} */ take) => h("span", { class: "hint" }, [take.name || take.model, `${title("seed")} ${take.seed}`, ...Object.entries(take.settings).filter(([k]) => k !== "seed" && k !== "model").map(([k, v]) => `${title(k)} ${v}`)].join(" · "));
   const arrange = () => {
     holder.className = wipe ? "compare wipe" : "compare side";
-    fill(holder, wipe ? [h("div", { class: "pair" }, videos), slide] : videos.map((v, i) => h("div", { class: "stack" }, v, caption(chosen[i]))));
+    fill(holder, wipe ? [h("div", { class: "pair" }, videos), h("div", { class: "row spread" }, chosen.map(caption)), h("label", { class: "slider" }, t("Wipe"), slide)] : videos.map((v, i) => h("div", { class: "stack" }, v, caption(chosen[i]))));
   };
   const mode = h("button", { type: "button", onclick: () => { wipe = !wipe; mode.textContent = t(wipe ? "Side by side" : "Wipe"); arrange(); } }, t("Wipe"));
   arrange();
-  fill(main, h("div", { class: "stack" }, h("div", { class: "row spread" }, h("h2", {}, t("Compare")), h("div", { class: "row" }, mode, play)), holder, seek));
+  fill(main, h("div", { class: "stack" }, h("div", { class: "row spread" }, h("h2", {}, t("Compare")), h("div", { class: "row" }, mode, play)), holder, h("label", { class: "slider" }, t("Play"), seek)));
   return () => videos.forEach((v) => v.pause());
 }

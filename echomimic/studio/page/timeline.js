@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { announce, clock, fill, guarded, h } from "./dom.js";
 import { t, title } from "./i18n.js";
-import { assets, handsKnown, heard, newestFirst, options, takes } from "./store.js";
+import { assets, handless, handsKnown, heard, newestFirst, options, takes, tell } from "./store.js";
 
 const TRACKS = ["mouth", "head", "brows", "blinks", "gaze", "body"];
 const HANDS = "hands";
@@ -69,6 +69,7 @@ async function showHands(place, take, got) {
   const found = !handsKnown(take) ? null : await (pending.has(take.id) ? api.post(path, { edits: editsOf(take) }) : api.get(path)).catch(() => null);
   const seen = found && Object.values(found.tracks[HANDS]).some((/** @type {any} */ values) => values.length);
   for (const one of row) one.hidden = !seen && take.editable;
+  if (found && !seen) { handless.add(take.id); tell("hands", take); }
   if (seen) got(found);
 }
 
