@@ -17,7 +17,7 @@ from echomimic.flow import run
 from echomimic.media.video_reader import VideoReader
 from echomimic.request import Request, Settings
 from tests import tiny
-from tests.studio.door import EXAMPLE, sound
+from tests.studio.door import EXAMPLE, Door, opened, sound
 from tests.studio.server import Server
 
 SETTINGS: dict[str, Any] = {
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=20)
     kills = parser.parse_args().kills
     with tempfile.TemporaryDirectory() as folder:
-        figures = interactive(Path(folder) / "home")
+        figures = {**interactive(Path(folder) / "home"), **lists(Path(folder) / "full")}
         print(json.dumps(figures), flush=True)
         if kills:
             print(json.dumps(killed(Path(folder), kills)))
@@ -88,6 +88,29 @@ def edit(server: Server, take: str) -> dict[str, float]:
     after = frames_of(server.ask("GET", f"{path}/video"))
     changed = sum(a != b for a, b in zip(before, after, strict=True))
     return {"edit_of_25_frames_changed": changed, "of": len(before), "edit_s": took}
+
+
+def lists(home: Path) -> dict[str, float]:
+    """Milliseconds of the lists when there are 100 jobs and 1,000 takes: the slowest of ten."""
+    with opened(home) as door:
+        ids = {"portrait": door.upload("portrait", (EXAMPLE / "portrait.jpg").read_bytes())}
+        ids["speech"] = door.upload("speech", sound(1.0))
+        with door.studio.database.write() as connection:
+            for seed in range(1000):
+                row = {**ids, "settings": {"seed": seed}, "request": {}, "edits": [], "origin": None}
+                take = door.studio.takes.add(connection, row)
+                if seed < 100:
+                    door.studio.jobs.add(connection, "render", "preview", "preview", "a talk", take=take)
+        return {
+            f"{name}_ms": round(max(_milliseconds(door, path) for _ in range(10)), 1)
+            for name, path in (("100_jobs", "/api/jobs"), ("200_of_1000_takes", "/api/takes?limit=200"))
+        }
+
+
+def _milliseconds(door: Door, path: str) -> float:
+    began = time.perf_counter()
+    assert door.client.get(path).status_code == 200
+    return 1000 * (time.perf_counter() - began)
 
 
 def killed(folder: Path, kills: int) -> dict[str, Any]:

@@ -58,7 +58,7 @@ async function start() {
   choice.value = language;
   choice.onchange = () => { setLanguage(choice.value); sayTheme(); draw(); };
   listen((kind) => { if (["job", "queue", "loaded", "gone"].includes(kind)) drawNav(); });
-  try { await api.get("status"); } catch (error) {
+  try { await api.get("sizes"); } catch (error) {
     if (/** @type {any} */ (error).kind === "unauthorized") { askToken(); return; }
     fill(main, h("p", { class: "empty bad" }, String(error)));
     setTimeout(start, 2000);
