@@ -49,7 +49,7 @@ def test_half_body_pictures_keep_the_head() -> None:
 def test_the_box_is_the_extent_of_the_mesh_without_irises() -> None:
     points = np.full((478, 3), 50, np.float32)
     points[10, 1], points[152, 1], points[234, 0], points[454, 0] = 20, 90, 30, 70
-    points[470] = 1000
+    points[470], points[471] = 1000, -1000
     assert face_box(SimpleNamespace(points=points)) == (30, 20, 70, 90)  # type: ignore[arg-type]
 
 
