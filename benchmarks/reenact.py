@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from benchmarks.moving import seen_in
 from echomimic import conditions
-from echomimic.arrays import Doubles
+from echomimic.arrays import Doubles, Floats
 from echomimic.driving.face import performance
 from echomimic.faces.track import FaceTracker
 from echomimic.media.audio import RATE, Speech
@@ -32,7 +32,9 @@ UPPER_LIP = "upper lip"
 
 def followed(frames: Iterator[Picture], fps: float) -> tuple[FaceMotion, list[Picture]]:
     """The face in every frame (a frame without one repeats the last), and the frames."""
-    tracker, points, kept = FaceTracker(), [], []
+    tracker = FaceTracker()
+    points: list[Floats] = []
+    kept: list[Picture] = []
     for picture in frames:
         face = tracker.track(picture)
         if face is not None or points:

@@ -1,5 +1,7 @@
 """How well mouths of unseen people are predicted: every fifth of the people is held out once.
 
+    python -m training.crossval --data talking_motion.npz
+
 Opening is the height of inner-lip point 13 over 14, width the distance of the corners 61 and 291, both in the
 canonical head frame. Per clip: Pearson correlation of opening and of width; lip error, the mean distance of
 the 40 lip points from the recorded (not symmetrised) ones in outer eye distances. Summed up as means weighted
@@ -8,8 +10,10 @@ by frames.
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -25,8 +29,9 @@ from training.data import (
     Recordings,
     clip_input,
     folds,
+    load,
 )
-from training.mouth import Recipe, Start, cue_classes, ensemble
+from training.mouth import Recipe, Start, begin, cue_classes, ensemble, parse_recipe
 from training.mouth_net import predict, predict_cues
 
 
@@ -133,3 +138,22 @@ def table(scores: list[Score]) -> str:
     means = summary(scores)
     lines.append("weighted mean: " + "  ".join(f"{name} {value:.4f}" for name, value in means.items()))
     return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--keep", type=Path, help="write the held-out guesses to this npz")
+    parser.add_argument("--hold-out", metavar="PREFIX", help="hold out the people so named, at once")
+    options, recipe = parse_recipe(parser)
+    recordings = load(options.data)
+    people = {clip.person for clip in recordings.clips}
+    group = {person for person in people if options.hold_out and person.startswith(options.hold_out)}
+    kept: dict[str, Array] = {}
+    print(table(crossval(recipe, recordings, begin(recipe), [group] if group else None, kept=kept)))
+    if options.keep:
+        np.savez(options.keep, allow_pickle=False, **kept)
+    print(f"a mouth that never moves: lip error {summary(mean_pose(recordings))['error']:.4f}")
+
+
+if __name__ == "__main__":
+    main()

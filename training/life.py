@@ -1,7 +1,7 @@
 """Fit what gives life to head, brows, eyes and mouth: `python -m training.life --data talking_motion.npz -o
 FOLDER`.
 
-Needs `heldout.npz` (from `training.mouth --crossval --keep heldout.npz`): what nets that never saw a person
+Needs `heldout.npz` (from `training.crossval --keep heldout.npz`): what nets that never saw a person
 say of that person's mouth. What they miss, and what recorded heads do, is described by a linear random
 process; only its fitted numbers are written (life.safetensors), no trajectories. A minute or two on one core.
 """
@@ -203,9 +203,7 @@ def fit(recordings: Recordings, kept: Path, shipped: MouthModel, only: set[str] 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="talking_motion.npz, its json beside it")
-    parser.add_argument(
-        "--heldout", type=Path, required=True, help="what training.mouth --crossval --keep wrote"
-    )
+    parser.add_argument("--heldout", type=Path, required=True, help="what training.crossval --keep wrote")
     parser.add_argument("-o", "--output", type=Path, default=Path("echomimic/motion/models"))
     options = parser.parse_args()
     life = fit(load(options.data), options.heldout, load_mouth(options.output / "mouth.safetensors"))

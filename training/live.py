@@ -23,7 +23,7 @@ from echomimic.motion.speech.mouth_model import Net, load_mouth
 from training.augment import Augment
 from training.basis import Basis, fit_basis, symmetric
 from training.data import Clip, Recordings, clip_input, load
-from training.mouth import Apprentice, Criterion, Recipe, Source, export_nets, listening
+from training.mouth import Criterion, Learner, Recipe, Source, export_nets, listening
 from training.mouth_net import MouthNet, window
 from training.phones import PHONES, Spoken, spoken
 
@@ -92,24 +92,24 @@ def learn(
     augment, criterion = Augment(seed + 1), Criterion(basis, recipe)
     heard = Source(lessons.recorded, recipe, [1.0] * len(lessons.recorded), seed)
     voices = Source(lessons.synthetic, recipe, [1.0] * len(lessons.synthetic), seed + 2)
-    apprentice = Apprentice([net], live.steps, live.rate, recipe)
+    learner = Learner([net], live.steps, live.rate, recipe)
     for step in range(live.steps):
-        lesson, voice = heard.draw(live.batch), voices.draw(live.sentence_batch)
+        batch, voice = heard.draw(live.batch), voices.draw(live.sentence_batch)
         with torch.autocast("cpu", torch.bfloat16):
-            shape = net(augment(lesson.mel))
+            shape = net(augment(batch.mel))
             trunk = net.trunk(augment(voice.mel))
             said = net.shape(trunk).transpose(1, 2).float()
             assert net.phone is not None
             score = net.phone(trunk).transpose(1, 2).float()
-        real = replace(lesson, target=lesson.target[..., :count])
-        taught = replace(lesson, target=lesson.target[..., count:])
+        real = replace(batch, target=batch.target[..., :count])
+        taught = replace(batch, target=batch.target[..., count:])
         loss = (1 - live.teacher) * criterion(shape, real) + live.teacher * criterion(shape, taught)
         loss = loss + 0.5 * criterion(said, replace(voice, target=voice.target[..., len(PHONES) :]))
         loss = loss + recipe.phone * named_wrong(score, voice.target[..., : len(PHONES)], voice.weight)
-        apprentice.step(loss)
+        learner.step(loss)
         if step >= live.steps // 2:
-            apprentice.remember(recipe.average)
-    apprentice.settle()
+            learner.remember(recipe.average)
+    learner.settle()
     return net.eval()
 
 

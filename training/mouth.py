@@ -2,8 +2,8 @@
 
 Most nets first learn the phones of synthetic speech (needs the flite command), then the motion of recorded
 mouths while they keep naming phones; the others learn motion only, for longer, and err elsewhere, so that the
-mean is better. `--crossval` trains without each fifth of the people in turn and prints how well the nets do
-on them. Set OMP_NUM_THREADS=1: two threads are slower than one on nets this small.
+mean is better (`training.crossval` says how well such nets do on people they never saw). Set
+OMP_NUM_THREADS=1: two threads are slower than one on nets this small.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from training.data import (
     clip_input,
     load,
 )
-from training.mouth_net import Habit, MouthNet, window
+from training.mouth_net import ClipOffset, MouthNet, window
 from training.phones import PHONES, Spoken, spoken
 
 CUES = (("m", "b", "p"), ("f", "v"), ("pau",))
@@ -66,13 +66,13 @@ class Recipe:
     coefficient: float = 0.3
     measures: float = 6.0
     together: float = 0.6
-    habit: float = 0.05
+    offset: float = 0.05
     phone: float = 0.5
     seed: int = 0
 
 
 @dataclass(frozen=True)
-class Lesson:
+class Batch:
     """A batch: mel (B, 4T, 80), target (B, T, C), weight (B, T) 0 where a clip has ended, clip (B,)."""
 
     mel: Tensor
@@ -93,11 +93,11 @@ class Source:
         )
         self.often = often / often.sum()
 
-    def draw(self, count: int) -> Lesson:
+    def draw(self, count: int) -> Batch:
         chosen = self.random.choice(len(self.pairs), count, p=self.often)
         parts = [self._cut(*self.pairs[i]) for i in chosen]
         mel, target, weight = (torch.from_numpy(np.stack(column)) for column in zip(*parts, strict=True))
-        return Lesson(mel, target, weight, torch.from_numpy(chosen))
+        return Batch(mel, target, weight, torch.from_numpy(chosen))
 
     def _cut(self, mel: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         frames = self.recipe.frames
@@ -140,20 +140,18 @@ class Criterion:
         self.measures = torch.stack([gap, width], 1)
         self.share = torch.tensor([1.0, 0.6])
 
-    def __call__(self, shape: Tensor, lesson: Lesson) -> Tensor:
-        recipe, weight = self.recipe, lesson.weight[..., None]
-        off = (shape - lesson.target) * weight
+    def __call__(self, shape: Tensor, batch: Batch) -> Tensor:
+        recipe, weight = self.recipe, batch.weight[..., None]
+        off = (shape - batch.target) * weight
         total = weight.sum()
         lips = (off @ self.lips).reshape(*off.shape[:2], -1, 3)
         moves = (lips[:, 1:] - lips[:, :-1]) * weight[:, 1:, None]
         loss = recipe.lips * _length(lips, 1e-4).sum() / total
         loss = loss + recipe.speed * _length(moves, 1e-5).sum() / total
-        loss = loss + recipe.coefficient * nn.functional.smooth_l1_loss(
-            shape * weight, lesson.target * weight
-        )
+        loss = loss + recipe.coefficient * nn.functional.smooth_l1_loss(shape * weight, batch.target * weight)
         loss = loss + recipe.measures * ((off @ self.measures).abs() * self.share).sum() / total
         return loss + recipe.together * self._apart(
-            shape @ self.measures, lesson.target @ self.measures, weight
+            shape @ self.measures, batch.target @ self.measures, weight
         )
 
     def _apart(self, guess: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
@@ -168,7 +166,7 @@ def _length(offsets: Tensor, soft: float) -> Tensor:
     return torch.sqrt((offsets**2).sum(-1) + soft).mean(-1)
 
 
-class Apprentice:
+class Learner:
     """One net in training: optimiser, schedule and the running average of its weights."""
 
     def __init__(self, modules: list[nn.Module], steps: int, rate: float, recipe: Recipe) -> None:
@@ -205,11 +203,11 @@ def new_net(recipe: Recipe, phones: int = len(PHONES)) -> MouthNet:
     return MouthNet(recipe.width, recipe.coefficients, phones, recipe.dilations, recipe.drop)
 
 
-def phone_loss(net: MouthNet, lesson: Lesson, augment: Augment) -> Tensor:
+def phone_loss(net: MouthNet, batch: Batch, augment: Augment) -> Tensor:
     with torch.autocast("cpu", torch.bfloat16):
-        score = net.phones(augment(lesson.mel))
-    missed = -(torch.log_softmax(score, 2) * lesson.target).sum(2)
-    return (missed * lesson.weight).sum() / lesson.weight.sum()
+        score = net.phones(augment(batch.mel))
+    missed = -(torch.log_softmax(score, 2) * batch.target).sum(2)
+    return (missed * batch.weight).sum() / batch.weight.sum()
 
 
 def learn_phones(recipe: Recipe, sentences: list[Spoken], seed: int) -> dict[str, Tensor]:
@@ -217,9 +215,9 @@ def learn_phones(recipe: Recipe, sentences: list[Spoken], seed: int) -> dict[str
     torch.manual_seed(seed)
     net, augment = new_net(replace(recipe, drop=recipe.phone_drop)), Augment(seed)
     source = Source([(s.mel, s.phones) for s in sentences], recipe, [1.0] * len(sentences), seed)
-    apprentice = Apprentice([net], recipe.phone_steps, 1.5 * recipe.rate, recipe)
+    learner = Learner([net], recipe.phone_steps, 1.5 * recipe.rate, recipe)
     for _ in range(recipe.phone_steps):
-        apprentice.step(phone_loss(net, source.draw(recipe.batch), augment))
+        learner.step(phone_loss(net, source.draw(recipe.batch), augment))
     return net.state_dict()
 
 
@@ -229,7 +227,7 @@ def learn_motion(
     """One net that moves a mouth, from one that names phones, or from nothing and without phones."""
     torch.manual_seed(seed)
     net = new_net(recipe) if start else new_net(recipe, phones=0)
-    habit, augment = Habit(len(clips), recipe.coefficients), Augment(seed + 1)
+    offset, augment = ClipOffset(len(clips), recipe.coefficients), Augment(seed + 1)
     if start:
         net.load_state_dict(start.weights)
         voices = Source(
@@ -237,22 +235,22 @@ def learn_motion(
         )
     pairs = [(clip_input(clip), basis.read(symmetric(clip.shape, recordings))) for clip in clips]
     source = Source(pairs, recipe, [recipe.generated if clip.generated else 1.0 for clip in clips], seed)
-    criterion, apprentice = (
+    criterion, learner = (
         Criterion(basis, recipe),
-        Apprentice([net, habit], recipe.steps, recipe.rate, recipe),
+        Learner([net, offset], recipe.steps, recipe.rate, recipe),
     )
     for step in range(recipe.steps):
-        lesson = source.draw(recipe.batch)
+        batch = source.draw(recipe.batch)
         known = (torch.rand(recipe.batch, 1, generator=augment.random) > recipe.unknown).float()
         with torch.autocast("cpu", torch.bfloat16):
-            shape = net(augment(lesson.mel))
-        loss = criterion(habit(shape, lesson.clip, known), lesson) + recipe.habit * habit.penalty(lesson.clip)
+            shape = net(augment(batch.mel))
+        loss = criterion(offset(shape, batch.clip, known), batch) + recipe.offset * offset.penalty(batch.clip)
         if start:
             loss = loss + recipe.phone * phone_loss(net, voices.draw(recipe.phone_batch), augment)
-        apprentice.step(loss)
+        learner.step(loss)
         if step >= recipe.steps // 2:
-            apprentice.remember(recipe.average)
-    apprentice.settle()
+            learner.remember(recipe.average)
+    learner.settle()
     return net.eval()
 
 
@@ -326,36 +324,23 @@ def eighth(name: str, weight: Tensor) -> dict[str, Tensor]:
     return {name: torch.round(weight / scale.float()).clamp(-127, 127).to(torch.int8), f"{name}.scale": scale}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def parse_recipe(parser: argparse.ArgumentParser) -> tuple[argparse.Namespace, Recipe]:
+    """The options of a command that trains, and the recipe they ask for; one thread, as nets so small want."""
     parser.add_argument("--data", type=Path, required=True, help="talking_motion.npz, its json beside it")
-    parser.add_argument("-o", "--output", type=Path, default=Path("echomimic/motion/models"))
-    parser.add_argument(
-        "--crossval", action="store_true", help="print the held-out table instead of writing weights"
-    )
-    parser.add_argument("--keep", type=Path, help="with --crossval: write the held-out guesses to this npz")
-    parser.add_argument(
-        "--hold-out", metavar="PREFIX", help="with --crossval: hold out the people so named, at once"
-    )
     parser.add_argument("--nets", type=int, default=Recipe.nets)
     parser.add_argument("--steps", type=int, default=Recipe.steps)
     parser.add_argument("--seed", type=int, default=Recipe.seed)
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    recipe = replace(Recipe(), nets=options.nets, steps=options.steps, seed=options.seed)
-    recordings = load(options.data)
-    if options.crossval:
-        from training.crossval import crossval, mean_pose, summary, table
+    return options, replace(Recipe(), nets=options.nets, steps=options.steps, seed=options.seed)
 
-        people = {clip.person for clip in recordings.clips}
-        group = {person for person in people if options.hold_out and person.startswith(options.hold_out)}
-        kept: dict[str, np.ndarray] = {}
-        print(table(crossval(recipe, recordings, begin(recipe), [group] if group else None, kept=kept)))
-        if options.keep:
-            np.savez(options.keep, allow_pickle=False, **kept)
-        print(f"a mouth that never moves: lip error {summary(mean_pose(recordings))['error']:.4f}")
-        return
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("-o", "--output", type=Path, default=Path("echomimic/motion/models"))
+    options, recipe = parse_recipe(parser)
+    recordings = load(options.data)
     basis = fit_basis(recordings.clips, recordings, recipe.coefficients)
     nets = ensemble(recipe, recordings.clips, recordings, basis, begin(recipe))
     opening = opening_direction(basis, recordings.clips, recordings)

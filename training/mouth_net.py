@@ -85,7 +85,7 @@ class MouthNet(nn.Module):
         return torch.as_tensor(self.phone(self.trunk(mel)).transpose(1, 2).float())
 
 
-class Habit(nn.Module):
+class ClipOffset(nn.Module):
     """Gain and offset of each training clip's coefficients."""
 
     def __init__(self, clips: int, coefficients: int) -> None:

@@ -3,6 +3,7 @@
 They compute in main memory: some of them look at numbers in between, which on a GPU would stop it every time.
 """
 
+import copy
 import hashlib
 import importlib.util
 import inspect
@@ -59,7 +60,7 @@ class DiffusersSolver:
         self.timesteps: list[int] = [round(float(t)) for t in self._scheduler.timesteps]
         self.sigma = float(self._scheduler.init_noise_sigma)
         self.alphas = torch.as_tensor(self._scheduler.alphas_cumprod)
-        self._fresh = {key: id(value) for key, value in vars(self._scheduler).items()}
+        self._fresh = copy.deepcopy(vars(self._scheduler))
 
     def scaled(self, latents: Tensor, step: int) -> Tensor:
         """Latents as the network sees them."""
@@ -75,13 +76,9 @@ class DiffusersSolver:
         return after.to(latents.device)
 
     def state(self) -> dict[str, Any]:
-        """What has changed since the start."""
-        changed = {
-            k: v
-            for k, v in vars(self._scheduler).items()
-            if isinstance(v, list) or self._fresh.get(k) != id(v)
-        }
-        return {k: v for k, v in changed.items() if _plain(v)}
+        """What differs from a scheduler that has taken no step yet."""
+        now = {key: value for key, value in vars(self._scheduler).items() if _plain(value)}
+        return {key: value for key, value in now.items() if not _same(value, self._fresh.get(key))}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from :meth:`state`."""
@@ -107,6 +104,15 @@ def _plain(value: Any) -> bool:
     if isinstance(value, list):
         return all(_plain(item) for item in value)
     return value is None or isinstance(value, (bool, int, float, Tensor))
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, Tensor):
+        return isinstance(other, Tensor) and torch.equal(one, other)
+    if isinstance(one, list):
+        same_length = isinstance(other, list) and len(one) == len(other)
+        return same_length and all(_same(a, b) for a, b in zip(one, other, strict=True))
+    return type(one) is type(other) and bool(one == other)
 
 
 def _arguments(takes: set[str]) -> dict[str, Any]:

@@ -146,7 +146,7 @@ class DiffusionEngine:
         name = functools.partial(checkpoint.job_of, conditions, guide.digest(), **made)
         file = None
         if conditions.output is not None and settings.resume:
-            file = ResumeFile(state_of(conditions.output), name())
+            file = ResumeFile(state_of(conditions.output), name(), functools.partial(say, report))
         if self.exchange is not None:
             self.exchange.agree(name())
         return Job(conditions, guide, Rules.of(settings, self.dtype), sampler, file, report)
@@ -154,7 +154,6 @@ class DiffusionEngine:
     def _latents(self, job: "Job") -> Tensor:
         """The finished latents of the whole video, (F, 4, h, w)."""
         saved = job.file.load() if job.file else None
-        job.remark()
         if self.exchange is not None:
             saved = self.exchange.first(saved)
         if saved is None:
@@ -279,12 +278,6 @@ class Job:
         """One line for the user."""
         say(self.report, note)
 
-    def remark(self) -> None:
-        """Tells the user what the resume file has to say, once."""
-        if self.file and self.file.remark:
-            self.say(self.file.remark)
-            self.file.remark = ""
-
     @contextmanager
     def keeping(self, done: int) -> Iterator[Callable[[Saved], None]]:
         """Saves states; when the user interrupts, the interruption says how far it got and how to go on."""
@@ -294,7 +287,6 @@ class Job:
             nonlocal last
             if self.file and self.file.save(state):
                 last = state.done
-            self.remark()
 
         try:
             yield keep

@@ -8,7 +8,7 @@ is written whole or not at all, and holds numbers only.
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ NAMED_OTHERWISE = ("settings", "driver", "output", "notes")
 """Fields of the conditions that are not named as they are: settings one by one,
 the driver by what the guide draws."""
 _BLOCK = 60 * 16_000
+Say = Callable[[str], None]
 
 
 def forget(output: Path | None) -> None:
@@ -88,10 +89,10 @@ class Saved:
 
 
 class ResumeFile:
-    """The state of one job. ``remark`` says why an existing file was not used."""
+    """The state of one job. ``say`` gets a line when an existing file is not used, or none can be written."""
 
-    def __init__(self, path: Path, job: Mapping[str, str]) -> None:
-        self.path, self.job, self.remark = path, dict(job), ""
+    def __init__(self, path: Path, job: Mapping[str, str], say: Say = lambda note: None) -> None:
+        self.path, self.job, self.say = path, dict(job), say
 
     def load(self) -> Saved | None:
         """The state to go on from; None when there is none for exactly this job."""
@@ -104,20 +105,18 @@ class ResumeFile:
                     k for k in self.job.keys() | header["job"] if self.job.get(k) != header["job"].get(k)
                 )
                 if changed:
-                    self.remark = (
-                        f"the unfinished run was made with another {', '.join(changed)}; starting anew"
-                    )
+                    self.say(f"the unfinished run was made with another {', '.join(changed)}; starting anew")
                     return None
                 tensors = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118
             if header.pop("checksum") != _checksum(header, tensors):
                 raise ValueError("its checksum is wrong")
         except (SafetensorError, OSError, KeyError, ValueError) as error:
-            self.remark = f"{self.path.name} cannot be used ({str(error).splitlines()[0]}); starting anew"
+            self.say(f"{self.path.name} cannot be used ({str(error).splitlines()[0]}); starting anew")
             return None
         return Saved(header["done"], tensors["latents"], _unpacked(header["scheduler"], tensors))
 
     def save(self, saved: Saved) -> bool:
-        """Writes the state in place of the last one; False (and a remark) when it cannot be written."""
+        """Writes the state in place of the last one; False, and a line, when it cannot be written."""
         tensors = {"latents": saved.latents}
         header = {
             "job": self.job,
@@ -130,7 +129,7 @@ class ResumeFile:
             with placed(self.path) as part:
                 save_file(tensors, str(part), metadata=texts)
         except (SafetensorError, OutputError) as error:
-            self.remark = f"{self.path.name} cannot be written ({error}); an interrupted run would start anew"
+            self.say(f"{self.path.name} cannot be written ({error}); an interrupted run would start anew")
             return False
         return True
 

@@ -144,7 +144,7 @@ def find_faces(rgb: Picture, *, most: int = 10, refine: bool = True) -> list[Fac
             break
     found = [face for face in faces if face.score >= _SURE] or sorted(faces, key=lambda face: -face.score)[:1]
     found.sort(key=lambda face: -_length(face))
-    seen = [sharpened(picture, face) for face in found[:most]] if refine else found[:most]
+    seen = [refine_face(picture, face) for face in found[:most]] if refine else found[:most]
     return sorted(seen, key=lambda face: not face.human)
 
 
@@ -156,7 +156,8 @@ def near_faces(picture: Pyramid) -> list[Face]:
 
 
 def _gather(picture: Pyramid, boxes: list[Detection], faces: list[Face]) -> None:
-    """Adds the faces behind the boxes to `faces`; of two that lie on each other the surer stays."""
+    """Adds the faces behind the boxes to `faces`; of two that overlap the surer stays (non-maximum
+    suppression)."""
     for box in boxes:
         if any(face.score >= _SURE and overlap(box.corners, face.box) > _OVERLAP for face in faces):
             continue
@@ -256,8 +257,8 @@ def certainty(picture: Pyramid, points: Floats) -> float:
     )
 
 
-def settled(picture: Pyramid, points: Floats) -> Floats:
-    """The points after looking again, each time where the last look said, until they rest."""
+def refine_points(picture: Pyramid, points: Floats) -> Floats:
+    """Iterative refinement: the mesh is found anew in the square around its own points until they rest."""
     for _ in range(3):
         before, points = points, mesh(picture, face_square(points))[0]
         if np.abs(points - before)[:, :2].mean() < 0.003 * eye_distance(points):
@@ -265,9 +266,9 @@ def settled(picture: Pyramid, points: Floats) -> Floats:
     return points
 
 
-def sharpened(picture: Pyramid, face: Face) -> Face:
+def refine_face(picture: Pyramid, face: Face) -> Face:
     """The same face at rest, as the mean of several squares around it, mirrored ones too."""
-    square = face_square(settled(picture, face.points))
+    square = face_square(refine_points(picture, face.points))
     views = []
     for x, y, turn in _VIEWS:
         view = Square(

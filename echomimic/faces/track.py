@@ -7,7 +7,16 @@ import math
 import numpy as np
 
 from echomimic.arrays import Picture
-from echomimic.faces.detect import Face, certainty, extent, face_square, find_faces, mesh, near_faces, settled
+from echomimic.faces.detect import (
+    Face,
+    certainty,
+    extent,
+    face_square,
+    find_faces,
+    mesh,
+    near_faces,
+    refine_points,
+)
 from echomimic.faces.geometry import eye_distance
 from echomimic.faces.square import Pyramid
 
@@ -62,7 +71,7 @@ class FaceTracker:
             return None
         best = faces[0] if self._last is None else min(faces, key=lambda face: _distance(face, self._last))
         # the detector's square is coarse: a face that starts elsewhere than it goes on would jump
-        return Face(settled(picture, best.points), best.score, best.box)
+        return Face(refine_points(picture, best.points), best.score, best.box)
 
 
 def _distance(face: Face, other: Face | None) -> float:

@@ -125,7 +125,13 @@ def load_networks(
         report(Progress("weights", done, len(NETWORKS), detail=network))
         found[network] = load_network(network, files, (dtypes or {}).get(network, dtype), device)
     report(Progress("weights", len(NETWORKS), len(NETWORKS)))
-    return Networks(**cast(dict[str, "UNet"], found))  # type: ignore[arg-type]
+    return Networks(
+        denoiser=cast(UNet, found["denoiser"]),
+        reference=cast(UNet, found["reference"]),
+        guider=cast(Guider, found["guider"]),
+        vae=cast(Autoencoder, found["vae"]),
+        whisper=cast("WhisperEncoder", found["whisper"]),
+    )
 
 
 def load_network(

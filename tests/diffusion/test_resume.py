@@ -45,24 +45,27 @@ def test_a_state_comes_back_as_it_was(tmp_path: Path) -> None:
 def test_another_job_is_named(tmp_path: Path) -> None:
     path = tmp_path / "state"
     ResumeFile(path, {"seed": "1", "steps": "4", "speech": "a"}).save(STATE)
-    other = ResumeFile(path, {"seed": "2", "steps": "4", "speech": "b"})
+    told: list[str] = []
+    other = ResumeFile(path, {"seed": "2", "steps": "4", "speech": "b"}, told.append)
     assert other.load() is None
-    assert other.remark == "the unfinished run was made with another seed, speech; starting anew"
+    assert told == ["the unfinished run was made with another seed, speech; starting anew"]
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"\x02\0\0\0\0\0\0\0{}", b"\xff" * 64])
 def test_damage_is_no_obstacle(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "state"
     path.write_bytes(content)
-    file = ResumeFile(path, {})
+    told: list[str] = []
+    file = ResumeFile(path, {}, told.append)
     assert file.load() is None
-    assert "starting anew" in file.remark
+    assert "starting anew" in told[0]
 
 
 def test_a_place_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
-    file = ResumeFile(tmp_path / "gone" / "state", {})
+    told: list[str] = []
+    file = ResumeFile(tmp_path / "gone" / "state", {}, told.append)
     assert not file.save(STATE)
-    assert "would start anew" in file.remark
+    assert "would start anew" in told[0]
 
 
 def test_forgetting_takes_everything(tmp_path: Path) -> None:
@@ -141,6 +144,7 @@ def test_a_flipped_bit_anywhere_starts_anew(tmp_path: Path) -> None:
     header = int.from_bytes(whole[:8], "little") + 8
     for at in (header, header + 700, len(whole) - 1, whole.index(b"done") + 8):
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
-        file = ResumeFile(path, {"seed": "1"})
+        told: list[str] = []
+        file = ResumeFile(path, {"seed": "1"}, told.append)
         assert file.load() is None
-        assert "starting anew" in file.remark
+        assert "starting anew" in told[0]

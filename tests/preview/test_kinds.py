@@ -72,7 +72,7 @@ def test_the_row_of_teeth_ends_where_the_upper_ones_do() -> None:
     middle = int(points[[13, 14], 1].mean()) - y0
     photo[: middle + 3] = (235, 228, 220)
     photo[middle - 1 : middle + 1] = (30, 12, 10)
-    light = Light(*(np.array(c, np.float32) for c in ((225, 215, 205), (40, 15, 15), (130, 60, 60))))
+    light = warm_light()
     own, found, row = look_inside(mesh, photo, (x0, y0, x1, y1), light)
     assert own is not None
     assert np.abs(found.tooth - (235, 228, 220)).max() < 6
@@ -80,12 +80,20 @@ def test_the_row_of_teeth_ends_where_the_upper_ones_do() -> None:
     assert own[middle + 5 :].max() < 0.3
 
 
+def warm_light() -> Light:
+    return Light(
+        tooth=np.array([225, 215, 205], np.float32),
+        cavity=np.array([40, 15, 15], np.float32),
+        tongue=np.array([130, 60, 60], np.float32),
+    )
+
+
 def test_a_mouth_without_teeth_in_sight_gets_drawn_ones() -> None:
     mesh = smiling()
     low, high = mesh.points[LIPS, :2].min(0) - 6, mesh.points[LIPS, :2].max(0) + 6
     (x0, y0), (x1, y1) = low.astype(int), high.astype(int)
     photo = np.full((y1 - y0, x1 - x0, 3), (30, 12, 10), np.float32)
-    light = Light(*(np.array(c, np.float32) for c in ((225, 215, 205), (40, 15, 15), (130, 60, 60))))
+    light = warm_light()
     own, found, _ = look_inside(mesh, photo, (x0, y0, x1, y1), light)
     assert own is None
     assert found is light
@@ -122,7 +130,8 @@ def test_no_speckles_beside_a_turned_cheek(yaw: float) -> None:
     portrait.picture[np.abs(portrait.picture.astype(int) - DARK).sum(2) < 90] = (130, 115, 105)
     noise = np.random.default_rng(0).normal(0, 9, (256, 256, 1))
     portrait.picture[:] = np.clip(cv2.GaussianBlur(portrait.picture, (0, 0), 1.2) + noise, 0, 255)
-    soft = Portrait(portrait.picture, portrait.face, cv2.GaussianBlur(portrait.mask, (0, 0), 4))
+    mask = np.asarray(cv2.GaussianBlur(portrait.mask, (0, 0), 4), np.float32)
+    soft = Portrait(portrait.picture, portrait.face, mask)
     renderer = soft.renderer(256, 256)
     still = stray(renderer.render(play(), 0))
     turned = stray(renderer.render(play(mouth=0.0, rotation=(0.0, yaw, 0.0)), 0))
