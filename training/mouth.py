@@ -325,7 +325,7 @@ def eighth(name: str, weight: Tensor) -> dict[str, Tensor]:
 
 
 def parse_recipe(parser: argparse.ArgumentParser) -> tuple[argparse.Namespace, Recipe]:
-    """The options of a command that trains, and the recipe they ask for; one thread, as nets so small want."""
+    """The options of a command that trains, and the recipe they ask for; one thread for small nets."""
     parser.add_argument("--data", type=Path, required=True, help="talking_motion.npz, its json beside it")
     parser.add_argument("--nets", type=int, default=Recipe.nets)
     parser.add_argument("--steps", type=int, default=Recipe.steps)
