@@ -97,7 +97,13 @@ def lists(home: Path) -> dict[str, float]:
         ids["speech"] = door.upload("speech", sound(1.0))
         with door.studio.database.write() as connection:
             for seed in range(1000):
-                row = {**ids, "settings": {"seed": seed}, "request": {}, "edits": [], "origin": None}
+                row: dict[str, Any] = {
+                    **ids,
+                    "settings": {"seed": seed},
+                    "request": {},
+                    "edits": [],
+                    "origin": None,
+                }
                 take = door.studio.takes.add(connection, row)
                 if seed < 100:
                     door.studio.jobs.add(connection, "render", "preview", "preview", "a talk", take=take)
