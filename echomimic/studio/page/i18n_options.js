@@ -33,6 +33,6 @@ export const OPTIONS_ZH = {
   context_overlap: ["上下文重叠", "相邻窗口共享的帧数。仅 V1 和 V2 使用。"],
   windows: ["窗口方式", "uniform 与官方相同，最后一个窗口绕回开头；open 从不绕回。仅 V1 和 V2 使用。"],
   scheduler: ["采样器", "ddim 与官方相同，或其他采样器的名称。仅 V1 和 V2 使用。"],
-  no_face: ["没有人脸时", "未找到人脸时（V1）：error 停止，whole 让遮罩覆盖整张图片。"],
+  no_face: ["没有人脸时", "未找到人脸时：error 停止，any 接受任何面孔（包括动物），whole 让 V1 的遮罩覆盖整张图片。"],
   faithful: ["完全照官方", "重现官方代码中所有影响数值的细节。仅 V1 和 V2 使用。"],
 };
