@@ -109,6 +109,11 @@ class Live:
         """Seconds from a sound to the frame that shows it, without drawing: look-ahead and one frame."""
         return self._speaker.lookahead + 1 / self.fps
 
+    @property
+    def closed(self) -> bool:
+        """Whether the session is over."""
+        return self._closed
+
     def push(
         self,
         pcm: "bytes | bytearray | memoryview | npt.NDArray[np.generic]",

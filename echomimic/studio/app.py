@@ -26,6 +26,7 @@ from echomimic.studio.house_routes import HOUSE_ROUTES, standing, with_cookie
 from echomimic.studio.job_routes import JOB_ROUTES
 from echomimic.studio.live_socket import Sessions
 from echomimic.studio.problems import Refused
+from echomimic.studio.saying import Sayer
 from echomimic.studio.schemas import schemas
 from echomimic.studio.studio import Studio
 from echomimic.studio.take_routes import TAKE_ROUTES
@@ -124,7 +125,7 @@ def _live(studio: Studio) -> BaseRoute:
     """Live sessions with portraits of the studio."""
     from echomimic.studio.live_app import asset_portrait
 
-    sessions = Sessions()
+    sessions = Sessions(Sayer(studio.voice, studio.home.voice))
 
     async def speak(socket: WebSocket) -> None:
         asked = socket.query_params

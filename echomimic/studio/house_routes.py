@@ -17,15 +17,14 @@ from echomimic.studio.database import Row
 from echomimic.studio.guard import COOKIE, is_token
 from echomimic.studio.models import models
 from echomimic.studio.problems import Refused
+from echomimic.studio.saying import SAID, TEXT_MOST
 from echomimic.studio.studio import Studio
 from echomimic.studio.takes import REQUEST, SETTINGS
 from echomimic.studio.voice import QUICKEST_VOICE, REMEDY, SLOWEST_VOICE, voice_ready
 from echomimic.version import VERSION
 
 YEAR = 365 * 24 * 3600
-TEXT_MOST, NAME_SHOWN = 5000, 60
-SAID = 300.0
-"""Seconds in which a text must be said."""
+NAME_SHOWN = 60
 KEPT_DAYS = 30
 
 

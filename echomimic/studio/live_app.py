@@ -1,15 +1,18 @@
 """``echomimic live``: a page with one portrait that speaks what it hears."""
 
+import contextlib
 import functools
 import io
 import secrets
-from collections.abc import Callable
+import tempfile
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from PIL import Image
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.requests import Request
-from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
@@ -19,17 +22,34 @@ from echomimic.live import LivePortrait, prepare
 from echomimic.media.image import read_picture
 from echomimic.request import Settings
 from echomimic.studio.app import PAGE, PageFiles
+from echomimic.studio.child import Child
 from echomimic.studio.guard import Guard, is_token
 from echomimic.studio.house_routes import with_cookie
 from echomimic.studio.live_socket import Sessions
+from echomimic.studio.saying import Sayer
 from echomimic.studio.serve import Serving, address, listening
 
 
-def make_live_app(portrait: Path | Picture, settings: Settings, token: str | None, face: int = 0) -> ASGIApp:
-    """The application, and its portrait, looked at now so that errors come before anything is served."""
+def make_live_app(
+    portrait: Path | Picture, settings: Settings, token: str | None, face: int = 0, kept: Path | None = None
+) -> ASGIApp:
+    """The application, and its portrait, looked at now so that errors come before anything is served.
+
+    ``kept`` is a folder for sentences that were typed; without one nothing can be typed.
+    """
     picture = portrait if not isinstance(portrait, Path) else read_picture(portrait)
     ready = prepare(picture, settings, face=face)
-    sessions = Sessions()
+    voice = Child("echomimic.studio.voice", "the voice")
+    sayer = Sayer(voice, kept)
+    sessions = Sessions(sayer)
+
+    @contextlib.asynccontextmanager
+    async def life(_: Starlette) -> AsyncIterator[None]:
+        yield
+        voice.end()
+
+    async def facts(_: Request) -> Response:
+        return JSONResponse({"voice": sayer.ready}, background=BackgroundTask(sayer.warm))
 
     async def front(request: Request) -> Response:
         given = request.query_params.get("token")
@@ -46,10 +66,11 @@ def make_live_app(portrait: Path | Picture, settings: Settings, token: str | Non
     routes = [
         Route("/", front),
         Route("/api/live/portrait", shown),
+        Route("/api/live/facts", facts),
         WebSocketRoute("/api/live", speak),
         Mount("/", PageFiles(directory=PAGE)),
     ]
-    return Guard(Starlette(routes=routes), token)
+    return Guard(Starlette(routes=routes, lifespan=life), token)
 
 
 def serve_live(
@@ -59,8 +80,8 @@ def serve_live(
     from echomimic.studio.server import EndingServer
 
     token = secrets.token_urlsafe(24) if serving.token else None
-    app = make_live_app(portrait, settings, token, face)
-    with listening(serving) as place:
+    with tempfile.TemporaryDirectory(prefix="echomimic-live-") as kept, listening(serving) as place:
+        app = make_live_app(portrait, settings, token, face, Path(kept))
         tell(address(serving, place.getsockname()[1], "", token))
         EndingServer(app, lambda: None).run(sockets=[place])
 

@@ -16,6 +16,7 @@ from echomimic.errors import EchoMimicError, SpeechError
 from echomimic.live import Live, LiveFrame, LivePortrait
 from echomimic.live.sound import HIGHEST, LOWEST, as_int16
 from echomimic.studio.problems import Refused
+from echomimic.studio.saying import Sayer
 
 FRAME_HEAD = struct.Struct("<IdIB3x")
 """Before every frame: its number, its time in seconds, bytes of sound that follow (then JPEG), flags."""
@@ -55,8 +56,8 @@ class Wish:
 class Sessions:
     """Serves live sessions; counts them."""
 
-    def __init__(self) -> None:
-        self.open = 0
+    def __init__(self, sayer: Sayer) -> None:
+        self.open, self.sayer = 0, sayer
 
     async def serve(self, socket: WebSocket, portrait: Callable[[], LivePortrait]) -> None:
         """One client, until it leaves. ``portrait`` is called in a thread;
@@ -85,9 +86,10 @@ class Sessions:
         with Live(ready, pace=wish.pace) as live:  # type: ignore[arg-type]
             width, height = ready.size
             facts = {"width": width, "height": height, "fps": live.fps, "sound_rate": live.sound_rate}
+            facts["voice"] = self.sayer.ready
             await socket.send_json({"type": "ready", "delay": round(live.delay, 3), **facts})
             sending = asyncio.create_task(_send(socket, live, wish.quality))
-            hearing = asyncio.create_task(_hear(socket, live, wish))
+            hearing = asyncio.create_task(_hear(socket, live, wish, self.sayer))
             try:
                 done, _ = await asyncio.wait((sending, hearing), return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
@@ -105,31 +107,50 @@ async def _send(socket: WebSocket, live: Live, quality: int) -> None:
         await asyncio.wait_for(socket.send_bytes(message), READ_PATIENCE)
 
 
-async def _hear(socket: WebSocket, live: Live, wish: Wish) -> None:
+async def _hear(socket: WebSocket, live: Live, wish: Wish, sayer: Sayer) -> None:
+    saying: set[asyncio.Task[None]] = set()
     while True:
         message = await socket.receive()
         if message["type"] == "websocket.disconnect":
             return
         try:
-            await _obey(message, live, wish)
+            text = await _obey(message, live, wish)
         except SpeechError as error:
             await socket.send_json({"type": "error", "message": str(error)})
+            continue
+        if text is not None:  # takes long, and an interruption must be heard meanwhile
+            task = asyncio.create_task(_say(socket, live, sayer, text))
+            saying.add(task)
+            task.add_done_callback(saying.discard)
 
 
-async def _obey(message: Any, live: Live, wish: Wish) -> None:
+async def _say(socket: WebSocket, live: Live, sayer: Sayer, text: str) -> None:
+    try:
+        await asyncio.to_thread(sayer.say, live, text)
+    except (EchoMimicError, Refused) as error:
+        with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+            await _refuse(socket, str(error))
+
+
+async def _obey(message: Any, live: Live, wish: Wish) -> str | None:
+    """Does what a message asks for; a text that is to be said is given back."""
     sound = message.get("bytes")
     if sound is not None:
         if len(sound) > LONGEST_MESSAGE:
             raise SpeechError(f"a message of {len(sound)} bytes is too long; send at most {LONGEST_MESSAGE}")
         await asyncio.to_thread(live.push, sound, wish.rate, wish.channels)
-        return
-    kind = _json(message.get("text") or "").get("type")
+        return None
+    told = _json(message.get("text") or "")
+    kind = told.get("type")
+    if kind == "say" and isinstance(told.get("text"), str):
+        return str(told["text"])
     if kind == "end":
         live.end()
     elif kind == "interrupt":
         live.interrupt()
     else:
-        raise SpeechError(f"a message of type {kind!r} is unknown; send end or interrupt")
+        raise SpeechError(f"a message of type {kind!r} is unknown; send end, interrupt, or say with a text")
+    return None
 
 
 def pack_frame(frame: LiveFrame, quality: int) -> bytes:

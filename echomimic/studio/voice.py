@@ -20,7 +20,7 @@ from echomimic.studio.child import Answer, Question, answer_all
 from echomimic.studio.problems import Refused
 
 REMEDY = 'pip install "hibari-tts>=0.2.1,<0.3"'
-_RATE = 24000
+VOICE_RATE = 24_000
 _PAUSE = 0.25
 """Seconds of silence between two sentences, as the voice itself leaves none."""
 SLOWEST_VOICE, QUICKEST_VOICE = 0.5, 2.0
@@ -39,9 +39,9 @@ def say_text(text: str, voice: str, speed: float, kept: Path) -> tuple[Samples16
     at = 0
     for sentence in _speaker(voice).split_sentences(text):
         sound = _sentence(sentence, voice, speed, kept)
-        pause = np.zeros(round(_PAUSE * _RATE) if parts else 0, np.int16)
+        pause = np.zeros(round(_PAUSE * VOICE_RATE) if parts else 0, np.int16)
         at += len(pause)
-        sentences.append({"text": sentence, "start": at / _RATE, "stop": (at + len(sound)) / _RATE})
+        sentences.append({"text": sentence, "start": at / VOICE_RATE, "stop": (at + len(sound)) / VOICE_RATE})
         at += len(sound)
         parts += [pause, sound]
     if not at:
@@ -84,7 +84,7 @@ def as_wav(samples: Samples16) -> bytes:
     with wave.open(out, "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
-        file.setframerate(_RATE)
+        file.setframerate(VOICE_RATE)
         file.writeframes(samples.astype("<i2").tobytes())
     return out.getvalue()
 
@@ -92,6 +92,8 @@ def as_wav(samples: Samples16) -> bytes:
 def _answer(question: Question) -> Answer:
     if question["do"] == "voices":
         return {"voices": voices()}, b""
+    if question["do"] == "split":
+        return {"sentences": list(_speaker(voices()[0]["name"]).split_sentences(question["text"]))}, b""
     known = [v["name"] for v in voices()]
     voice = question["voice"] or known[0]
     if voice not in known:

@@ -14,11 +14,13 @@ pytest.importorskip("starlette", reason="the live page needs the extra `studio`"
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from echomimic.live import prepare
+from echomimic.errors import SpeechError
+from echomimic.live import Live, prepare
 from echomimic.media.audio import RATE, Speech
 from echomimic.request import Settings
 from echomimic.studio.live_app import make_live_app
 from echomimic.studio.live_socket import IS_LAST, IS_SPEAKING, LONGEST_MESSAGE, Sessions, unpack_frame
+from echomimic.studio.saying import Sayer
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "echomimic" / "example"
 START = json.dumps({"type": "start", "rate": RATE, "pace": "clock"})
@@ -138,6 +140,57 @@ def test_a_client_that_never_reads_is_let_go(monkeypatch: pytest.MonkeyPatch) ->
             await asyncio.Event().wait()
 
     monkeypatch.setattr("echomimic.studio.live_socket.READ_PATIENCE", 0.05)
-    face, sessions = prepare(EXAMPLE / "portrait.jpg", Settings(size=128)), Sessions()
+    face, sessions = prepare(EXAMPLE / "portrait.jpg", Settings(size=128)), Sessions(Sayer(None, None))  # type: ignore[arg-type]
     asyncio.run(asyncio.wait_for(sessions.serve(Silent(), lambda: face), 20))  # type: ignore[arg-type]
     assert sessions.open == 0
+
+
+class Mute:
+    """Says every letter as a hundred samples, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def ask(self, question: dict[str, str], _: float) -> tuple[dict[str, object], bytes]:
+        if question["do"] == "split":
+            return {"sentences": question["text"].split("|")}, b""
+        self.asked.append(question["text"])
+        return {}, bytes(44) + b"\1\1" * (100 * len(question["text"]))
+
+
+@pytest.fixture
+def sayer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Sayer:
+    monkeypatch.setattr("echomimic.studio.saying.voice_ready", lambda: True)
+    return Sayer(Mute(), tmp_path)  # type: ignore[arg-type]
+
+
+def test_typed_text_is_pushed_sentence_by_sentence_then_ended(sayer: Sayer) -> None:
+    face = prepare(EXAMPLE / "portrait.jpg", Settings(size=64))
+    with Live(face, pace="none") as live:
+        sayer.say(live, "one|three")
+        frames = list(live)
+    sound = np.concatenate([frame.sound for frame in frames])
+    assert np.count_nonzero(sound) == 100 * len("onethree")
+    assert frames[-1].last
+    for wrong in ("", "  ", "x" * 5001):
+        with pytest.raises(SpeechError, match="characters"):
+            sayer.say(live, wrong)
+
+
+def test_an_interruption_ends_a_text_between_sentences(sayer: Sayer, monkeypatch: pytest.MonkeyPatch) -> None:
+    face = prepare(EXAMPLE / "portrait.jpg", Settings(size=64))
+    with Live(face, pace="none") as live:
+        push = live.push
+        monkeypatch.setattr(live, "push", lambda *a, **k: (push(*a, **k), live.interrupt()))
+        sayer.say(live, "one|two|three")
+    assert sayer._child.asked == ["one", "two"]  # type: ignore[attr-defined]
+
+
+def test_without_a_voice_typing_is_refused(client: TestClient) -> None:
+    assert client.get("/api/live/facts", headers=KEY).json() == {"voice": False}
+    with client.websocket_connect("/api/live", headers=KEY) as socket:
+        socket.send_text(START)
+        assert json.loads(socket.receive_text())["voice"] is False
+        socket.send_text('{"type": "say", "text": "hello"}')
+        told = next(m["text"] for m in (socket.receive() for _ in range(20)) if m.get("text"))
+    assert "pip install" in json.loads(told)["message"]

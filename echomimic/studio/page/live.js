@@ -49,14 +49,17 @@ class Session {
     this.socket.send(Int16Array.from(samples, (value) => Math.max(-1, Math.min(1, value)) * 32767).buffer);
   }
 
-  /** @param {string} type */
-  say(type) { if (this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify({ type })); }
+  /** @param {string} type @param {Record<string, string>} [more] */
+  say(type, more = {}) { if (this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify({ type, ...more })); }
+
+  /** Does something as soon as the session is ready. @param {() => void} what */
+  ready(what) { if (this.socket.readyState === WebSocket.OPEN) what(); else this.socket.addEventListener("message", what, { once: true }); }
 
   close() { this.socket.onclose = null; this.socket.close(); void this.sound.close(); }
 }
 
-/** @param {Element} place @param {string} query what follows the address of the socket @param {string} portrait address of the picture */
-export function liveView(place, query, portrait) {
+/** @param {Element} place @param {string} query what follows the address of the socket @param {string} portrait address of the picture @param {boolean} voice whether text can be said */
+export function liveView(place, query, portrait, voice) {
   const canvas = h("canvas", { width: 512, height: 512, role: "img", "aria-label": t("Live"), style: { "max-width": "100%", "max-height": "62vh" } });
   const told = h("p", { class: "hint", role: "status" });
   /** @type {Session | null} */ let session = null;
@@ -73,15 +76,17 @@ export function liveView(place, query, portrait) {
     const decoded = await context.decodeAudioData(await file.arrayBuffer());
     void context.close();
     session ??= new Session(query, 24000, "clock", pen, say);
-    const send = () => { session?.push(decoded.getChannelData(0)); session?.say("end"); };
-    if (session.socket.readyState === WebSocket.OPEN) send(); else session.socket.addEventListener("message", send, { once: true });
+    session.ready(() => { session?.push(decoded.getChannelData(0)); session?.say("end"); });
     buttons();
   };
+  const area = h("textarea", { "aria-label": t("Type what is to be said"), placeholder: t("Type what is to be said") });
+  const type = () => { if (!area.value.trim()) return; session ??= new Session(query, 24000, "clock", pen, say); session.ready(() => session?.say("say", { text: area.value })); buttons(); };
+  const typed = h("form", { class: "stack", onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); type(); } }, area, h("div", {}, h("button", {}, t("Say it"))));
   const file = h("input", { type: "file", accept: "audio/*", "aria-label": t("Speech"), onchange: () => file.files[0] && void guarded(() => play(file.files[0])) });
   const row = h("div", { class: "row" });
   const meter = h("i", {});
-  const buttons = () => fill(row, session ? [h("button", { type: "button", class: "main", onclick: stop }, t("Stop")), h("button", { type: "button", onclick: () => session?.say("interrupt") }, t("Interrupt")), h("span", { class: "level", role: "img", "aria-label": t("Loudness") }, meter)] : h("button", { type: "button", class: "main", id: "talk", onclick: () => void guarded(speak).then(buttons) }, t("Speak with the microphone")), h("label", { class: "button filebutton" }, t("Play a sound file"), file));
+  const buttons = () => { typed.hidden = !voice || Boolean(recorder); fill(row, session ? [h("button", { type: "button", class: "main", onclick: stop }, t("Stop")), h("button", { type: "button", onclick: () => session?.say("interrupt") }, t("Interrupt")), recorder ? h("span", { class: "level", role: "img", "aria-label": t("Loudness") }, meter) : null] : h("button", { type: "button", class: "main", id: "talk", onclick: () => void guarded(speak).then(buttons) }, t("Speak with the microphone")), h("label", { class: "button filebutton" }, t("Play a sound file"), file)); };
   buttons();
-  fill(place, h("div", { class: "stack", style: { "max-width": "720px", margin: "auto" } }, h("div", { class: "screen" }, canvas), row, told, h("p", { class: "hint" }, t("The portrait says what the microphone hears. Use headphones, so that it does not hear itself."))));
+  fill(place, h("div", { class: "stack", style: { "max-width": "720px", margin: "auto" } }, h("div", { class: "screen" }, canvas), row, typed, told, h("p", { class: "hint" }, t("The portrait says what the microphone hears. Use headphones, so that it does not hear itself."))));
   return stop;
 }
