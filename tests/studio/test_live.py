@@ -181,7 +181,12 @@ def test_an_interruption_ends_a_text_between_sentences(sayer: Sayer, monkeypatch
     face = prepare(EXAMPLE / "portrait.jpg", Settings(size=64))
     with Live(face, pace="none") as live:
         push = live.push
-        monkeypatch.setattr(live, "push", lambda *a, **k: (push(*a, **k), live.interrupt()))
+
+        def talked_over(sound: bytes, rate: int, **more: int) -> None:
+            push(sound, rate, **more)
+            live.interrupt()
+
+        monkeypatch.setattr(live, "push", talked_over)
         sayer.say(live, "one|two|three")
     assert sayer._child.asked == ["one", "two"]  # type: ignore[attr-defined]
 
