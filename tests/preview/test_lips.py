@@ -97,3 +97,17 @@ def test_lips_do_not_cross_at_the_end_either(mesh: Mesh, lips: Lips) -> None:
     moved = mesh.points[:468, :2] + lips.plausible(asked(rim=(UPPER_RIM, 0, 8)))
     own = np.minimum(mesh.points[LOWER, 1] - mesh.points[UPPER, 1], 0)
     assert (moved[LOWER, 1] - moved[UPPER, 1] >= own - 0.05).all()
+
+
+def test_a_pursed_mouth_opens_little_but_never_less_than_that(mesh: Mesh) -> None:
+    corners = list(g.MOUTH_CORNERS)
+    pursed = np.zeros((468, 2), np.float32)
+    pursed[corners] = mesh.points[corners, :2].mean(0) - mesh.points[corners, :2]
+    skin = make_lips(mesh, pursed).plausible(asked(lower=(WHOLE_LOWER, 0, mesh.unit)))
+    assert (skin[14, 1] - skin[13, 1]) / mesh.unit == pytest.approx(0.55 * 0.42, abs=0.005)
+
+
+def test_the_chin_pulls_no_part_of_the_lip_itself(lips: Lips) -> None:
+    between = [k for row in LOWER_LIP_BETWEEN for k in row[2:-2]]
+    down = lips.plausible(asked(rim=(LOWER_RIM, 0, 8)))[:, 1]
+    assert np.abs(down[between]).max() < 0.5

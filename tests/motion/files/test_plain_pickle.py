@@ -46,6 +46,8 @@ def test_arrays_of_every_number_and_order(kind: str, order: Any) -> None:
 def test_instructions_are_counted() -> None:
     assert len(read_plain(pickle.dumps([None] * 199_000))) == 199_000
     assert "more instructions than a pose needs" in refused(pickle.dumps([None] * 200_000))
+    assert read_plain(b"N" + b"N0" * 99_999 + b"N.") is None, "200 000, and the one that stops it"
+    assert "more instructions than a pose needs" in refused(b"N" + b"N0" * 100_000 + b".")
 
 
 def test_what_is_shared_stays_shared() -> None:

@@ -112,11 +112,13 @@ def test_steps_and_leaning_of_the_torso_are_scaled() -> None:
 def test_hands_hang_on_their_wrists() -> None:
     driver = standing(3)
     hands, score = driver.hands.copy(), driver.hand_score.copy()
-    hands[:, 0] = (600, 680)
+    hands[:, 0] = (640, 700)
+    hands[:, 0, 0] = (600, 680)
     hands[:, 0, 9] = (600, 740)
     score[:, 0] = 1.0
     moved = sync_body(replace(driver, hands=hands, hand_score=score), half_size((300, 200)))
     np.testing.assert_allclose(moved.hands[:, 0, 0], moved.body[:, L_WRIST])
+    np.testing.assert_allclose(moved.body[:, L_WRIST], [[350, 390]] * 3, err_msg="the hand's own wrist")
     np.testing.assert_allclose(moved.hands[:, 0, 9] - moved.hands[:, 0, 0], [[0, 30]] * 3, atol=1e-6)
     assert not moved.hands[:, 1].any()
     assert hands_seen(moved).tolist() == [[True, False]] * 3
