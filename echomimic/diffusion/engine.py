@@ -113,6 +113,7 @@ class DiffusionEngine:
 
     def _denoiser(self, nets: Networks, compiled: bool) -> Callable[..., Tensor]:
         """The denoiser of one device, compiled when it is first asked for."""
+        nets.denoiser.arrange()  # again, because moving networks puts each weight by itself
         if compiled and id(nets) not in self._compiled:
             self._compiled[id(nets)] = torch.compile(nets.denoiser, fullgraph=True)
         return self._compiled[id(nets)] if compiled else nets.denoiser

@@ -12,9 +12,13 @@ from echomimic.errors import ResourceError, SettingsError
 from echomimic.models.attention import SpatialTransformer
 from echomimic.models.temporal import MotionModule
 from echomimic.models.unet import ResBlock
+from echomimic.models.vae import PixelAttention, Residual
 from echomimic.request import Settings
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32, "tf32": torch.float32}
+_WHOLE = (ResBlock, SpatialTransformer, MotionModule, Residual, PixelAttention)
+"""Blocks that reach into their layers' parameters."""
+
 _CPU_FLAGS = Path("/proc/cpuinfo")
 _FAST_BF16 = {"avx512_bf16", "amx_bf16", "bf16"}
 
@@ -160,9 +164,7 @@ class Placement:
 def parts_of(network: nn.Module) -> Iterator[nn.Module]:
     """The parts that are moved one by one: layers, and blocks that reach into their layers' parameters."""
     for child in network.children():
-        whole = isinstance(child, (ResBlock, SpatialTransformer, MotionModule)) or not any(
-            True for _ in child.children()
-        )
+        whole = isinstance(child, _WHOLE) or not any(True for _ in child.children())
         if whole:
             yield child
         else:

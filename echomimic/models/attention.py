@@ -8,13 +8,32 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from echomimic.models.kernels import Linear, attend, portions
+from echomimic.models.kernels import (
+    GroupNorm,
+    Images,
+    Linear,
+    Pointwise,
+    add_norm,
+    attend,
+    fused,
+    gated,
+    image_of,
+    join_weights,
+    joined,
+    lazily,
+    portions,
+    project,
+    summed,
+    tokens_of,
+)
 
 AUDIO_GAIN = 3.0
 """Official weight of the audio attention's output, the same in V1 and V2."""
+
+HIDDEN_BYTES = 2**28
+"""Most that a feed-forward layer holds at once on a GPU: far more rows than fill it, far less than all."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +54,15 @@ class ReferenceKV:
 
 @dataclass(frozen=True)
 class ImageContext:
-    """What some images see. ``audio`` is (n, A, 384); ``silent`` stands for audio of zeros without computing
-    with them.
+    """What some images see: all but the first ``plain``, the reference and ``audio`` (n - plain, A, 384).
 
-    ``taps`` collects the reference features by name when the net runs as a reference net.
+    ``silent``: the first hear audio of zeros, which stands for none without computing with it. ``taps``
+    collects the reference features by name when the net runs as a reference net.
     """
 
     reference: ReferenceKV | None = None
     audio: Tensor | None = None
+    plain: int = 0
     silent: bool = False
     taps: dict[str, Tensor] | None = None
 
@@ -59,17 +79,30 @@ class Attention(nn.Module):
         self.to_v = Linear(context_dim or dim, dim, bias=False)
         self.to_out = nn.ModuleList([Linear(dim, dim)])
 
-    def forward(self, x: Tensor, context: Tensor, beyond: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        """(n, L, C) → (n, L, C); ``beyond`` are keys
-        and values (1, R, C) every image sees behind the context's."""
-        q, k, v = self.to_q(x), self.to_k(context), self.to_v(context)
-        if beyond is not None:
-            k, v = (
-                torch.cat([own, far.expand(len(x), -1, -1)], 1)
-                for own, far in zip((k, v), beyond, strict=True)
-            )
-        out: Tensor = self.to_out[0](attend(q, k, v, self.heads))
+    def forward(
+        self,
+        x: Tensor,
+        context: Tensor | None = None,
+        beyond: tuple[Tensor, Tensor] | None = None,
+        plain: int = 0,
+    ) -> Tensor:
+        """(n, L, C) → (n, L, C); keys and values are of ``x`` where there is no context.
+
+        ``beyond`` are further ones (1, R, C), which all images but the first ``plain`` see.
+        """
+        out: Tensor = self.to_out[0](attend(*self.projections(x, context), self.heads, beyond, plain))
         return out
+
+    def projections(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Queries, keys and values."""
+        if context is None:
+            return project(x, self.to_q, self.to_k, self.to_v)
+        return (self.to_q(x), *project(context, self.to_k, self.to_v))
+
+    def join_projections(self) -> None:
+        """Makes those of one input one product; see :func:`kernels.join_weights`."""
+        own = self.to_q.in_features == self.to_k.in_features
+        join_weights(*([self.to_q] if own else []), self.to_k, self.to_v)
 
     def silence(self) -> Tensor:
         """What a context of zeros gives at every token, (C,): zero values leave only the output bias."""
@@ -85,8 +118,7 @@ class GatedLinear(nn.Module):
         self.proj = Linear(dim, 2 * hidden)
 
     def forward(self, x: Tensor) -> Tensor:
-        value, gate = self.proj(x).chunk(2, -1)
-        return F.gelu(gate).mul_(value)
+        return gated(self.proj(x))
 
 
 class FeedForward(nn.Module):
@@ -96,10 +128,20 @@ class FeedForward(nn.Module):
         super().__init__()
         self.net = nn.Sequential(GatedLinear(dim, 4 * dim), nn.Identity(), Linear(4 * dim, dim))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, added: Tensor) -> Tensor:
+        """Of ``x`` (n, L, C), added to ``added``."""
         rows = x.reshape(-1, x.shape[-1])
-        done = [self.net(rows[part]) for part in portions(x, len(rows), 2048)]
-        return (done[0] if len(done) == 1 else torch.cat(done)).view(x.shape)
+        if fused(x):
+            return self._in_blocks(rows, added)
+        return added + joined([self.net(rows[part]) for part in portions(x, len(rows), 2048)]).view(x.shape)
+
+    def _in_blocks(self, rows: Tensor, added: Tensor) -> Tensor:
+        """The sum is written block by block, so that neither the hidden values nor the result is there twice."""
+        out, step = torch.empty_like(added), max(1, HIDDEN_BYTES // (8 * rows.shape[1] * rows.itemsize))
+        flat = zip(*(t.reshape(rows.shape).split(step) for t in (rows, added, out)), strict=True)
+        for some, to, into in flat:
+            torch.add(to, self.net(some), out=into)
+        return out
 
 
 class SpatialBlock(nn.Module):
@@ -112,17 +154,27 @@ class SpatialBlock(nn.Module):
             self.norm2, self.attn2 = nn.LayerNorm(dim), Attention(dim, heads, audio_dim)
         self.norm3, self.ff = nn.LayerNorm(dim), FeedForward(dim)
 
-    def forward(self, x: Tensor, name: str, conditions: ImageContext) -> Tensor:
-        h = self.norm1(x)
-        if conditions.taps is not None:
-            conditions.taps[name] = h
-        x = x + self.attn1(h, h, conditions.reference.pairs[name] if conditions.reference else None)
-        if conditions.audio is not None:
-            x = x + AUDIO_GAIN * self.attn2(self.norm2(x), conditions.audio)
-        elif conditions.silent:
-            x = x + AUDIO_GAIN * self.attn2.silence()
-        out: Tensor = x + self.ff(self.norm3(x))
+    def forward(self, x: Tensor, name: str, seen: ImageContext) -> Tensor:
+        """(n, L, C) → (n, L, C)."""
+        x, h = add_norm(x, None, self.norm1)
+        if seen.taps is not None:
+            seen.taps[name] = h
+        reference = seen.reference.pairs[name] if seen.reference else None
+        x, h = self._heard(x, self.attn1(h, beyond=reference, plain=seen.plain), seen)
+        out: Tensor = self.ff(h, x)
         return out
+
+    def _heard(self, x: Tensor, add: Tensor, seen: ImageContext) -> tuple[Tensor, Tensor]:
+        """The sum of both and of the audio attention, and its last norm."""
+        if seen.audio is None and not seen.silent:
+            return add_norm(x, add, self.norm3)
+        silence = self.attn2.silence() if seen.silent else None
+        if seen.audio is None:
+            x = x + add
+            return add_norm(x, None, self.norm3, constant=silence, gain=AUDIO_GAIN)
+        x, h = add_norm(x, add, self.norm2, wanted=seen.plain)
+        heard = self.attn2(h, seen.audio)
+        return add_norm(x, heard, self.norm3, constant=silence, gain=AUDIO_GAIN, first=seen.plain)
 
 
 class SpatialTransformer(nn.Module):
@@ -132,16 +184,16 @@ class SpatialTransformer(nn.Module):
     def __init__(self, name: str, dim: int, heads: int, audio_dim: int | None) -> None:
         super().__init__()
         self.name = name
-        self.norm = nn.GroupNorm(32, dim, eps=1e-6)
-        self.proj_in = nn.Conv2d(dim, dim, 1)
+        self.norm = GroupNorm(32, dim, eps=1e-6)
+        self.proj_in = Pointwise(dim, dim)
         self.transformer_blocks = nn.ModuleList([SpatialBlock(dim, heads, audio_dim)])
-        self.proj_out = nn.Conv2d(dim, dim, 1)
+        self.proj_out = Pointwise(dim, dim)
 
-    def forward(self, x: Tensor, conditions: ImageContext) -> Tensor:
-        tokens = self.proj_in(self.norm(x)).flatten(2).transpose(1, 2)
-        tokens = self.transformer_blocks[0](tokens, self.name, conditions)
-        h: Tensor = self.proj_out(tokens.transpose(1, 2).reshape(x.shape))
-        return x + h
+    def forward(self, x: Images, seen: ImageContext) -> Images:
+        """(n, C, h, w) → the same."""
+        h = self.norm(x)
+        tokens = self.transformer_blocks[0](tokens_of(self.proj_in(h)), self.name, seen)
+        return lazily(summed(x), self.proj_out(image_of(tokens, h.shape[2:])))
 
     def reference_kv(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values of reference features (1, R, C), by this block's own projections."""

@@ -10,7 +10,20 @@ import torch
 from torch import Tensor, nn
 
 from echomimic.models.attention import Attention, FeedForward
-from echomimic.models.kernels import Linear, attend, portions
+from echomimic.models.kernels import (
+    GroupNorm,
+    Images,
+    Linear,
+    add_norm,
+    attend_frames,
+    image_of,
+    joined,
+    lazily,
+    on_cpu,
+    portions,
+    summed,
+    tokens_of,
+)
 
 
 def position_table(dim: int, frames: int, device: torch.device | str | None = None) -> Tensor:
@@ -37,11 +50,13 @@ class TemporalAttention(Attention):
         super().__init__(dim, heads)
         self.pos_encoder = PositionTable(dim, frames)
 
-    def over_frames(self, x: Tensor) -> Tensor:
-        """(F, L, C) → (F, L, C)."""
-        x = x + self.pos_encoder.pe[0, : len(x), None]
-        q, k, v = (project(x).transpose(0, 1) for project in (self.to_q, self.to_k, self.to_v))
-        out: Tensor = self.to_out[0](attend(q, k, v, self.heads).transpose(0, 1))
+    def places(self, frames: int) -> Tensor:
+        """What is added to the frames of a window, (F, C)."""
+        return self.pos_encoder.pe[0, :frames]
+
+    def over_frames(self, x: Tensor, frames: int) -> Tensor:
+        """(B·F, L, C) → the same, for ``x`` with places added."""
+        out: Tensor = self.to_out[0](attend_frames(*self.projections(x), self.heads, frames))
         return out
 
 
@@ -54,12 +69,16 @@ class TemporalBlock(nn.Module):
         self.norms = nn.ModuleList([nn.LayerNorm(dim) for _ in range(2)])
         self.ff, self.ff_norm = FeedForward(dim), nn.LayerNorm(dim)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(F, L, C) → (F, L, C)."""
+    def forward(self, x: Tensor, frames: int) -> Tensor:
+        """(B·F, L, C) → the same."""
+        add = None
         for norm, attention in zip(self.norms, self.attention_blocks, strict=True):
+            assert isinstance(norm, nn.LayerNorm)
             assert isinstance(attention, TemporalAttention)
-            x = x + attention.over_frames(norm(x))
-        out: Tensor = x + self.ff(self.ff_norm(x))
+            x, h = add_norm(x, add, norm, after=attention.places(frames))
+            add = attention.over_frames(h, frames)
+        x, h = add_norm(x, add, self.ff_norm)
+        out: Tensor = self.ff(h, x)
         return out
 
 
@@ -68,20 +87,20 @@ class TemporalTransformer(nn.Module):
 
     def __init__(self, dim: int, heads: int, frames: int) -> None:
         super().__init__()
-        self.norm = nn.GroupNorm(32, dim, eps=1e-6)
+        self.norm = GroupNorm(32, dim, eps=1e-6)
         self.proj_in = Linear(dim, dim)
         self.transformer_blocks = nn.ModuleList([TemporalBlock(dim, heads, frames)])
         self.proj_out = Linear(dim, dim)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(F, C, h, w), the frames of one clip;
-        pixels do not see each other, so a CPU takes some at a time."""
-        tokens = self.norm(x).flatten(2).transpose(1, 2)
+    def forward(self, x: Images, frames: int) -> Images:
+        """(B·F, C, h, w), B clips (on a CPU one); pixels do not see each other, so a CPU takes some at a
+        time."""
+        h = self.norm(x)
+        tokens = tokens_of(h)
         block = self.transformer_blocks[0]
-        pixels = portions(x, tokens.shape[1], max(1, 64 // len(x)) * 64)
-        done = [self.proj_out(block(self.proj_in(tokens[:, some]))) for some in pixels]
-        h = done[0] if len(done) == 1 else torch.cat(done, 1)
-        return x + h.transpose(1, 2).reshape(x.shape)
+        pixels = portions(h, tokens.shape[1], max(1, 64 // frames) * 64)
+        done = [self.proj_out(block(self.proj_in(tokens[:, some]), frames)) for some in pixels]
+        return lazily(summed(x), image_of(joined(done, 1), h.shape[2:]))
 
 
 class MotionModule(nn.Module):
@@ -91,6 +110,10 @@ class MotionModule(nn.Module):
         super().__init__()
         self.temporal_transformer = TemporalTransformer(dim, heads, frames)
 
-    def forward(self, x: Tensor, frames: int) -> Tensor:
-        """(N, C, h, w) → the same, clip by clip."""
-        return torch.cat([self.temporal_transformer(clip) for clip in torch.split(x, frames)])
+    def forward(self, x: Images, frames: int) -> Images:
+        """(N, C, h, w) → the same, on a CPU clip by clip."""
+        if isinstance(x, Tensor) and on_cpu(x):
+            clips = torch.split(x, frames)
+            return joined([summed(self.temporal_transformer(clip, frames)) for clip in clips])
+        out: Images = self.temporal_transformer(x, frames)
+        return out

@@ -5,8 +5,9 @@ Shapes: B = clips, F = frames, N = B·F images, C = channels. Activations stay (
 the motion modules see the frame axis. ``unconditional`` leading clips get no reference, no audio and no
 guide, so with guidance::
 
-    both = unet(torch.cat([window, window]), t, frames=F, audio=audio, guide=guide, reference=kv,
-    unconditional=1) without, with_ = both.chunk(2)
+    both = unet(torch.cat([window, window]), t, frames=F, audio=audio, guide=guide,
+                reference=kv, unconditional=1)
+    without, with_ = both.chunk(2)
 
 where ``window`` is (F, 4, h, w), and ``audio`` (F, 50, 384) and ``guide`` (F or 1, 320, h, w) belong to the
 conditional clip only. The reference is a value: ``kv = unet.project_reference(reference_unet.taps(latent))``,
@@ -24,8 +25,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from echomimic.models.attention import ImageContext, ReferenceKV, SpatialTransformer
-from echomimic.models.kernels import Conv3x3, portions
+from echomimic.models.attention import Attention, ImageContext, ReferenceKV, SpatialTransformer
+from echomimic.models.kernels import (
+    Conv3x3,
+    GroupNorm,
+    Images,
+    Pointwise,
+    Sum,
+    anchor,
+    arrange_convolutions,
+    beside,
+    convolve,
+    fused,
+    joined,
+    lazily,
+    on_cpu,
+    portions,
+    summed,
+)
 from echomimic.models.temporal import MotionModule, PositionTable, position_table
 
 __all__ = ["ReferenceKV", "UNet", "UNetConfig"]
@@ -58,10 +75,14 @@ class Context:
     taps: dict[str, Tensor] | None = None
 
     def parts(self, x: Tensor, at_once: int = 4096) -> Iterator[tuple[slice, ImageContext]]:
-        """Images that are worked on together, all conditional or all not, and what they see."""
-        silent = ImageContext(silent=self.audio is not None)
+        """Images that are worked on together and what they see; on a CPU few, all conditional or all not."""
+        heard = self.audio is not None
+        if not on_cpu(x):
+            silent = heard and self.plain > 0
+            yield slice(0, len(x)), ImageContext(self.reference, self.audio, self.plain, silent, self.taps)
+            return
         for part in portions(x, self.plain, at_once // x[0, 0].numel()):
-            yield part, silent
+            yield part, ImageContext(plain=part.stop - part.start, silent=heard)
         for part in portions(x, len(x) - self.plain, at_once // x[0, 0].numel()):
             audio = None if self.audio is None else self.audio[part]
             images = slice(part.start + self.plain, part.stop + self.plain)
@@ -89,16 +110,21 @@ class ResBlock(nn.Module):
 
     def __init__(self, before: int, after: int, time: int) -> None:
         super().__init__()
-        self.norm1, self.conv1 = nn.GroupNorm(32, before), Conv3x3(before, after)
+        self.norm1, self.conv1 = GroupNorm(32, before), Conv3x3(before, after)
         self.time_emb_proj = nn.Linear(time, after)
-        self.norm2, self.conv2 = nn.GroupNorm(32, after), Conv3x3(after, after)
-        self.conv_shortcut = nn.Conv2d(before, after, 1) if before != after else None
+        self.norm2, self.conv2 = GroupNorm(32, after), Conv3x3(after, after)
+        self.conv_shortcut = Pointwise(before, after) if before != after else None
 
-    def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        h = self.conv1(F.silu(self.norm1(x))) + self.time_emb_proj(F.silu(time))[:, :, None, None]
-        h = self.conv2(F.silu(self.norm2(h)))
-        out: Tensor = h + (x if self.conv_shortcut is None else self.conv_shortcut(x))
-        return out
+    def forward(self, x: Images, time: Tensor, skip: Tensor | None = None) -> Images:
+        """(N, C, h, w) and ``skip`` behind its channels, with the SiLU of the ``time`` embedding (1, T)."""
+        x = x if skip is None else beside(x, skip)
+        h = self.norm1(x, silu=True)
+        h, bias = convolve(self.conv1, h)
+        moved = self.time_emb_proj(time)[0]
+        h = self.norm2(Sum(h, bias=moved if bias is None else moved + bias), silu=True)
+        h, bias = convolve(self.conv2, h)
+        x = summed(x)
+        return lazily(h, x if self.conv_shortcut is None else self.conv_shortcut(x), bias)
 
 
 class Downsample(nn.Module):
@@ -108,8 +134,8 @@ class Downsample(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(dim, dim, 3, stride=2, padding=1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        h: Tensor = self.conv(x)
+    def forward(self, x: Images) -> Tensor:
+        h: Tensor = self.conv(summed(x))
         return h
 
 
@@ -120,8 +146,8 @@ class Upsample(nn.Module):
         super().__init__()
         self.conv = Conv3x3(dim, dim)
 
-    def forward(self, x: Tensor, size: torch.Size) -> Tensor:
-        h: Tensor = self.conv(F.interpolate(x, size=size, mode="nearest"))
+    def forward(self, x: Images, size: torch.Size) -> Tensor:
+        h: Tensor = self.conv(F.interpolate(summed(x), size=size, mode="nearest"))
         return h
 
 
@@ -141,13 +167,14 @@ class UNetStage(nn.Module):
         modules = [MotionModule(dim, heads, frames) for _ in widths] if frames else []
         self.motion_modules = nn.ModuleList(modules)
 
-    def layer(self, i: int, inputs: list[Tensor], time: Tensor, context: Context) -> Tensor:
-        """Layer ``i``: residual block over the joined inputs,
-        then attention and motion where the stage has them."""
-        some = portions(inputs[0], len(inputs[0]), 8192 // inputs[0][0, 0].numel())
-        x = torch.cat([self.resnets[i](torch.cat([x[images] for x in inputs], 1), time) for images in some])
+    def layer(self, i: int, x: Images, time: Tensor, context: Context, skip: Tensor | None = None) -> Images:
+        """Layer ``i``: residual block over the input and the ``skip``, then attention and motion where the
+        stage has them."""
+        some = portions(anchor(x), len(x), 8192 // anchor(x)[0, 0].numel())
+        x = joined([self.resnets[i](x[part], time, None if skip is None else skip[part]) for part in some])
         if len(self.attentions):
-            x = torch.cat([self.attentions[i](x[images], seen) for images, seen in context.parts(x)])
+            parts = context.parts(anchor(x))
+            x = joined([self.attentions[i](x[images], seen) for images, seen in parts])
         return self.motion_modules[i](x, context.frames) if len(self.motion_modules) else x
 
 
@@ -158,10 +185,10 @@ class DownStage(UNetStage):
         super().__init__(name, widths, dim, config, attends=not last)
         self.downsamplers = nn.ModuleList([] if last else [Downsample(dim)])
 
-    def forward(self, x: Tensor, time: Tensor, context: Context) -> list[Tensor]:
-        skips = []
+    def forward(self, x: Images, time: Tensor, context: Context) -> list[Images]:
+        skips: list[Images] = []
         for i in range(len(self.resnets)):
-            skips.append(x := self.layer(i, [x], time, context))
+            skips.append(x := self.layer(i, x, time, context))
         for downsample in self.downsamplers:
             skips.append(downsample(x))
         return skips
@@ -174,8 +201,8 @@ class MidStage(UNetStage):
         super().__init__(name, [dim], dim, config, attends=True)
         self.resnets.append(ResBlock(dim, dim, 4 * config.channels[0]))
 
-    def forward(self, x: Tensor, time: Tensor, context: Context) -> Tensor:
-        h: Tensor = self.resnets[1](self.layer(0, [x], time, context), time)
+    def forward(self, x: Images, time: Tensor, context: Context) -> Images:
+        h: Images = self.resnets[1](self.layer(0, x, time, context), time)
         return h
 
 
@@ -188,11 +215,11 @@ class UpStage(UNetStage):
         super().__init__(name, widths, dim, config, attends=not first)
         self.upsamplers = nn.ModuleList([] if last else [Upsample(dim)])
 
-    def forward(self, x: Tensor, time: Tensor, context: Context, skips: list[Tensor]) -> Tensor:
+    def forward(self, x: Images, time: Tensor, context: Context, skips: list[Images]) -> Images:
         for i in range(len(self.resnets)):
-            x = self.layer(i, [x, skips.pop()], time, context)
+            x = self.layer(i, x, time, context, summed(skips.pop()))
         for upsample in self.upsamplers:
-            x = upsample(x, skips[-1].shape[2:])
+            x = upsample(x, anchor(skips[-1]).shape[2:])
         return x
 
 
@@ -216,7 +243,7 @@ class UNet(nn.Module):
             widths = [(dim if j else x) + skips.pop() for j in range(config.layers + 1)]
             self.up_blocks.append(UpStage(f"up_blocks.{i}", widths, dim, config, i == 0, i == last))
             x = dim
-        self.conv_norm_out = nn.GroupNorm(32, c[0]) if config.head else None
+        self.conv_norm_out = GroupNorm(32, c[0]) if config.head else None
         self.conv_out = nn.Conv2d(c[0], 4, 3, padding=1) if config.head else None
 
     def forward(
@@ -245,11 +272,11 @@ class UNet(nn.Module):
         """
         plain = self._check(x, frames, audio, guide, unconditional)
         context = Context(frames, plain, audio, reference)
-        x = self._features(x, t, guide, context)
+        features = self._features(x, t, guide, context)
         if self.conv_norm_out is None or self.conv_out is None:
             raise ValueError("a reference net has no output head: use taps()")
-        h: Tensor = self.conv_out(F.silu(self.conv_norm_out(x)))
-        return h
+        out: Tensor = self.conv_out(F.silu(self.conv_norm_out(features)))
+        return out
 
     def taps(self, latent: Tensor) -> dict[str, Tensor]:
         """What a reference net's spatial transformers see at timestep 0, by name: (1, h'·w', C) each.
@@ -284,6 +311,20 @@ class UNet(nn.Module):
             (name, module) for name, module in self.named_modules() if isinstance(module, SpatialTransformer)
         )
 
+    def arrange(self) -> None:
+        """On a GPU, puts weights in the order it likes: projections of one input side by side, convolutions
+        channels-last.
+
+        One layer at a time, so that nothing is there twice; names, shapes and values stay. Where weights lie so
+        already nothing is done.
+        """
+        if not fused(self.conv_in.weight):
+            return
+        for module in self.modules():
+            if isinstance(module, Attention):
+                module.join_projections()
+        arrange_convolutions(self)
+
     def position_tables(self) -> dict[str, Tensor]:
         """Computed value of every position table by state-dict key, for states that lack them."""
         found = {name: m for name, m in self.named_modules() if isinstance(m, PositionTable)}
@@ -291,18 +332,18 @@ class UNet(nn.Module):
             f"{name}.pe": position_table(m.pe.shape[2], m.pe.shape[1], "cpu") for name, m in found.items()
         }
 
-    def _features(self, x: Tensor, t: Tensor, guide: Tensor | None, context: Context) -> Tensor:
-        time = self.time_embedding(t)
-        x = self.conv_in(x.contiguous(memory_format=torch.channels_last))
+    def _features(self, x: Tensor, t: Tensor, guide: Tensor | None, context: Context) -> Images:
+        time = F.silu(self.time_embedding(t))
+        first = self.conv_in(x.contiguous(memory_format=torch.channels_last))
         if guide is not None:
-            x = torch.cat([x[: context.plain], x[context.plain :] + guide])
-        skips = [x]
+            first = torch.cat([first[: context.plain], first[context.plain :] + guide])
+        skips: list[Images] = [first]
         for stage in self.down_blocks:
             skips += stage(skips[-1], time, context)
-        x = self.mid_block(skips[-1], time, context)
+        h: Images = self.mid_block(skips[-1], time, context)
         for stage in self.up_blocks:
-            x = stage(x, time, context, skips)
-        return x
+            h = stage(h, time, context, skips)
+        return h
 
     def _check(
         self, x: Tensor, frames: int, audio: Tensor | None, guide: Tensor | None, unconditional: int

@@ -142,7 +142,10 @@ def load_network(
     want = {key: tuple(value.shape) for key, value in module.state_dict().items()}
     state = dict(plan(network, files, want).tensors(dtype, device))
     module.load_state_dict(state, strict=True, assign=True)
-    return module.requires_grad_(False)
+    module.requires_grad_(False)
+    if isinstance(module, UNet | Autoencoder):
+        module.arrange()
+    return module
 
 
 def plan(network: Network, files: WeightFiles, want: Shapes | None = None) -> LoadPlan:
