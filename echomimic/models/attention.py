@@ -16,17 +16,17 @@ from echomimic.models.kernels import (
     Linear,
     Pointwise,
     add_norm,
+    as_image,
+    as_tokens,
     attend,
     fused,
     gated,
-    image_of,
     join_weights,
-    joined,
     lazily,
     portions,
-    project,
+    products_of,
+    rejoined,
     summed,
-    tokens_of,
 )
 
 AUDIO_GAIN = 3.0
@@ -90,14 +90,15 @@ class Attention(nn.Module):
 
         ``beyond`` are further ones (1, R, C), which all images but the first ``plain`` see.
         """
-        out: Tensor = self.to_out[0](attend(*self.projections(x, context), self.heads, beyond, plain))
+        q, k, v = self.projections(x, context)
+        out: Tensor = self.to_out[0](attend(q, k, v, self.heads, beyond, plain))
         return out
 
-    def projections(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, ...]:
+    def projections(self, x: Tensor, context: Tensor | None = None) -> list[Tensor]:
         """Queries, keys and values."""
         if context is None:
-            return project(x, self.to_q, self.to_k, self.to_v)
-        return (self.to_q(x), *project(context, self.to_k, self.to_v))
+            return products_of(x, self.to_q, self.to_k, self.to_v)
+        return [self.to_q(x), *products_of(context, self.to_k, self.to_v)]
 
     def join_projections(self) -> None:
         """Makes those of one input one product; see :func:`kernels.join_weights`."""
@@ -118,7 +119,8 @@ class GatedLinear(nn.Module):
         self.proj = Linear(dim, 2 * hidden)
 
     def forward(self, x: Tensor) -> Tensor:
-        return gated(self.proj(x))
+        hidden: Tensor = self.proj(x)
+        return gated(hidden)
 
 
 class FeedForward(nn.Module):
@@ -133,12 +135,13 @@ class FeedForward(nn.Module):
         rows = x.reshape(-1, x.shape[-1])
         if fused(x):
             return self._in_blocks(rows, added)
-        return added + joined([self.net(rows[part]) for part in portions(x, len(rows), 2048)]).view(x.shape)
+        done: list[Tensor] = [self.net(rows[part]) for part in portions(x, len(rows), 2048)]
+        return added + rejoined(done).view(x.shape)
 
     def _in_blocks(self, rows: Tensor, added: Tensor) -> Tensor:
-        """The sum is written block by block, so that neither the hidden values nor the result is there twice."""
-        out, step = torch.empty_like(added), max(1, HIDDEN_BYTES // (8 * rows.shape[1] * rows.itemsize))
-        flat = zip(*(t.reshape(rows.shape).split(step) for t in (rows, added, out)), strict=True)
+        """Block by block: neither the hidden values of all rows nor the result are there twice."""
+        out, step = added.new_empty(added.shape), max(1, HIDDEN_BYTES // (8 * rows.shape[1] * rows.itemsize))
+        flat = zip(*(torch.split(t.reshape(rows.shape), step) for t in (rows, added, out)), strict=True)
         for some, to, into in flat:
             torch.add(to, self.net(some), out=into)
         return out
@@ -192,8 +195,8 @@ class SpatialTransformer(nn.Module):
     def forward(self, x: Images, seen: ImageContext) -> Images:
         """(n, C, h, w) → the same."""
         h = self.norm(x)
-        tokens = self.transformer_blocks[0](tokens_of(self.proj_in(h)), self.name, seen)
-        return lazily(summed(x), self.proj_out(image_of(tokens, h.shape[2:])))
+        tokens = self.transformer_blocks[0](as_tokens(self.proj_in(h)), self.name, seen)
+        return lazily(summed(x), self.proj_out(as_image(tokens, h.shape[2:])))
 
     def reference_kv(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values of reference features (1, R, C), by this block's own projections."""

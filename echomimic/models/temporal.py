@@ -15,14 +15,14 @@ from echomimic.models.kernels import (
     Images,
     Linear,
     add_norm,
+    as_image,
+    as_tokens,
     attend_frames,
-    image_of,
-    joined,
     lazily,
     on_cpu,
     portions,
+    rejoined,
     summed,
-    tokens_of,
 )
 
 
@@ -56,7 +56,8 @@ class TemporalAttention(Attention):
 
     def over_frames(self, x: Tensor, frames: int) -> Tensor:
         """(B·F, L, C) → the same, for ``x`` with places added."""
-        out: Tensor = self.to_out[0](attend_frames(*self.projections(x), self.heads, frames))
+        q, k, v = self.projections(x)
+        out: Tensor = self.to_out[0](attend_frames(q, k, v, self.heads, frames))
         return out
 
 
@@ -96,11 +97,11 @@ class TemporalTransformer(nn.Module):
         """(B·F, C, h, w), B clips (on a CPU one); pixels do not see each other, so a CPU takes some at a
         time."""
         h = self.norm(x)
-        tokens = tokens_of(h)
+        tokens = as_tokens(h)
         block = self.transformer_blocks[0]
         pixels = portions(h, tokens.shape[1], max(1, 64 // frames) * 64)
         done = [self.proj_out(block(self.proj_in(tokens[:, some]), frames)) for some in pixels]
-        return lazily(summed(x), image_of(joined(done, 1), h.shape[2:]))
+        return lazily(summed(x), as_image(rejoined(done, 1), h.shape[2:]))
 
 
 class MotionModule(nn.Module):
@@ -114,6 +115,6 @@ class MotionModule(nn.Module):
         """(N, C, h, w) → the same, on a CPU clip by clip."""
         if isinstance(x, Tensor) and on_cpu(x):
             clips = torch.split(x, frames)
-            return joined([summed(self.temporal_transformer(clip, frames)) for clip in clips])
+            return rejoined([summed(self.temporal_transformer(clip, frames)) for clip in clips])
         out: Images = self.temporal_transformer(x, frames)
         return out

@@ -37,10 +37,10 @@ from echomimic.models.kernels import (
     beside,
     convolve,
     fused,
-    joined,
     lazily,
     on_cpu,
     portions,
+    rejoined,
     summed,
 )
 from echomimic.models.temporal import MotionModule, PositionTable, position_table
@@ -171,10 +171,10 @@ class UNetStage(nn.Module):
         """Layer ``i``: residual block over the input and the ``skip``, then attention and motion where the
         stage has them."""
         some = portions(anchor(x), len(x), 8192 // anchor(x)[0, 0].numel())
-        x = joined([self.resnets[i](x[part], time, None if skip is None else skip[part]) for part in some])
+        x = rejoined([self.resnets[i](x[part], time, None if skip is None else skip[part]) for part in some])
         if len(self.attentions):
             parts = context.parts(anchor(x))
-            x = joined([self.attentions[i](x[images], seen) for images, seen in parts])
+            x = rejoined([self.attentions[i](x[images], seen) for images, seen in parts])
         return self.motion_modules[i](x, context.frames) if len(self.motion_modules) else x
 
 
@@ -315,8 +315,8 @@ class UNet(nn.Module):
         """On a GPU, puts weights in the order it likes: projections of one input side by side, convolutions
         channels-last.
 
-        One layer at a time, so that nothing is there twice; names, shapes and values stay. Where weights lie so
-        already nothing is done.
+        One layer at a time, so that nothing is there twice; names, shapes and values stay. Where weights lie
+        so already nothing is done.
         """
         if not fused(self.conv_in.weight):
             return

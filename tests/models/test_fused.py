@@ -1,5 +1,4 @@
-"""What is fused on a GPU is right: Triton's kernels in its interpreter, and the nets that call them, without a
-card.
+"""What is fused on a GPU is right, without one: Triton's kernels in its interpreter, the nets around them.
 
 The plain forms are tested by the same cases; Triton's where it is installed.
 """
@@ -16,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from echomimic.models import kernels, vae
-from echomimic.models.kernels import attention, forms, norms, products
-from echomimic.models.unet import Context, ReferenceKV, UNet, UNetConfig
+from echomimic.models.kernels import forms, norms, softmax
+from echomimic.models.unet import Context, DownStage, ReferenceKV, UNet, UNetConfig
 from tests.parity import fixtures
 
 os.environ.setdefault("TRITON_INTERPRET", "1")
@@ -26,12 +25,12 @@ SMALL = UNetConfig(channels=(32, 64), layers=1, heads=4, audio_dim=16)
 
 
 @pytest.fixture(scope="module")
-def triton() -> ModuleType:
+def triton() -> Any:
     """Triton's forms, interpreted on the CPU."""
     pytest.importorskip("triton", reason="triton is not installed: its kernels cannot be interpreted")
-    from echomimic.models.kernels import triton_forms
+    from echomimic.models.kernels.triton_forms import TritonForms
 
-    return triton_forms
+    return TritonForms
 
 
 @pytest.fixture(params=["plain", "triton"])
@@ -43,7 +42,7 @@ def form(request: pytest.FixtureRequest) -> Any:
 PLAIN = ModuleType("plain")
 for _module, _names in (
     (norms, ("group_norm", "add_layer_norm", "gated")),
-    (attention, ("merge", "attend_frames")),
+    (softmax, ("merge_attentions", "attend_frames")),
 ):
     for _name in _names:
         setattr(PLAIN, _name, getattr(_module, _name))
@@ -82,7 +81,8 @@ def test_group_norm(
     want = x.double() + (add if "add" in given else 0) + (offset[:, None, None] if "bias" in given else 0)
     want = want if more is None else torch.cat([want, more.double()], 1)
     total, normed = form.group_norm(
-        x, add if "add" in given else None, offset if "bias" in given else None, more, weight, bias, groups, 1e-6, True
+        x, add if "add" in given else None, offset if "bias" in given else None, more, weight, bias, groups,
+        1e-6, True,
     )  # fmt: skip
     assert given == "bias" or close(total, want)
     want = F.silu(F.group_norm(want, groups, weight.double(), bias.double(), 1e-6))
@@ -152,7 +152,7 @@ def test_attention_over_frames(
 ) -> None:
     torch.manual_seed(0)
     channels = heads * width
-    q, k, v = torch.randn(2 * frames, 3, 3 * channels).to(dtype).split(channels, -1)
+    q, k, v = torch.split(torch.randn(2 * frames, 3, 3 * channels).to(dtype), channels, -1)
     if not together:
         q, k, v = (t.contiguous() for t in (q, k, v))
     clips = [t.double().view(2, frames, 3, heads, width).permute(0, 2, 3, 1, 4) for t in (q, k, v)]
@@ -177,7 +177,7 @@ def test_merging_two_attentions_is_one_over_both(form: Any, first: int, scale: f
     (own, own_weight), (far, far_weight) = seen(q, k, v), seen(q[first:], far_k, far_v)
     both = (torch.cat([k, far_k.expand(4, -1, -1, -1)], 2), torch.cat([v, far_v.expand(4, -1, -1, -1)], 2))
     want = torch.cat([own[:first], seen(q[first:], *(t[first:] for t in both))[0]])
-    got = form.merge(own.float(), own_weight.float(), far.float(), far_weight.float(), 2, first)
+    got = form.merge_attentions(own.float(), own_weight.float(), far.float(), far_weight.float(), 2, first)
     assert close(got, want)
 
 
@@ -185,14 +185,14 @@ def test_merging_two_attentions_is_one_over_both(form: Any, first: int, scale: f
 def test_reference_by_itself_is_reference_beside_own(plain: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the CPU's kernel, which tells its weights as those of CUDA do."""
     torch.manual_seed(0)
-    q, k, v = torch.randn(3, 21, 96).split(32, -1)
+    q, k, v = torch.split(torch.randn(3, 21, 96), 32, -1)
     beyond = torch.randn(1, 17, 32), torch.randn(1, 17, 32)
     want = kernels.attend(q, k, v, 4, beyond, plain)
     joined: list[Tensor] = []
     monkeypatch.setattr(torch, "cat", lambda parts, dim=0: joined.extend(parts))
-    monkeypatch.setattr(attention.forms, "form_for", lambda x: "fused")
+    monkeypatch.setattr(forms, "form_for", lambda x: "fused")
     monkeypatch.setattr(forms, "_triton", lambda: PLAIN)
-    monkeypatch.setattr(PLAIN, "merge", merge_without_cat)
+    monkeypatch.setattr(PLAIN, "merge_attentions", merge_without_cat)
     assert close(kernels.attend(q, k, v, 4, beyond, plain), want.double())
     assert not joined
 
@@ -219,7 +219,7 @@ def on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
 
 DIRECT = ModuleType("direct")
 """The plain forms without the question which form to take."""
-for _name in ("group_norm", "add_layer_norm", "gated", "merge", "attend_frames"):
+for _name in ("group_norm", "add_layer_norm", "gated", "merge_attentions", "attend_frames"):
     setattr(DIRECT, _name, getattr(PLAIN, _name).__wrapped__)
 
 
@@ -257,10 +257,12 @@ def test_a_layer_goes_through_triton(triton: Any, on_a_gpu: Callable[[Any], None
     seen = Context(
         1, 1, torch.randn(1, 5, 16), ReferenceKV({name: block.reference_kv(torch.randn(1, 7, 32))})
     )
-    want = kernels.summed(net.down_blocks[0].layer(0, x, time, seen))
+    stage = net.down_blocks[0]
+    assert isinstance(stage, DownStage)
+    want = kernels.summed(stage.layer(0, x, time, seen))
     on_a_gpu(triton)
     net.arrange()
-    got = net.down_blocks[0].layer(0, x, time, seen)
+    got = stage.layer(0, x, time, seen)
     assert not forms._broken
     assert isinstance(got, kernels.Sum)
     assert float((got.total() - want).abs().max()) < 2e-5
@@ -330,21 +332,24 @@ def test_joined_weights_are_one_product_under_their_own_names(monkeypatch: pytes
     layers = [kernels.Linear(8, n, bias=False).requires_grad_(False) for n in (4, 6, 2)]
     x, before = torch.randn(5, 8), [layer.weight.clone() for layer in layers]
     monkeypatch.setattr(forms, "form_for", lambda x: "plain")
-    want = kernels.project(x, *layers)
+    want = kernels.products_of(x, *layers)
     kernels.join_weights(*layers)
     storage = layers[0].weight.untyped_storage()
     assert {layer.weight.untyped_storage().data_ptr() for layer in layers} == {storage.data_ptr()}
     assert storage.nbytes() == sum(w.nbytes for w in before)
     products_made: list[tuple[int, ...]] = []
     linear = F.linear
-    monkeypatch.setattr(
-        products.F, "linear", lambda x, w, b=None: products_made.append(tuple(w.shape)) or linear(x, w, b)
-    )
-    got = kernels.project(x, *layers)
+
+    def counted(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        products_made.append(tuple(weight.shape))
+        return linear(x, weight, bias)
+
+    monkeypatch.setattr(F, "linear", counted)
+    got = kernels.products_of(x, *layers)
     assert products_made == [(12, 8)]
     for one, other, weight, old in zip(got, want, [layer.weight for layer in layers], before, strict=True):
         assert torch.allclose(one, other, atol=1e-6)
         assert torch.equal(weight, old)
     layers[1].weight = torch.nn.Parameter(before[1], requires_grad=False)
-    kernels.project(x, *layers)
+    kernels.products_of(x, *layers)
     assert products_made[1:] == [(4, 8), (6, 8), (2, 8)]

@@ -1,11 +1,10 @@
-"""What decides the speed, in one place: products, norms and attention, each in the form that suits the device.
+"""What decides the speed: products, norms and attention, each in the form that suits the device.
 
-On a CPU they are forms of our own (Winograd's convolution, blockwise attention), on CUDA element-wise work is
-fused by Triton's kernels, elsewhere and inside ``torch.compile`` they are PyTorch's operations. Sums, means and
-exponentials are taken in float32 in every form.
+On a CPU they are forms of our own (Winograd's convolution, blockwise attention), on CUDA element-wise work
+is fused by Triton's kernels, elsewhere and inside ``torch.compile`` they are PyTorch's operations. Sums,
+means and exponentials are taken in float32 in every form.
 """
 
-from echomimic.models.kernels.attention import attend, attend_frames
 from echomimic.models.kernels.forms import fused, on_cpu, portions
 from echomimic.models.kernels.norms import (
     GroupNorm,
@@ -15,8 +14,8 @@ from echomimic.models.kernels.norms import (
     anchor,
     beside,
     gated,
-    joined,
     lazily,
+    rejoined,
     summed,
 )
 from echomimic.models.kernels.products import (
@@ -24,13 +23,14 @@ from echomimic.models.kernels.products import (
     Linear,
     Pointwise,
     arrange_convolutions,
+    as_image,
+    as_tokens,
     convolve,
-    image_of,
     join_weights,
-    project,
-    tokens_of,
+    products_of,
     winograd,
 )
+from echomimic.models.kernels.softmax import attend, attend_frames
 
 __all__ = [
     "Conv3x3",
@@ -42,20 +42,20 @@ __all__ = [
     "add_norm",
     "anchor",
     "arrange_convolutions",
+    "as_image",
+    "as_tokens",
     "attend",
     "attend_frames",
     "beside",
     "convolve",
     "fused",
     "gated",
-    "image_of",
     "join_weights",
-    "joined",
     "lazily",
     "on_cpu",
     "portions",
-    "project",
+    "products_of",
+    "rejoined",
     "summed",
-    "tokens_of",
     "winograd",
 ]

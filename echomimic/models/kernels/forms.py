@@ -1,15 +1,14 @@
 """Which form of an operation runs: the CPU's own, Triton's fused kernels on CUDA, or PyTorch's operations.
 
-The plain form of a fusible operation stands beside its users' contract in ``norms`` and ``attention``; the form
-of the same name in ``triton_forms`` takes over where :func:`fused` says so. What fails to build is left to the
+The plain form of a fusible operation, with its contract, stands in ``norms`` or ``softmax``; the form of
+the same name in ``triton_forms`` takes over where :func:`fused` says so. What fails to build is left to the
 plain form from then on.
 """
 
 import functools
 import logging
 from collections.abc import Callable
-from types import ModuleType
-from typing import Concatenate, Literal, ParamSpec, TypeAlias, TypeVar
+from typing import Concatenate, Literal, ParamSpec, TypeAlias, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -26,7 +25,7 @@ _broken: set[str] = set()
 
 
 def form_for(x: Tensor) -> Form:
-    """``cpu``: the CPU's own; ``fused``: Triton's, on CUDA where no gradient is wanted; ``plain``: PyTorch's."""
+    """``cpu``: the CPU's own; ``fused``: Triton's, on CUDA without gradients; ``plain``: PyTorch's."""
     if torch.compiler.is_compiling():
         return "plain"
     if x.device.type == "cpu":
@@ -75,18 +74,18 @@ def fusible(
             return plain(x, *given, **further)
         return made
 
-    return chosen
+    return cast(Callable[Concatenate[Tensor, _Given], _Made], chosen)
 
 
 @functools.cache
-def _triton() -> ModuleType | None:
+def _triton() -> object | None:
     """Triton's forms; None, said once, where Triton is not installed."""
     try:
-        from echomimic.models.kernels import triton_forms
+        from echomimic.models.kernels.triton_forms import TritonForms
     except ImportError as error:
         _LOG.info("no fused kernels on this GPU (%s): install triton for more speed", _line(error))
         return None
-    return triton_forms
+    return TritonForms
 
 
 def _line(error: Exception) -> str:

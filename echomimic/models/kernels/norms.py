@@ -11,8 +11,7 @@ from echomimic.models.kernels.forms import fused, fusible
 
 
 class Sum:
-    """``x + add + bias`` with ``skip`` behind its channels, not worked out yet: the norm that reads it does so on
-    the way.
+    """``x + add + bias`` with ``skip`` behind its channels, not worked out yet: the next norm does it.
 
     ``x`` and ``add`` are (N, C, h, w), ``bias`` is (C,), ``skip`` (N, D, h, w).
     """
@@ -54,7 +53,7 @@ def anchor(x: Images) -> Tensor:
     return x.x if isinstance(x, Sum) else x
 
 
-def joined(parts: Sequence[_Part], dim: int = 0) -> _Part:
+def rejoined(parts: Sequence[_Part], dim: int = 0) -> _Part:
     """The parts one behind the other; a single one as it is, neither copied nor added up."""
     return parts[0] if len(parts) == 1 else cast(_Part, torch.cat([summed(part) for part in parts], dim))
 
@@ -65,13 +64,13 @@ def summed(x: Images) -> Tensor:
 
 
 def lazily(x: Tensor, add: Tensor, bias: Tensor | None = None) -> Images:
-    """``x + add + bias``: left to the next norm where that adds on the way, else added here."""
+    """``x + add + bias``: left to the next norm where that is fused, else added here."""
     found = Sum(x, add, bias)
     return found if fused(x) else found.total()
 
 
 def beside(x: Images, skip: Tensor) -> Images:
-    """``skip`` behind the channels of ``x``: left to the next norm where that joins on the way, else joined here."""
+    """``skip`` behind the channels of ``x``: left to the next norm where that is fused, else joined here."""
     s = x if isinstance(x, Sum) else Sum(x)
     found = Sum(s.x, s.add, s.bias, skip)
     return found if fused(skip) else found.total()
@@ -114,7 +113,7 @@ def group_norm(
     eps: float,
     silu: bool,
 ) -> tuple[Tensor, Tensor]:
-    """The sum of a :class:`Sum` and its norm; ``offset`` (C,) is the bias of the sum, ``bias`` that of the norm.
+    """A :class:`Sum` worked out, and its norm; ``offset`` (C,) is the bias of the sum, ``bias`` the norm's.
 
     Where there is nothing else to add or to join, the first may lack the offset.
     """
@@ -180,7 +179,7 @@ def add_layer_norm(
         total = torch.cat([near, far])
     normed = F.layer_norm(total[wanted:], weight.shape, weight, bias, eps)
     if after is not None:
-        normed = (normed.unflatten(0, (-1, len(after))) + after[:, None]).flatten(0, 1)
+        normed = (normed.view(-1, len(after), *normed.shape[1:]) + after[:, None]).flatten(0, 1)
     return total, normed
 
 

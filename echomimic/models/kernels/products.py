@@ -14,12 +14,12 @@ TILES = 512
 """Tiles of a convolution worked on at once: few enough for the cache, enough rows for a matrix product."""
 
 
-def tokens_of(x: Tensor) -> Tensor:
+def as_tokens(x: Tensor) -> Tensor:
     """(N, C, h, w) → (N, h·w, C); a view of channels-last memory."""
     return x.flatten(2).transpose(1, 2)
 
 
-def image_of(tokens: Tensor, size: torch.Size) -> Tensor:
+def as_image(tokens: Tensor, size: torch.Size) -> Tensor:
     """(N, h·w, C) → (N, C, h, w) for ``size`` (h, w), in channels-last memory."""
     return tokens.transpose(1, 2).reshape(len(tokens), -1, *size)
 
@@ -39,8 +39,7 @@ class Linear(nn.Linear):
 
 
 class Pointwise(nn.Conv2d):
-    """A 1×1 convolution; where the element-wise work is fused it is a linear layer, which adds its bias on the
-    way."""
+    """A 1×1 convolution; where element-wise work is fused it is a linear layer, which adds its bias."""
 
     def __init__(self, before: int, after: int) -> None:
         super().__init__(before, after, 1)
@@ -49,11 +48,11 @@ class Pointwise(nn.Conv2d):
         """(N, C, h, w) → (N, O, h, w)."""
         if not forms.fused(x):
             return super().forward(x)
-        return image_of(F.linear(tokens_of(x), self.weight.flatten(1), self.bias), x.shape[2:])
+        return as_image(F.linear(as_tokens(x), self.weight.flatten(1), self.bias), x.shape[2:])
 
 
 def convolve(conv: nn.Conv2d, x: Tensor) -> tuple[Tensor, Tensor | None]:
-    """A convolution and the bias that is still to be added: where the next step adds it on the way, else None."""
+    """A convolution and the bias that is still to be added, None except where the next norm adds it."""
     if not forms.fused(x):
         return conv(x), None
     return F.conv2d(x, conv.weight, None, conv.stride, conv.padding), conv.bias
@@ -70,26 +69,26 @@ def arrange_convolutions(net: nn.Module) -> None:
 
 
 def join_weights(*layers: nn.Linear) -> None:
-    """Puts the weights of layers with the same input side by side in memory: :func:`project` is one product then.
+    """Puts the weights of layers with the same input side by side: :func:`products_of` is one product then.
 
     Names, shapes and values stay, and so does the memory taken; nothing happens if they lie so already.
     """
     if _side_by_side([layer.weight for layer in layers]) is None:
         together = torch.cat([layer.weight.detach() for layer in layers])
         rows = [layer.out_features for layer in layers]
-        for layer, part in zip(layers, together.split(rows), strict=True):
+        for layer, part in zip(layers, torch.split(together, rows), strict=True):
             layer.weight = nn.Parameter(part, requires_grad=False)
 
 
-def project(x: Tensor, *layers: nn.Linear) -> tuple[Tensor, ...]:
+def products_of(x: Tensor, *layers: nn.Linear) -> list[Tensor]:
     """What layers without bias make of ``x``: one product where :func:`join_weights` was, each its own
     elsewhere."""
     together = None
     if not on_cpu(x) and not torch.compiler.is_compiling():
         together = _side_by_side([layer.weight for layer in layers])
     if together is None:
-        return tuple(layer(x) for layer in layers)
-    return F.linear(x, together).split([layer.out_features for layer in layers], -1)
+        return [layer(x) for layer in layers]
+    return list(torch.split(F.linear(x, together), [layer.out_features for layer in layers], -1))
 
 
 def _side_by_side(weights: list[Tensor]) -> Tensor | None:

@@ -1,5 +1,5 @@
-# mypy: allow-untyped-defs, allow-untyped-decorators
-"""Triton's kernels; ``triton_forms`` launches them. Pointers come first, then sizes, then what is compiled in.
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-decorators
+"""Triton's kernels, launched by ``triton_forms``. Pointers come first, then sizes, then what is compiled in.
 
 Memory is rows of channels: an image's pixel, or a token, is a row. All arithmetic is in float32, whatever is
 stored. Indices of rows are 64 bits wide: a batch of decoded pictures has more than 2³¹ entries.
@@ -18,7 +18,7 @@ def gather_statistics(
 ):  # fmt: skip
     """Adds up and joins a block of pixels; keeps the sum, each channel's mean and squared distances from it.
 
-    Means and squares are (N, chunks, C). The first ``own`` channels come from ``x``, the others from ``skip``.
+    Means and squares are (N, chunks, C). The first ``own`` channels come from ``x``, others from ``skip``.
     """
     image, chunk = tl.program_id(0) // chunks, tl.program_id(0) % chunks
     row = chunk * ROWS + tl.arange(0, ROWS)
@@ -112,7 +112,7 @@ def scale_shift(
 
 
 @triton.jit
-def add_layer_norm(
+def layer_norm_rows(
     x, add, constant, weight, bias, after, total, normed,
     rows, channels, first, wanted, tokens, frames, gain, eps,
     ADD: tl.constexpr, CONSTANT: tl.constexpr, AFTER: tl.constexpr,
@@ -154,8 +154,8 @@ def add_layer_norm(
 
 
 @triton.jit
-def gated(x, out, rows, hidden, ROWS: tl.constexpr, COLS: tl.constexpr):
-    """(rows, 2 · hidden) → (rows, hidden): the first half times the GELU of the second, by the error function."""
+def gate_rows(x, out, rows, hidden, ROWS: tl.constexpr, COLS: tl.constexpr):
+    """(rows, 2 · hidden) → (rows, hidden): the first half times the GELU (by erf) of the second."""
     row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
     c = tl.program_id(1) * COLS + tl.arange(0, COLS)
     inside = (row < rows)[:, None] & (c < hidden)[None, :]
@@ -167,13 +167,13 @@ def gated(x, out, rows, hidden, ROWS: tl.constexpr, COLS: tl.constexpr):
 
 
 @triton.jit
-def merge(
+def merge_rows(
     own, own_weight, far, far_weight,
     rows, tokens, channels, first,
     own_image, own_head, far_image, far_head,
     WIDTH: tl.constexpr, ROWS: tl.constexpr, COLS: tl.constexpr,
 ):  # fmt: skip
-    """Writes own + far attention to ``own``, each by its share; strides of the weights are per image and head."""
+    """Writes own and far attention, each by its share, to ``own``; weights stride by image and head."""
     row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
     c = tl.program_id(1) * COLS + tl.arange(0, COLS)
     inside = (row < rows)[:, None] & (c < channels)[None, :]
@@ -187,7 +187,7 @@ def merge(
 
 
 @triton.jit
-def attend_frames(
+def attend_pixels(
     q, k, v, out,
     tokens, heads, q_row, k_row, v_row, frames, factor,
     WIDTH: tl.constexpr, FRAMES: tl.constexpr, WIDE: tl.constexpr,

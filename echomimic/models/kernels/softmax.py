@@ -12,7 +12,7 @@ from torch.nn.attention import SDPBackend
 
 from echomimic.models.kernels import forms
 from echomimic.models.kernels.forms import fusible, on_cpu
-from echomimic.models.kernels.norms import joined
+from echomimic.models.kernels.norms import rejoined
 
 SCORES = 2**20
 """Attention scores per head held at once: 2 MB in bfloat16, about what a core's cache takes."""
@@ -32,7 +32,7 @@ def attend(
     alone = [_attend(q[:plain], k[:plain], v[:plain], heads)] if plain else []
     far = (t.expand(len(q) - plain, -1, -1) for t in beyond)
     k, v = (torch.cat([own[plain:], there], 1) for own, there in zip((k, v), far, strict=True))
-    return joined([*alone, _attend(q[plain:], k, v, heads)])
+    return rejoined([*alone, _attend(q[plain:], k, v, heads)])
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
@@ -59,16 +59,17 @@ def _attend_apart(
 ) -> Tensor | None:
     """Attention over own and over reference tokens, each by itself, merged by the weight of either.
 
-    The reference is one for all images, so their queries are one long sequence over it: nothing is repeated or
-    joined. None where PyTorch has no kernel that tells the weights.
+    The reference is one for all images, so their queries are one long sequence over it: nothing is repeated
+    or joined. None where PyTorch has no kernel that tells the weights.
     """
     own = _with_weight(*(_heads_first(t, heads) for t in (q, k, v)))
     one = q[plain:].reshape(1, -1, q.shape[2])
     far = _with_weight(*(_heads_first(t, heads) for t in (one, *beyond))) if own else None
     if own is None or far is None:
         return None
-    seen, weight = (part.squeeze(0).unflatten(1, (-1, q.shape[1])).transpose(0, 1) for part in far)
-    return merge(_tokens_first(own[0]), own[1], _tokens_first(seen), weight, heads, plain)
+    seen = _tokens_first(far[0]).view(-1, *q.shape[1:])
+    weight = far[1].view(heads, -1, q.shape[1]).transpose(0, 1)
+    return merge_attentions(_tokens_first(own[0]), own[1], seen, weight, heads, plain)
 
 
 def _with_weight(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor] | None:
@@ -94,14 +95,16 @@ def _with_weight(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor] | Non
 
 
 @fusible
-def merge(own: Tensor, own_weight: Tensor, far: Tensor, far_weight: Tensor, heads: int, first: int) -> Tensor:
+def merge_attentions(
+    own: Tensor, own_weight: Tensor, far: Tensor, far_weight: Tensor, heads: int, first: int
+) -> Tensor:
     """Two attentions of the same queries become the one over both sets of keys; may overwrite ``own``.
 
     ``own`` (n, L, C) with log Σ exp (n, heads, L); ``far`` (m, L, C) with (m, heads, L) for the images from
     ``first`` on.
     """
     share = torch.sigmoid(own_weight[first:] - far_weight).transpose(1, 2)[..., None]
-    here, there = (t.unflatten(-1, (heads, -1)).float() for t in (own[first:], far))
+    here, there = (t.reshape(*far.shape[:2], heads, -1).float() for t in (own[first:], far))
     both = torch.lerp(there, here, share).flatten(2).to(own.dtype)
     return torch.cat([own[:first], both]) if first else both
 
@@ -112,9 +115,11 @@ def attend_frames(q: Tensor, k: Tensor, v: Tensor, heads: int, frames: int) -> T
 
     Images lie clip by clip, ``frames`` each.
     """
-    clips = zip(*(t.split(frames) for t in (q, k, v)), strict=True)
-    done = [_attend(*(t.transpose(0, 1) for t in clip), heads).transpose(0, 1) for clip in clips]
-    return joined(done)
+    done = []
+    for clip in zip(*(torch.split(t, frames) for t in (q, k, v)), strict=True):
+        some_q, some_k, some_v = (t.transpose(0, 1) for t in clip)
+        done.append(_attend(some_q, some_k, some_v, heads).transpose(0, 1))
+    return rejoined(done)
 
 
 def _attend_blockwise(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
