@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,10 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
-from starlette.routing import BaseRoute, Mount, WebSocketRoute
+from starlette.routing import BaseRoute, Mount
 from starlette.routing import Route as StarletteRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
-from starlette.websockets import WebSocket
 
 from echomimic.live import LivePortrait
 from echomimic.studio.api import Route, openapi, refused
@@ -24,6 +23,7 @@ from echomimic.studio.events import Events
 from echomimic.studio.guard import Guard, is_token
 from echomimic.studio.house_routes import HOUSE_ROUTES, standing, with_cookie
 from echomimic.studio.job_routes import JOB_ROUTES
+from echomimic.studio.live_routes import live_routes
 from echomimic.studio.live_socket import Sessions
 from echomimic.studio.problems import Refused
 from echomimic.studio.saying import Sayer
@@ -45,10 +45,12 @@ def make_app(
     """The application for ``studio``. Its start and end are the studio's."""
     events = Events(studio, lambda: standing(studio))
     routes = all_routes(events)
+    sessions = Sessions(Sayer(studio.voice, studio.home.voice))
+    mounted = [route.mounted(studio) for route in routes]
     inner = Starlette(
-        routes=[*(route.mounted(studio) for route in routes), _live(studio), *_page(studio.token, page)],
+        routes=[*mounted, *_live(studio, sessions), *_page(studio.token, page)],
         exception_handlers={HTTPException: _http_error, Exception: _fault},
-        lifespan=_life(studio, events),
+        lifespan=_life(studio, events, sessions),
     )
     guarded = Guard(inner, studio.token, hosts, any_address)
     return Rooted(guarded, root_path) if root_path else guarded
@@ -91,7 +93,7 @@ class Rooted:
         await self.app(scope, receive, send)
 
 
-def _life(studio: Studio, events: Events) -> Any:
+def _life(studio: Studio, events: Events, sessions: Sessions) -> Any:
     @contextlib.asynccontextmanager
     async def life(_: Starlette) -> AsyncIterator[None]:
         studio.start()
@@ -100,6 +102,7 @@ def _life(studio: Studio, events: Events) -> Any:
             yield
         finally:
             looking.cancel()
+            await sessions.end()
             studio.close()
 
     return life
@@ -121,22 +124,17 @@ def _page(token: str | None, page: bool) -> list[BaseRoute]:
     return routes
 
 
-def _live(studio: Studio) -> BaseRoute:
+def _live(studio: Studio, sessions: Sessions) -> list[BaseRoute]:
     """Live sessions with portraits of the studio."""
     from echomimic.studio.live_app import asset_portrait
 
-    sessions = Sessions(Sayer(studio.voice, studio.home.voice))
+    def portrait(asked: Mapping[str, str]) -> LivePortrait:
+        row, face = studio.assets.get(asked.get("portrait", ""), "portrait"), asked.get("face", "0")
+        if not face.isdecimal() or len(face) > 2:
+            raise Refused("invalid", f"face {face[:80]!r} is no number; give 0 to 99")
+        return asset_portrait(str(studio.assets.path(row)), int(face), 512)
 
-    async def speak(socket: WebSocket) -> None:
-        asked = socket.query_params
-
-        def portrait() -> LivePortrait:
-            row = studio.assets.get(asked.get("portrait", ""), "portrait")
-            return asset_portrait(str(studio.assets.path(row)), int(asked.get("face", "0")), 512)
-
-        await sessions.serve(socket, portrait)
-
-    return WebSocketRoute("/api/live", speak)
+    return live_routes(sessions, portrait)
 
 
 _FRESH = {"Cache-Control": "no-cache"}

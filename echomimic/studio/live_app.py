@@ -10,12 +10,10 @@ from pathlib import Path
 
 from PIL import Image
 from starlette.applications import Starlette
-from starlette.background import BackgroundTask
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
-from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
-from starlette.websockets import WebSocket
 
 from echomimic.arrays import Picture
 from echomimic.live import LivePortrait, prepare
@@ -25,6 +23,7 @@ from echomimic.studio.app import PAGE, PageFiles
 from echomimic.studio.child import Child
 from echomimic.studio.guard import Guard, is_token
 from echomimic.studio.house_routes import with_cookie
+from echomimic.studio.live_routes import live_routes
 from echomimic.studio.live_socket import Sessions
 from echomimic.studio.saying import Sayer
 from echomimic.studio.serve import Serving, address, listening
@@ -40,16 +39,13 @@ def make_live_app(
     picture = portrait if not isinstance(portrait, Path) else read_picture(portrait)
     ready = prepare(picture, settings, face=face)
     voice = Child("echomimic.studio.voice", "the voice")
-    sayer = Sayer(voice, kept)
-    sessions = Sessions(sayer)
+    sessions = Sessions(Sayer(voice, kept))
 
     @contextlib.asynccontextmanager
     async def life(_: Starlette) -> AsyncIterator[None]:
         yield
+        await sessions.end()
         voice.end()
-
-    async def facts(_: Request) -> Response:
-        return JSONResponse({"voice": sayer.ready}, background=BackgroundTask(sayer.warm))
 
     async def front(request: Request) -> Response:
         given = request.query_params.get("token")
@@ -57,17 +53,13 @@ def make_live_app(
             return with_cookie(RedirectResponse("/", 303), request, token)
         return FileResponse(PAGE / "live.html", headers={"Cache-Control": "no-cache"})
 
-    async def speak(socket: WebSocket) -> None:
-        await sessions.serve(socket, lambda: ready)
-
     async def shown(_: Request) -> Response:
         return Response(_jpeg(picture), media_type="image/jpeg")
 
     routes = [
         Route("/", front),
         Route("/api/live/portrait", shown),
-        Route("/api/live/facts", facts),
-        WebSocketRoute("/api/live", speak),
+        *live_routes(sessions, lambda _: ready),
         Mount("/", PageFiles(directory=PAGE)),
     ]
     return Guard(Starlette(routes=routes, lifespan=life), token)

@@ -3,6 +3,7 @@ The protocol is in docs/live.md."""
 
 import asyncio
 import contextlib
+import importlib.util
 import json
 import struct
 from collections.abc import Callable
@@ -32,6 +33,14 @@ LONGEST_MESSAGE = 10 * 2**20
 """Bytes of one message; a longer one ends the session."""
 
 
+RTC_REMEDY = 'pip install "echomimic-studio[webrtc]"'
+
+
+def rtc_ready() -> bool:
+    """Whether WebRTC's package is installed."""
+    return importlib.util.find_spec("aiortc") is not None
+
+
 @dataclass
 class Wish:
     """What a client may choose in its ``start``."""
@@ -58,6 +67,53 @@ class Sessions:
 
     def __init__(self, sayer: Sayer) -> None:
         self.open, self.sayer = 0, sayer
+        self._connected: set[Any] = set()
+        self._saying: set[asyncio.Task[None]] = set()
+
+    async def connect(self, offer: dict[str, str], portrait: Callable[[], LivePortrait]) -> dict[str, str]:
+        """The answer to a browser's WebRTC offer; the session lives as long as the connection.
+
+        Raises :class:`Refused` where aiortc is missing, too many run, or the offer cannot be read.
+        """
+        if not rtc_ready():
+            raise Refused("missing", f"WebRTC needs a package that is missing; run: {RTC_REMEDY}", RTC_REMEDY)
+        if self.open >= MOST_SESSIONS:
+            raise Refused("conflict", f"{self.open} sessions run already; try again later")
+        from echomimic.studio.live_rtc import RtcSession
+
+        ready = await asyncio.to_thread(portrait)
+        session = RtcSession(ready, self._heed, self._forget)
+        self.open += 1
+        self._connected.add(session)
+        return await session.answer(offer)
+
+    async def end(self) -> None:
+        """Ends the sessions over WebRTC; the server ends its sockets itself."""
+        for session in list(self._connected):
+            await session.end()
+
+    def _forget(self, session: Any) -> None:
+        if session in self._connected:
+            self._connected.discard(session)
+            self.open -= 1
+
+    def _heed(self, live: Live, text: str, tell: Callable[[str], None]) -> None:
+        """Does what a text asks for; what is to be said is said meanwhile."""
+        try:
+            said = command(live, text)
+        except SpeechError as error:
+            tell(str(error))
+            return
+        if said is not None:
+            task = asyncio.ensure_future(self._speak(live, said, tell))
+            self._saying.add(task)
+            task.add_done_callback(self._saying.discard)
+
+    async def _speak(self, live: Live, text: str, tell: Callable[[str], None]) -> None:
+        try:
+            await asyncio.to_thread(self.sayer.say, live, text)
+        except (EchoMimicError, Refused) as error:
+            tell(str(error))
 
     async def serve(self, socket: WebSocket, portrait: Callable[[], LivePortrait]) -> None:
         """One client, until it leaves. ``portrait`` is called in a thread;
@@ -89,7 +145,7 @@ class Sessions:
             facts["voice"] = self.sayer.ready
             await socket.send_json({"type": "ready", "delay": round(live.delay, 3), **facts})
             sending = asyncio.create_task(_send(socket, live, wish.quality))
-            hearing = asyncio.create_task(_hear(socket, live, wish, self.sayer))
+            hearing = asyncio.create_task(_hear(socket, live, wish, self._heed))
             try:
                 done, _ = await asyncio.wait((sending, hearing), return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
@@ -107,40 +163,39 @@ async def _send(socket: WebSocket, live: Live, quality: int) -> None:
         await asyncio.wait_for(socket.send_bytes(message), READ_PATIENCE)
 
 
-async def _hear(socket: WebSocket, live: Live, wish: Wish, sayer: Sayer) -> None:
-    saying: set[asyncio.Task[None]] = set()
+async def _hear(
+    socket: WebSocket, live: Live, wish: Wish, heed: Callable[[Live, str, Callable[[str], None]], None]
+) -> None:
+    answers: set[asyncio.Task[None]] = set()
+
+    def tell(reason: str) -> None:
+        task = asyncio.ensure_future(_refuse(socket, reason))
+        answers.add(task)
+        task.add_done_callback(lambda done: (answers.discard(done), done.exception()))
+
     while True:
         message = await socket.receive()
         if message["type"] == "websocket.disconnect":
             return
-        try:
-            text = await _obey(message, live, wish)
-        except SpeechError as error:
-            await socket.send_json({"type": "error", "message": str(error)})
+        if (sound := message.get("bytes")) is None:
+            heed(live, message.get("text") or "", tell)
             continue
-        if text is not None:  # takes long, and an interruption must be heard meanwhile
-            task = asyncio.create_task(_say(socket, live, sayer, text))
-            saying.add(task)
-            task.add_done_callback(saying.discard)
-
-
-async def _say(socket: WebSocket, live: Live, sayer: Sayer, text: str) -> None:
-    try:
-        await asyncio.to_thread(sayer.say, live, text)
-    except (EchoMimicError, Refused) as error:
-        with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+        try:
+            await _push(live, sound, wish)
+        except SpeechError as error:
             await _refuse(socket, str(error))
 
 
-async def _obey(message: Any, live: Live, wish: Wish) -> str | None:
-    """Does what a message asks for; a text that is to be said is given back."""
-    sound = message.get("bytes")
-    if sound is not None:
-        if len(sound) > LONGEST_MESSAGE:
-            raise SpeechError(f"a message of {len(sound)} bytes is too long; send at most {LONGEST_MESSAGE}")
-        await asyncio.to_thread(live.push, sound, wish.rate, wish.channels)
-        return None
-    told = _json(message.get("text") or "")
+async def _push(live: Live, sound: bytes, wish: Wish) -> None:
+    if len(sound) > LONGEST_MESSAGE:
+        raise SpeechError(f"a message of {len(sound)} bytes is too long; send at most {LONGEST_MESSAGE}")
+    await asyncio.to_thread(live.push, sound, wish.rate, wish.channels)
+
+
+def command(live: Live, text: str) -> str | None:
+    """Does what a text message asks for; a text that is to be said is given back. Raises
+    :class:`SpeechError`."""
+    told = _json(text)
     kind = told.get("type")
     if kind == "say" and isinstance(told.get("text"), str):
         return str(told["text"])

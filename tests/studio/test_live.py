@@ -192,7 +192,7 @@ def test_an_interruption_ends_a_text_between_sentences(sayer: Sayer, monkeypatch
 
 
 def test_without_a_voice_typing_is_refused(client: TestClient) -> None:
-    assert client.get("/api/live/facts", headers=KEY).json() == {"voice": False}
+    assert client.get("/api/live/facts", headers=KEY).json()["voice"] is False
     with client.websocket_connect("/api/live", headers=KEY) as socket:
         socket.send_text(START)
         assert json.loads(socket.receive_text())["voice"] is False

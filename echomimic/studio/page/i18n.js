@@ -24,7 +24,7 @@ const ZH = {
   "differs in": "不同之处", "Name": "名称", "Only starred": "只看收藏", "Side by side": "并排", "Wipe": "划像", "Play both": "同时播放", "Pause": "暂停", "Choose two takes to compare.": "请选择两个成片进行对比。", "Evaluate": "评测",
   "Nothing waits. Jobs that you start appear here, and go on when this page is closed.": "队列为空。任务会显示在这里，关闭页面后仍会继续。", "Stop": "停止", "Retry": "重试", "Earlier": "提前", "Later": "推后", "Forget": "移除", "left": "剩余", "waiting": "等待中", "running": "运行中", "done": "完成", "failed": "失败", "stopped": "已停止", "queued": "排队",
   "Fetch the files": "下载文件", "Models": "模型", "What is missing": "缺少什么", "ready": "就绪", "Storage": "存储", "free": "可用", "Remove takes older than 30 days (starred ones stay)": "删除 30 天前的成片（收藏的保留）", "freed": "已释放",
-  "Measuring …": "正在评测…", "Where it is worst": "最差之处", "good": "良好", "poor": "欠佳", "What you gave": "上传的素材", "Free": "可用空间", "Files of": "模型文件：", "Edit of": "编辑：", "Loudness": "音量", "Delay": "延迟", "Play a sound file": "播放声音文件",
+  "Measuring …": "正在评测…", "Where it is worst": "最差之处", "good": "良好", "poor": "欠佳", "What you gave": "上传的素材", "Free": "可用空间", "Files of": "模型文件：", "Edit of": "编辑：", "Loudness": "音量", "Carried by": "传输方式", "Delay": "延迟", "Play a sound file": "播放声音文件",
   "The portrait says what the microphone hears. Use headphones, so that it does not hear itself.": "人像会说出麦克风听到的话。请戴耳机，以免它听到自己。", "Strength": "强度", "Replaced": "已替换", "Blink": "眨眼",
   "this model draws every picture itself, so there are no curves here. Direct a preview take, then choose Same again with: its edits go along.": "该模型自行绘制每一帧，因此这里没有曲线。请先编辑预览成片，再选择“用以下模型重做”，编辑会一并带上。", "take": "成片", "files missing": "缺少文件",
   "The files of this model are missing.": "缺少该模型的文件。", "Optional: typed text needs a voice.": "可选：朗读文字需要语音包。",

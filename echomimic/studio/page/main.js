@@ -6,7 +6,7 @@ import { fill, guarded, h } from "./dom.js";
 import { language, setLanguage, t } from "./i18n.js";
 import { liveView } from "./live.js";
 import * as queue from "./queue.js";
-import { bench as chosen, heard, listen, load, options, status, waiting } from "./store.js";
+import { bench as chosen, heard, listen, load, options, waiting } from "./store.js";
 import * as takes from "./takes.js";
 
 /** @type {Record<string, {title: string, show: (main: Element) => () => void}>} */
@@ -17,7 +17,7 @@ export const SCREENS = {
 /** @param {Element} place */
 function showLive(place) {
   if (!chosen.portrait) { fill(place, h("p", { class: "empty" }, t("Choose a portrait to begin."))); return () => undefined; }
-  return liveView(place, `?portrait=${chosen.portrait}&face=${chosen.face}`, `api/assets/${chosen.portrait}/picture?width=1024`, Boolean(status?.voice?.ready));
+  return liveView(place, `?portrait=${chosen.portrait}&face=${chosen.face}`, `api/assets/${chosen.portrait}/picture?width=1024`);
 }
 
 const main = /** @type {HTMLElement} */ (document.getElementById("main"));
