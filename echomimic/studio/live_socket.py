@@ -168,10 +168,14 @@ async def _hear(
 ) -> None:
     answers: set[asyncio.Task[None]] = set()
 
+    async def answer(reason: str) -> None:
+        with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # the client left meanwhile
+            await _refuse(socket, reason)
+
     def tell(reason: str) -> None:
-        task = asyncio.ensure_future(_refuse(socket, reason))
+        task = asyncio.ensure_future(answer(reason))
         answers.add(task)
-        task.add_done_callback(lambda done: (answers.discard(done), done.exception()))
+        task.add_done_callback(answers.discard)
 
     while True:
         message = await socket.receive()

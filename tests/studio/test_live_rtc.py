@@ -41,7 +41,8 @@ def test_an_offer_needs_the_token_the_package_and_to_be_one(
 ) -> None:
     offer = {"sdp": "nothing", "type": "offer"}
     assert client.post("/api/live/offer", json=offer).status_code == 401
-    for wrong in ({}, [], {"sdp": 1, "type": "offer"}):
+    unusable: tuple[Any, ...] = ({}, [], {"sdp": 1, "type": "offer"})
+    for wrong in unusable:
         assert client.post("/api/live/offer", json=wrong, headers=KEY).status_code == 422
     if rtc_ready():
         assert client.post("/api/live/offer", json=offer, headers=KEY).status_code == 422
@@ -108,7 +109,7 @@ def _microphone() -> Any:
 
     wave = np.tile((Speech.open(EXAMPLE / "speech.flac").read(0, 2 * RATE) * 32767).astype(np.int16), 20)
 
-    class Microphone(MediaStreamTrack):
+    class Microphone(MediaStreamTrack):  # type: ignore[misc, unused-ignore]
         kind, number = "audio", 0
 
         async def recv(self) -> Any:
