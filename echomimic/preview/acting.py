@@ -27,7 +27,9 @@ ROTATION_SEEN = np.array([1.08, 1.30, 1.0], np.float32)
 """How much more than asked the head pitches, yaws and rolls, so that as much is seen: a photo that is turned
 keeps the light of the front. As the other gains here, from three re-enacted clips (benchmarks.reenact)."""
 BROW_SEEN = 1.65
-"""The same for raised brows, …"""
+"""The same for raised brows …"""
+BROW_LIMIT = 0.11
+"""… which rise and fall by at most so much, in units; …"""
 WIDTH_SEEN = 1.17
 """… for what widens and narrows the mouth, …"""
 UPPER_LIP_SEEN = 1.2
@@ -82,7 +84,7 @@ class Actor:
         swing = (turn @ (mesh.points[_NOSE_BRIDGE] - pivot) - (mesh.points[_NOSE_BRIDGE] - pivot))[:2]
         shift = unit * _eased(performance.translation[i] - swing / unit, SHIFT_LIMIT)
         expression = performance.displacement(i) * seen_gain()
-        expression[:, 1] += BROW_SEEN * mesh.brow * performance.brow[i]
+        expression[:, 1] += mesh.brow * _limited(BROW_SEEN * performance.brow[i], BROW_LIMIT)
         talking = talking_of(performance, i)
         rest = self.closing * np.float32(talking)
         skin = mesh.displaced(expression, turn) + rest

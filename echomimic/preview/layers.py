@@ -26,8 +26,8 @@ class Layers:
     """(H, W, 3)"""
 
     def compose(self, source: Array) -> Pixels:
-        """(H, W, 3) the frame whose pixels show the places `source`, (H, W, 2), of the photo."""
-        seen = self.person.sample(source)
+        """(H, W, 3) the frame whose pixels show the places `source`, (H, W, 2), of the person's texture."""
+        seen = self.person.read(source)
         beside = cv2.bitwise_not(cv2.extractChannel(seen, 3))
         behind = cv2.multiply(self.background, cv2.merge([beside] * 3), scale=1 / OPAQUE)
         return np.asarray(cv2.add(cv2.cvtColor(seen, cv2.COLOR_RGBA2RGB), behind), dtype=np.uint8)
@@ -35,11 +35,7 @@ class Layers:
     def behind(self, box: tuple[int, int, int, int], offset: Array) -> Scene:
         """The person before that part of the background
         where a box (x0, y0, x1, y1) has moved by `offset`."""
-        height, width = self.background.shape[:2]
-        columns = np.arange(box[0], box[2]) + int(offset[0])
-        rows = np.arange(box[1], box[3]) + int(offset[1])
-        part = self.background[rows.clip(0, height - 1)[:, None], columns.clip(0, width - 1)]
-        return Scene(self.person, part.astype(np.float32))
+        return Scene(self.person, self.background, box[0] + int(offset[0]), box[1] + int(offset[1]))
 
 
 def split(texture: Texture, picture: Pixels, mask: Array, mesh: Mesh) -> Layers:

@@ -13,7 +13,7 @@ from echomimic.preview.eyes.eye import make_eyes
 from echomimic.preview.layers import resized_float, split
 from echomimic.preview.mesh.face_mesh import Array, build_mesh
 from echomimic.preview.mesh.field import frame_field
-from echomimic.preview.mesh.warp import Pixels, invert, make_texture, remap, resized
+from echomimic.preview.mesh.warp import FINER, Pixels, invert, make_texture, remap, resized
 from echomimic.preview.mouth.folds import make_folds
 from echomimic.preview.mouth.lip_line import prepared
 from echomimic.preview.mouth.mouth import make_mouth
@@ -45,11 +45,12 @@ class PreviewRenderer:
         self._field = frame_field(self._mesh, width, height, soft)
         self._layers = split(texture, small, soft, self._mesh)
         self._mouth = make_mouth(self._mesh, self._field, texture, width, height)
-        self._folds = make_folds(self._mesh, width, height, self._mouth.interior.light.chroma)
+        chroma, offset = self._mouth.interior.light.chroma, self._layers.person.offset
+        self._folds = make_folds(self._mesh, width, height, chroma, offset)
         self._eyes = make_eyes(self._mesh, self._field, small)
         self._lever = self._at_points(self._field.lever)
         self._body = self._at_points(self._field.body)
-        self._pixels = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float32)
+        self._places = self._layers.person.places(width, height)
 
     def render(self, performance: Performance, i: int) -> Pixels:
         """Frame `i` of `performance`, (height, width, 3) uint8 RGB; the same inputs give the same bits."""
@@ -66,14 +67,15 @@ class PreviewRenderer:
         return frame
 
     def _source(self, acting: Acting, skin: Array) -> Array:
-        """(height, width, 2) which place of the photo each pixel shows."""
+        """(height, width, 2) which place of the person's texture each pixel shows."""
         field, step = self._field, self._field.grid.step
         moved = (field.head(acting.stance) + field.skin(skin)) / step
-        back = invert(moved, field.numbers, rounds=4) * step
-        margin = -round((field.grid.x0 - (step - 1) / 2) / step)
-        back = back[margin - 1 :, margin - 1 :]
+        back = invert(moved, field.numbers, rounds=4)
+        first = -round((field.grid.x0 - (step - 1) / 2) / step) - 1
+        rows, columns = (-(-length // step) + 2 for length in (self.height, self.width))
+        back = back[first : first + rows, first : first + columns] * np.float32(step * FINER)
         wide = cv2.resize(back, None, fx=step, fy=step, interpolation=cv2.INTER_LINEAR) if step > 1 else back
-        return np.asarray(self._pixels + wide[step : step + self.height, step : step + self.width])
+        return np.asarray(cv2.add(self._places, wide[step : step + self.height, step : step + self.width]))
 
     def _at_points(self, values: Array) -> Array:
         """A grid's values at the mesh points: (478, C)."""

@@ -55,7 +55,8 @@ def test_layers_add_up_to_the_photo() -> None:
     portrait = draw()
     layers = layers_of(portrait)
     at = node_numbers(192)
-    assert np.abs(layers.compose(at).astype(int) - portrait.picture).max() <= 2
+    frame = layers.compose(layers.person.places(192, 192))
+    assert np.abs(frame.astype(int) - portrait.picture).max() <= 2
     assert layers.person.sample(at)[portrait.mask > 0.9][:, 3].min() > 250
 
 

@@ -164,7 +164,7 @@ def test_strong_motion_is_eased_not_broken(portrait: Portrait, renderer: Preview
     )
     assert np.abs(strong(4) - frame).mean() < 2, "beyond the limit nothing changes any more"
     assert 0.6 < size / still_size < 1.4, "the face is whole"
-    assert np.linalg.norm(place - still_place) < 0.5 * 52, "and hardly leaves its place"
+    assert np.linalg.norm(place - still_place) < 0.56 * 52, "and hardly leaves its place"
     assert np.abs(frame - portrait.picture).max() > 60
 
 

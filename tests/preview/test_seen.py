@@ -1,10 +1,12 @@
 """What is asked of a face is done as far as it has to be so that as much is seen."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from echomimic.faces import geometry as g
 from echomimic.faces.geometry import rotation_angles, rotation_matrix
-from echomimic.preview.acting import ROTATION_LIMIT, TURNED_LIMIT, make_actor, seen_gain
+from echomimic.preview.acting import BROW_LIMIT, ROTATION_LIMIT, TURNED_LIMIT, make_actor, seen_gain
 from echomimic.preview.mesh.face_mesh import build_mesh
 from tests.preview.portrait import draw, play
 
@@ -38,3 +40,15 @@ def test_a_face_seen_from_the_side_turns_less() -> None:
     actor = make_actor(build_mesh(aside.astype(np.float32)))
     turn = actor.act(play(rotation=(0.0, 0.5, 0.0)), 0).stance.turn
     assert abs(rotation_angles(turn)[1]) <= TURNED_LIMIT + 1e-3
+
+
+def test_a_raised_brow_stretches_the_skin_over_the_eye_evenly() -> None:
+    mesh = build_mesh(draw().face.points)
+    at, follow = mesh.points[:, :2], mesh.brow
+    for column in ((159, 27, 223, 52, 105), (386, 257, 443, 282, 334)):
+        for below, above in pairwise(column):
+            rise = float(at[below, 1] - at[above, 1]) / mesh.unit
+            assert rise > 0
+            assert BROW_LIMIT * float(follow[above] - follow[below]) < 0.8 * rise, (below, above)
+    assert not follow[list(g.LEFT_EYE_LOWER)].any()
+    assert follow[105] == 1

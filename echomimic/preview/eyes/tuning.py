@@ -25,6 +25,10 @@ class EyeTuning:
     """Softness of the open eye's outline, in iris radii."""
     reach: tuple[float, float] = (0.48, 0.20)
     """How far above and around the open eye lids change the picture."""
+    near_margin: float = 0.28
+    """The same room, and …"""
+    near_reach: tuple[float, float] = (0.10, 0.08)
+    """… reach for an eye that only looks around."""
     reach_blur: float = 0.05
     box_edge: int = 6
     """Pixels over which the eye's box blends into the frame."""

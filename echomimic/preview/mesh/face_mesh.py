@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import cv2
@@ -18,11 +19,13 @@ from echomimic.arrays import smoothstep
 from echomimic.faces.geometry import (
     CHIN,
     FOREHEAD,
+    LEFT_BROW,
     LEFT_EYE_LOWER,
     LEFT_EYE_UPPER,
     LOWER_LIP_INNER,
     MESH_POINTS,
     OVAL,
+    RIGHT_BROW,
     RIGHT_EYE_LOWER,
     RIGHT_EYE_UPPER,
     UPPER_LIP_INNER,
@@ -59,6 +62,10 @@ _BROW_PULL = (
 """How much a raised brow moves the points around it."""
 
 
+_BROW_BESIDE = 0.25
+"""How far beside an eye, in its widths, skin still lies between it and its brow."""
+
+
 def soft_step(x: Array, low: float, high: float) -> Array:
     """`smoothstep` as float32, whatever `x` is."""
     return np.asarray(smoothstep(x, low, high), dtype=np.float32)
@@ -84,7 +91,7 @@ class Mesh:
     def unit(self) -> float:
         return self.pose.scale
 
-    @property
+    @cached_property
     def mouth(self) -> float:
         """The mouth's width in pixels."""
         return mouth_width(self.points)
@@ -125,11 +132,36 @@ def build_mesh(points: Array) -> Mesh:
             for ring, reach in zip(rings, _RINGS, strict=True)
         ]
     )
-    brow = np.zeros(MESH_POINTS, np.float32)
-    for pull, ids in _BROW_PULL:
-        brow[list(ids)] = pull
     skin = np.concatenate([face, *rings]).astype(np.float32)
-    return Mesh(points.astype(np.float32), skin, _topology(points), spread.astype(np.float32), pose, brow)
+    return Mesh(
+        points.astype(np.float32),
+        skin,
+        _topology(points),
+        spread.astype(np.float32),
+        pose,
+        _follow_brows(face, down),
+    )
+
+
+def _follow_brows(face: Array, down: Array) -> Array:
+    """(468,) how much each point follows a raised brow. The skin between an eye and its brow stretches
+    evenly: else lashes and shadow would be drawn out into smears."""
+    follow = np.zeros(MESH_POINTS, np.float32)
+    for pull, ids in _BROW_PULL:
+        follow[list(ids)] = pull
+    below, across = face @ down, face @ np.array([down[1], -down[0]], np.float32)
+    for upper, brow in ((LEFT_EYE_UPPER, LEFT_BROW), (RIGHT_EYE_UPPER, RIGHT_BROW)):
+        lid, edge = list(upper), list(brow)
+        order = np.argsort(across[lid])
+        low = np.interp(across, across[lid][order], below[lid][order])
+        order = np.argsort(across[edge])
+        high = np.interp(across, across[edge][order], below[edge][order])
+        width = float(np.ptp(across[lid]))
+        beside = np.maximum(across[lid].min() - across, across - across[lid].max()) / width
+        share = np.clip((low - below) / np.maximum(low - high, 0.1 * width), 0.0, 1.0)
+        between = (beside < _BROW_BESIDE) & (share > 0) & (share < 1)
+        follow[between] = 0.9 * share[between]
+    return follow
 
 
 def _part_lips(face: Array, gap: float) -> None:

@@ -24,9 +24,12 @@ class Patch:
         offset = np.round(moved[moved.shape[0] // 2, moved.shape[1] // 2])
         return moved - offset, offset
 
-    def paste(self, frame: Pixels, drawn: Array, weight: Array, offset: Array) -> None:
-        """Blends (h, w, 3) into `frame` where the box has moved by `offset`. weight: (h, w, 1)."""
-        left, top = self.box[0] + int(offset[0]), self.box[1] + int(offset[1])
+    def paste(
+        self, frame: Pixels, drawn: Array, weight: Array, offset: Array, row: int = 0, column: int = 0
+    ) -> None:
+        """Blends (h, w, 3) into `frame` where the box has moved by `offset`. weight: (h, w, 1). Both may be
+        of a part of the box that begins at `row` and `column`."""
+        left, top = self.box[0] + int(offset[0]) + column, self.box[1] + int(offset[1]) + row
         height, width = drawn.shape[:2]
         x0, y0 = max(left, 0), max(top, 0)
         x1, y1 = min(left + width, frame.shape[1]), min(top + height, frame.shape[0])

@@ -71,22 +71,54 @@ class Texture:
     def sample(self, at: Array) -> Pixels:
         """at: (h, w, 2) frame coordinates of pixel centres → (h, w, 4).
         Outside the picture it is mirrored."""
-        return remap(self.pixels, cv2.addWeighted(at, FINER, at, 0.0, self.offset), "mirror")
+        return self.read(cv2.addWeighted(at, FINER, at, 0.0, self.offset))
+
+    def read(self, at: Array) -> Pixels:
+        """The same for positions (h, w, 2) in the texture itself."""
+        return remap(self.pixels, at, "mirror")
+
+    def places(self, width: int, height: int) -> Array:
+        """(height, width, 2) where in the texture each pixel of the frame lies."""
+        pixels = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float32)
+        return np.asarray(pixels * np.float32(FINER) + np.float32(self.offset))
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A texture seen before what lies behind it."""
+    """A texture seen before what lies behind a box of the frame."""
 
     texture: Texture
-    behind: Array
-    """(h, w, 3) float32"""
+    background: Pixels
+    """(H, W, 3) of the whole frame"""
+    left: int
+    top: int
+    """where the box begins in it; beyond its border its edge goes on"""
 
-    def sample(self, at: Array) -> Array:
-        """at: (h, w, 2) frame coordinates → (h, w, 3) float32."""
-        seen = self.texture.sample(at).astype(np.float32)
-        colour, cover = seen[..., :3], seen[..., 3:]
-        return colour if cover.min() == OPAQUE else colour + self.behind * (1 - cover / OPAQUE)
+    def sample(self, at: Array, row: int = 0, column: int = 0) -> Array:
+        """at: (h, w, 2) frame coordinates for a part of the box that begins at `row` and `column` → (h, w, 3)
+        float32."""
+        seen = self.texture.sample(at)
+        colour = cv2.cvtColor(seen, cv2.COLOR_RGBA2RGB).astype(np.float32)
+        cover: Array = cv2.extractChannel(seen, 3)
+        if cover.min() == OPAQUE:
+            return colour
+        behind = self._behind(self.top + row, self.left + column, *at.shape[:2])
+        beside = cv2.merge([cv2.bitwise_not(cover)] * 3)
+        seen_behind = cv2.multiply(behind, beside, scale=1 / OPAQUE, dtype=cv2.CV_32F)
+        return np.asarray(cv2.add(colour, seen_behind), dtype=np.float32)
+
+    def _behind(self, top: int, left: int, height: int, width: int) -> Pixels:
+        bottom, right = top + height, left + width
+        if (
+            top >= 0
+            and left >= 0
+            and bottom <= self.background.shape[0]
+            and right <= self.background.shape[1]
+        ):
+            return self.background[top:bottom, left:right]
+        rows = np.arange(top, bottom).clip(0, self.background.shape[0] - 1)
+        columns = np.arange(left, right).clip(0, self.background.shape[1] - 1)
+        return np.ascontiguousarray(self.background[rows[:, None], columns])
 
 
 def make_texture(picture: Pixels, width: int, height: int) -> Texture:

@@ -11,7 +11,7 @@ import numpy as np
 from echomimic.faces.geometry import MOUTH_CORNERS
 from echomimic.preview.curves import smooth_curve
 from echomimic.preview.mesh.face_mesh import Array, Mesh, soft_step
-from echomimic.preview.mesh.warp import Pixels, remap
+from echomimic.preview.mesh.warp import FINER, Pixels, remap
 
 _LEFT = (129, 203, 206, 216, 212)
 _RIGHT = (358, 423, 426, 436, 432)
@@ -35,12 +35,14 @@ class Folds:
     unit: float
     tint: Array
     """(3,) how much of a shade each colour takes"""
+    offset: float
+    """where the frame's first pixel lies in the texture"""
 
     def paint(self, frame: Pixels, source: Array, moved: Array, skin: Array) -> None:
         """Shades `frame`.
 
-        source: (H, W, 2) what each pixel shows of the photo. moved: (478, 2) how far the mesh points moved in
-        all, skin: (…, 2) how far by the expression; pixels.
+        source: (H, W, 2) which place of the texture each pixel shows. moved: (478, 2) how far the mesh points
+        moved in all, skin: (…, 2) how far by the expression; pixels.
         """
         depth = [
             float(soft_step(skin[corner] @ way / self.unit, 0.008, _FULL))
@@ -55,13 +57,14 @@ class Folds:
         if x1 <= x0 or y1 <= y0:
             return
         shade = self.shades[0] * np.float32(depth[0]) + self.shades[1] * np.float32(depth[1])
-        light = remap(shade, source[y0:y1, x0:x1] - np.array([left, top], np.float32), "zero")
+        at = (source[y0:y1, x0:x1] - self.offset) / FINER - np.array([left, top], np.float32)
+        light = remap(shade, np.asarray(at, np.float32), "zero")
         part = frame[y0:y1, x0:x1]
         part[:] = np.round(np.minimum(part * (1.0 + light[..., None] * self.tint), 255.0))
 
 
-def make_folds(mesh: Mesh, width: int, height: int, chroma: float = 1.0) -> Folds:
-    """chroma: 0 for a grey picture, 1 for a coloured one."""
+def make_folds(mesh: Mesh, width: int, height: int, chroma: float, offset: float) -> Folds:
+    """chroma: 0 for a grey picture, 1 for a coloured one. offset: the texture's."""
     points, unit = mesh.points[:, :2], mesh.unit
     around = points[list(_LEFT + _RIGHT)]
     low, high = around.min(0) - 0.32 * unit, around.max(0) + 0.32 * unit
@@ -83,6 +86,7 @@ def make_folds(mesh: Mesh, width: int, height: int, chroma: float = 1.0) -> Fold
         (ways[0], ways[1]),
         unit,
         1 + (_TINT - 1) * np.float32(chroma),
+        offset,
     )
 
 

@@ -78,7 +78,7 @@ class Interior:
         place.lay(inside, self.tongue, floor - 0.06 - 0.10 * min(1.0, max(0.0, floor)), 0.80)
         place.lay(inside, self.lower, floor - TALL + 0.150, 0.62)
         place.lay(inside, self.upper, self.row.edge - 0.215, 1.0, self.row.arc)
-        shade = lip_shadow(opening, self.box, self.mesh.mouth)[part]
+        shade = lip_shadow(opening, self.box, self.mesh.mouth, part)
         if self.own is not None:
             inside, shade = self._with_own(self.own, inside, shade, texture, place)
         inside *= shade[..., None] ** (1 + (_SHADOW - 1) * np.float32(self.light.chroma))
@@ -229,13 +229,23 @@ def _grain_of(level: float, box: tuple[int, int, int, int]) -> Array | None:
     return np.asarray(noise * np.float32(level))
 
 
-def lip_shadow(opening: Opening, box: tuple[int, int, int, int], width: float) -> Array:
-    """(h, w) the lips' shadow in the box: dark in thin openings and at the corners, darker under the upper
-    lip."""
-    light = cv2.GaussianBlur(opening.mask, (0, 0), max(1.0, width * 0.05))
+def lip_shadow(
+    opening: Opening, box: tuple[int, int, int, int], width: float, part: tuple[slice, slice] | None = None
+) -> Array:
+    """(h, w) the lips' shadow in the box or in a part of it: dark in thin openings and at the corners, darker
+    under the upper lip."""
+    height, across = opening.mask.shape
+    rows, columns = part or (slice(0, height), slice(0, across))
+    blur = max(1.0, width * 0.05)
+    margin = round(4 * blur) + 1
+    top, left = max(0, rows.start - margin), max(0, columns.start - margin)
+    light = cv2.GaussianBlur(
+        opening.mask[top : rows.stop + margin, left : columns.stop + margin], (0, 0), blur
+    )
+    light = light[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
     occlusion = 0.38 + 0.62 * soft_step(light, 0.10, 0.80)
-    top = np.interp(np.arange(box[0], box[2]), opening.upper[:, 0], opening.upper[:, 1])
-    below = (np.arange(box[1], box[3])[:, None] - top) / (0.10 * width)
+    lip = np.interp(np.arange(columns.start, columns.stop) + box[0], opening.upper[:, 0], opening.upper[:, 1])
+    below = (np.arange(rows.start, rows.stop)[:, None] + box[1] - lip) / (0.10 * width)
     return np.asarray(occlusion * (0.80 + 0.20 * soft_step(below, -0.1, 0.9)), dtype=np.float32)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -20,6 +21,16 @@ from echomimic.preview.mouth.rest import is_open
 
 _STILL = 0.02
 """Lips that move less than this, in pixels, are left to the photo."""
+_LINE_REACH = 4
+"""Rows over and under the line between the lips in which one side blends into the other."""
+_UNSEEN = 0.002
+"""A weight that changes no level."""
+_STRETCH_ROWS = 3
+"""Rows of nodes that are inverted beyond those that are seen, and beyond what moves into them."""
+
+
+Part: TypeAlias = tuple[slice, slice]
+"""Rows and columns of a box."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +60,8 @@ class Mouth:
     interior: Interior
     edge: Array
     """(h, w, 1) falls to 0 at the edges of the box."""
+    pixels: Array
+    """(h, w, 2) frame coordinates of the box"""
 
     def paint(self, frame: Pixels, layers: Layers, acting: Acting, settled: Array, skin: Array) -> None:
         """Draws the mouth into `frame`.
@@ -65,40 +78,65 @@ class Mouth:
             smooth_curve(settled[list(UPPER_LIP_INNER)]),
             smooth_curve(settled[list(LOWER_LIP_INNER)]),
         )
-        lips = self._lips(layers.behind(self.patch.box, offset), head, skin, upper, lower)
+        weight = self.edge * self._around(settled)
+        seen = _bounds(weight[..., 0])
+        if seen is None:
+            return
+        lips = np.zeros((*weight.shape[:2], 3), np.float32)
+        lips[seen] = self._lips(layers.behind(self.patch.box, offset), head, skin, (upper + lower) / 2, seen)
         opening = self._opening(upper, lower, skin[ids])
         if opening is not None:
             self.interior.paint(lips, opening, layers.person, settled, skin, acting.stance.turn)
-        self.patch.paste(frame, lips, self.edge * self._around(settled), offset)
+        self.patch.paste(frame, lips[seen], weight[seen], offset, seen[0].start, seen[1].start)
 
-    def _lips(self, scene: Scene, head: Array, skin: Array, upper: Array, lower: Array) -> Array:
+    def _lips(self, scene: Scene, head: Array, skin: Array, line: Array, seen: Part) -> Array:
         """(h, w, 3) float32: the upper side above the line between the lips, the lower side below it."""
         moved = self.patch.field.skin(skin)
-        above = scene.sample(self._source(head, self.upper.field(moved, skin)))
-        below = scene.sample(self._source(head, self.lower.field(moved, skin)))
-        line = _extended((upper + lower) / 2, 2.0)
+        line = _extended(line, 2.0)
+        rows, columns = seen
+        x0, y0 = self.patch.box[0] + columns.start, self.patch.box[1]
+        wide = columns.stop - columns.start
+        heights = np.interp(np.arange(x0, x0 + wide), line[:, 0], line[:, 1]) - y0
+        first = int(np.clip(heights.min() - _LINE_REACH, rows.start, rows.stop - 1))
+        last = int(np.clip(heights.max() + _LINE_REACH + 1, first + 1, rows.stop))
+        sides = (self.upper, slice(rows.start, last)), (self.lower, slice(first, rows.stop))
+        above, below = (
+            scene.sample(
+                self._source(head, side.field(moved, skin), part, columns), part.start, columns.start
+            )
+            for side, part in sides
+        )
         floor = self.patch.box[3] + 999.0
         border = np.array([[line[-1, 0], floor], [line[0, 0], floor]], np.float32)
-        x0, y0, x1, y1 = self.patch.box
-        low = polygon_mask(np.concatenate([line, border]), x0, y0, x1 - x0, y1 - y0, fine=2, blur=0.6)[
-            ..., None
-        ]
-        return np.asarray(above + (below - above) * low, dtype=np.float32)
+        outline = np.concatenate([line, border])
+        low = polygon_mask(outline, x0, y0 + first, wide, last - first, fine=2, blur=0.6)[..., None]
+        lips = np.concatenate([above, below[last - first :]])
+        blended = slice(first - rows.start, last - rows.start)
+        lips[blended] += (below[: last - first] - lips[blended]) * low
+        return lips
 
-    def _source(self, head: Array, lip: Array) -> Array:
-        """(h, w, 2) frame coordinates that each pixel of the box shows."""
-        grid, numbers = self.patch.field.grid, self.patch.field.numbers
+    def _source(self, head: Array, lip: Array, rows: slice, columns: slice) -> Array:
+        """(h, w, 2) frame coordinates that the pixels of these rows and columns of the box show."""
+        step = self.patch.field.grid.step
+        reach = _STRETCH_ROWS + int(np.abs(lip[..., 1]).max() + np.abs(head[..., 1]).max()) // step
+        begin = max(0, rows.start // step - reach)
+        nodes = slice(begin, min(len(lip), -(-rows.stop // step) + reach))
+        back = self._inverse(head[nodes], lip[nodes])
+        if step > 1:
+            back = cv2.resize(back, None, fx=step, fy=step, interpolation=cv2.INTER_LINEAR)
+        top = rows.start - begin * step
+        back = back[top : top + rows.stop - rows.start, columns]
+        return np.asarray(self.pixels[rows, columns] + back)
+
+    def _inverse(self, head: Array, lip: Array) -> Array:
+        """(h, w, 2) where what is at each node of these rows comes from, pixels."""
+        grid, numbers = self.patch.field.grid, self.patch.field.numbers[: len(lip)]
         soft = cv2.GaussianBlur(lip, (0, 0), max(0.6, self.mesh.mouth * 0.012 / grid.step))
         # Wide openings shear the corners: there the rounds must be smaller and more.
         size = float(np.abs(lip).max()) / self.mesh.unit
         rounds = 5 + round(70 * min(max(size - 0.12, 0.0), 0.2))
         back = invert((head + soft) / grid.step, numbers, rounds=rounds, damping=0.7 if size < 0.2 else 0.5)
-        back = back * grid.step
-        x0, y0, x1, y1 = self.patch.box
-        if grid.step > 1:
-            back = cv2.resize(back, None, fx=grid.step, fy=grid.step, interpolation=cv2.INTER_LINEAR)
-        pixels = np.stack(np.meshgrid(np.arange(x0, x1), np.arange(y0, y1)), -1).astype(np.float32)
-        return np.asarray(pixels + back[: y1 - y0, : x1 - x0], dtype=np.float32)
+        return np.asarray(back * np.float32(grid.step))
 
     def _around(self, settled: Array) -> Array:
         """(h, w, 1) 1 around the lips, 0 where cheeks and chin are none of the mouth's business."""
@@ -121,6 +159,14 @@ class Mouth:
         return Opening(mask, upper, lower)
 
 
+def _bounds(weight: Array) -> Part | None:
+    """The rows and columns in which a weight counts."""
+    rows, columns = (np.flatnonzero(weight.max(axis) > _UNSEEN) for axis in (1, 0))
+    if len(rows) < 2 or len(columns) < 2:
+        return None
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
 def make_mouth(mesh: Mesh, whole: Field, texture: Texture, width: int, height: int) -> Mouth:
     """The mouth of the portrait in frames of width × height."""
     box = _box(mesh, width, height)
@@ -128,7 +174,8 @@ def make_mouth(mesh: Mesh, whole: Field, texture: Texture, width: int, height: i
     upper, lower = _sides(mesh, patch.field.grid)
     interior = make_interior(mesh, texture, box, width, height, is_open(mesh))
     edge = feather(box[2] - box[0], box[3] - box[1], max(3, round(0.1 * mesh.mouth)))
-    return Mouth(mesh, patch, upper, lower, interior, edge)
+    pixels = np.stack(np.meshgrid(np.arange(box[0], box[2]), np.arange(box[1], box[3])), -1)
+    return Mouth(mesh, patch, upper, lower, interior, edge, pixels.astype(np.float32))
 
 
 def _box(mesh: Mesh, width: int, height: int) -> tuple[int, int, int, int]:
