@@ -13,11 +13,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from echomimic.cli.demo import EXAMPLE
+from echomimic.media.output import part_of
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+PATIENCE = 60
+"""Seconds within which a job that was stopped, or one that runs again, has to end."""
 
 
 def start(*arguments: object) -> "subprocess.Popen[bytes]":
@@ -33,21 +37,54 @@ def start(*arguments: object) -> "subprocess.Popen[bytes]":
 
 def stop_by_signals(count: int, rng: random.Random, folder: Path) -> list[str]:
     """What went wrong when the preview was stopped at random moments."""
-    wrong, longest = [], 3.0
+    wrong: list[str] = []
+    output, longest = folder / "v.mp4", _undisturbed(folder / "v.mp4")
     for number in range(count):
         for which in STOPS:
-            run = start("demo", "-o", folder / "d.mp4", "--length", 20, "--overwrite", "-q")
+            output.unlink(missing_ok=True)
             moment = rng.uniform(0.001, longest)
-            time.sleep(moment)
-            run.send_signal(which)
-            said = run.communicate(timeout=60)[1].decode(errors="replace")
-            left = [p.name for p in folder.iterdir() if p.name != "d.mp4"]
-            ours = (
-                "echomimic" in said or "Traceback" not in said
-            )  # Python's own start, before a line of ours ran
-            if left or ("Traceback" in said and ours) or "fault" in said:
-                wrong.append(f"{number} {which.name} after {moment:.3f} s: {left} {said[-300:]}")
+            faults = list(_stopped(which, moment, output))
+            print(
+                f"{which.name} {number} after {moment:.3f} of {longest:.1f} s: {faults or 'well'}", flush=True
+            )
+            wrong += [f"{number} {which.name} after {moment:.3f} s: {fault}" for fault in faults]
     return wrong
+
+
+def _animate(output: Path) -> "subprocess.Popen[bytes]":
+    given = (EXAMPLE / "portrait.jpg", EXAMPLE / "speech.flac", "-o", output)
+    return start("animate", *given, "--length", 20, "--size", 128, "-q")
+
+
+def _undisturbed(output: Path) -> float:
+    """Seconds that the job takes, which has to go well."""
+    began = time.monotonic()
+    if _animate(output).wait(PATIENCE):
+        raise SystemExit("the job fails by itself; mend it first")
+    return time.monotonic() - began
+
+
+def _stopped(which: signal.Signals, moment: float, output: Path) -> Iterator[str]:
+    """What is wrong with how a job ended that got a signal."""
+    run = _animate(output)
+    time.sleep(moment)
+    run.send_signal(which)
+    try:
+        said = run.communicate(timeout=PATIENCE)[1].decode(errors="replace")
+    except subprocess.TimeoutExpired:
+        run.kill()
+        run.communicate()
+        yield f"does not end within {PATIENCE} s"
+        return
+    # before a line of ours ran it is Python itself that ends, by its own traceback or the plain signal
+    early = "Traceback" in said and "echomimic" not in said
+    if not early and ("Traceback" in said or "fault" in said):
+        yield said[-300:]
+    done = run.returncode == 0
+    if not early and not done and run.returncode not in (128 + which, -which):
+        yield f"exit code {run.returncode}"
+    if (left := [p.name for p in output.parent.iterdir() if p != output]) or output.exists() != done:
+        yield f"exit code {run.returncode} leaves {left}, a video: {output.exists()}"
 
 
 def tiny_weights(folder: Path) -> Path:
@@ -95,6 +132,25 @@ def fork(arguments: list[str], said: Path) -> int:
         os._exit(code)
 
 
+def ended(child: int) -> int:
+    """How a child ended; one that takes too long is killed."""
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return status
+        time.sleep(0.05)
+    os.kill(child, signal.SIGKILL)
+    return os.waitpid(child, 0)[1]
+
+
+def wait_for(part: Path) -> None:
+    """Returns when something is written into ``part``, or ought to have been long ago."""
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until and not (part.exists() and part.stat().st_size):
+        time.sleep(0.002)
+
+
 def digest(path: Path) -> str:
     """A checksum of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
@@ -113,24 +169,28 @@ def kill_nine(count: int, rng: random.Random, folder: Path) -> list[str]:
     (out := folder / "out").mkdir()
     warm()
     began = time.monotonic()
-    if os.waitpid(fork(job(output := out / "v.mp4", weights), said), 0)[1]:
+    if ended(fork(job(output := out / "v.mp4", weights), said)):
         return [f"the job itself fails: {said.read_text()[-300:]}"]
     lasts, wanted = time.monotonic() - began, digest(output)
     for number in range(count):
         output.unlink(missing_ok=True)
-        child, moment = fork(job(output, weights), said), rng.uniform(0, lasts)
-        time.sleep(moment)
+        began, child = time.monotonic(), fork(job(output, weights), said)
+        if number % 2:  # every second one while pictures are encoded
+            wait_for(part_of(output))
+        time.sleep(rng.uniform(0, lasts * (0.1 if number % 2 else 1)))
+        moment = time.monotonic() - began
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         left = [p.name for p in out.iterdir()]
         output.unlink(missing_ok=True)
-        code = os.waitpid(fork(job(output, weights), said), 0)[1]
+        code = ended(fork(job(output, weights), said))
         stays = [p.name for p in out.iterdir() if p != output]
-        if code or stays or digest(output) != wanted:
+        if code or stays or not output.exists() or digest(output) != wanted:
             wrong.append(
                 f"{number} after {moment:.2f} of {lasts:.2f} s: {code} {stays} {said.read_text()[-300:]}"
             )
-        print(f"kill {number} after {moment:.2f} of {lasts:.2f} s left {left}", flush=True)
+        verdict = "wrong" if code or stays else "well"
+        print(f"kill {number} after {moment:.2f} of {lasts:.2f} s left {left}: {verdict}", flush=True)
     return wrong
 
 

@@ -11,6 +11,7 @@ import {
   idleNames,
   message,
   missingKinds,
+  promptConcernsUs,
   replaceIn,
 } from "./echomimic_rules.js";
 
@@ -36,6 +37,34 @@ async function openOld(workflow, missing) {
   replaceIn(workflow, made.workflow);
   dropFrom(missing, workflow);
   say("info", `A workflow of the classic EchoMimic nodes was brought to these:\n${message(made.notes)}`);
+}
+
+/** The same for a file in the API format. */
+async function openOldPrompt(prompt) {
+  if (!promptConcernsUs(prompt)) return prompt;
+  const answer = await api.fetchApi("/echomimic/open_prompt", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ prompt }),
+  });
+  if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
+  const made = await answer.json();
+  if (made.notes.length) say("info", `A prompt of the classic EchoMimic nodes was brought to these:\n${message(made.notes)}`);
+  return made.prompt;
+}
+
+/** The page has no hook for files in the API format: they pass here first. */
+function watchPrompts() {
+  const load = app.loadApiJson;
+  if (typeof load !== "function") return;
+  app.loadApiJson = async function (prompt, ...rest) {
+    try {
+      prompt = await openOldPrompt(prompt);
+    } catch (fault) {
+      say("warn", `This prompt could not be brought to today's nodes: ${fault.message}`);
+    }
+    return load.call(this, prompt, ...rest);
+  };
 }
 
 /** Kinds that are gone from the workflow are not missing any more. */
@@ -139,6 +168,7 @@ function showNotes(node, notes) {
 app.registerExtension({
   name: "EchoMimic",
   async setup() {
+    watchPrompts();
     const answer = await api.fetchApi("/echomimic/idle");
     if (answer.ok) idle = await answer.json();
     hideAll();

@@ -14,6 +14,11 @@ export function concernsUs(workflow) {
   return nodesOf(workflow).some((node) => String(node?.type).startsWith("Echo_"));
 }
 
+/** Whether a prompt (the API format) has nodes of ours, or of the classic pack. */
+export function promptConcernsUs(prompt) {
+  return Object.values(prompt ?? {}).some((held) => String(held?.class_type).startsWith("Echo_"));
+}
+
 /** Kinds of node that a saved workflow uses and the page does not know; subgraphs are known. */
 export function missingKinds(workflow, registered) {
   const subgraphs = new Set((workflow?.definitions?.subgraphs ?? []).map((graph) => graph.id));

@@ -1,9 +1,9 @@
 """What the pack adds to the server besides its nodes: old workflows and prompts are understood, prompts
 labelled.
 
-The page asks ``/echomimic/open_workflow`` to bring a workflow of the classic pack to these nodes, and
-``/echomimic/idle`` which inputs have no effect with which model. Every prompt passes :func:`on_prompt` before
-the server checks it.
+The page asks ``/echomimic/open_workflow`` (and ``open_prompt``, for the API format) to bring a workflow of
+the classic pack to these nodes, and ``/echomimic/idle`` which inputs have no effect with which model. Every
+prompt passes :func:`on_prompt` before the server checks it.
 """
 
 import logging
@@ -60,6 +60,16 @@ def _add_routes(routes: Any) -> None:
         made = open_workflow(asked["workflow"], site(lambda kind: kind not in missing))
         return web.json_response({"workflow": made.workflow, "notes": list(made.notes)})
 
+    @routes.post("/echomimic/open_prompt")  # type: ignore[untyped-decorator]
+    async def opened_prompt(request: Any) -> Any:
+        """``{prompt}`` → ``{prompt, notes}``, for a file in the API format that is opened on the page."""
+        asked = await request.json()
+        if not isinstance(asked, dict) or not isinstance(asked.get("prompt"), dict):
+            return web.json_response({"error": "a JSON object with a prompt is needed"}, status=400)
+        prompt, made = in_todays_words(asked["prompt"])
+        notes = list(dict.fromkeys(note for notes in made.notes.values() for note in notes))
+        return web.json_response({"prompt": prompt, "notes": notes})
+
     @routes.get("/echomimic/idle")  # type: ignore[untyped-decorator]
     async def idle_inputs(_: Any) -> Any:
         """``{version: {infer_mode: [names of inputs without effect]}}``."""
@@ -87,18 +97,18 @@ def on_prompt(data: dict[str, Any]) -> dict[str, Any]:
     prompt = data.get("prompt")
     if not isinstance(prompt, dict) or not any(_kind(held).startswith("Echo_") for held in prompt.values()):
         return data
-    well_formed = {
-        name: held for name, held in prompt.items() if _kind(held) and isinstance(held.get("inputs"), dict)
-    }
-    made = migrate(well_formed, site())
+    data["prompt"], made = in_todays_words(prompt)
     _keep(made)
     _leave_out_idle(made.prompt)
-    data["prompt"] = {
-        **{name: held for name, held in prompt.items() if name not in well_formed},
-        **made.prompt,
-    }
     _label(data)
     return data
+
+
+def in_todays_words(prompt: dict[str, Any]) -> tuple[dict[str, Any], Migration]:
+    """A prompt as these nodes want it, and what was done; what is no node is left to the server's check."""
+    sound = {n: held for n, held in prompt.items() if _kind(held) and isinstance(held.get("inputs"), dict)}
+    made = migrate(sound, site())
+    return {**{name: held for name, held in prompt.items() if name not in sound}, **made.prompt}, made
 
 
 def _kind(held: Any) -> str:

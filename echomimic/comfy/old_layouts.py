@@ -59,12 +59,17 @@ class Layout:
 
     def fits(self, values: Sequence[Any], sockets: Collection[str]) -> bool:
         """Whether ``values`` can be of this layout; None fits everywhere."""
-        same = len(values) == len(self.columns) and self.sockets <= set(sockets)
-        return same and all(v is None or fits(v) for v, (_, fits) in zip(values, self.columns, strict=True))
+        return len(values) == len(self.columns) and self.begins(values, sockets)
+
+    def begins(self, values: Sequence[Any], sockets: Collection[str]) -> bool:
+        """Whether ``values`` can be of this layout as far as both go."""
+        if not self.sockets <= set(sockets):
+            return False
+        return all(v is None or fits(v) for v, (_, fits) in zip(values, self.columns, strict=False))
 
     def named(self, values: Sequence[Any]) -> _Values:
         """The values by name, without those that the file leaves open."""
-        return {name: v for v, (name, _) in zip(values, self.columns, strict=True) if v is not None}
+        return {name: v for v, (name, _) in zip(values, self.columns, strict=False) if v is not None}
 
 
 _LOADED = (("vae", _text), ("denoising", _switch))
@@ -147,6 +152,29 @@ def name_values(kind: str, values: Any, sockets: Collection[str]) -> _Values | N
             if layout.fits(given, sockets):
                 return {**layout.named(given), **({CONTROL: control} if control else {})}
     return None
+
+
+def guess_values(kind: str, values: Any, sockets: Collection[str]) -> _Values | None:
+    """As :func:`name_values` for lists that are a little longer or shorter than any known: those values that
+    stand where a known layout has them. None when there is no such layout."""
+    if not isinstance(values, list):
+        return None
+    rest, control = _without_control(values)
+    near = [
+        (abs(len(layout.columns) - len(rest)), layout)
+        for layout in LAYOUTS.get(kind, ())
+        if min(len(rest), len(layout.columns)) >= _LEAST and layout.begins(rest, sockets)
+    ]
+    off, best = min(near, key=lambda one: one[0], default=(_FARTHEST + 1, None))
+    if best is None or off > _FARTHEST:
+        return None
+    return {**best.named(rest), **({CONTROL: control} if control else {})}
+
+
+_LEAST = 3
+"""Values that have to agree with a layout before it is believed."""
+_FARTHEST = 4
+"""Values by which a list may be longer or shorter than the layout that it is taken for."""
 
 
 def _without_control(values: list[Any]) -> tuple[list[Any], str | None]:

@@ -5,7 +5,7 @@ is already written for these nodes passes through as it is.
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -19,6 +19,7 @@ GONE = ("Echo_VideoUpscale", "Echo_Upscaleloader")
 """Nodes of the classic pack without a counterpart: what went through them goes past them."""
 _PICTURES, _SOUND, _RATE, _VIDEO = range(4)
 _COMBINE = "VHS_VideoCombine"
+_USUAL_RATE = 25.0
 
 
 @dataclass
@@ -41,9 +42,11 @@ def is_link(value: Any) -> bool:
     return isinstance(value[0], (str, int)) and isinstance(value[1], int)
 
 
-def migrate(prompt: Prompt, site: Site, slots_are_new: bool = False) -> Migration:
-    """The prompt for today's nodes. ``slots_are_new``:
-    links out of the sampler count the outputs that it has now."""
+def migrate(
+    prompt: Prompt, site: Site, slots_are_new: bool = False, holders: Collection[str] = ()
+) -> Migration:
+    """The prompt for today's nodes. ``slots_are_new``: links out of the sampler count the outputs that it has
+    now. ``holders`` are kinds of nodes (subgraphs) that hold a sampler."""
     made = Migration(copy.deepcopy(prompt))
     _skip_upscalers(made)
     for node in _of(made.prompt, SAMPLER):
@@ -54,7 +57,7 @@ def migrate(prompt: Prompt, site: Site, slots_are_new: bool = False) -> Migratio
         made.note(node, "Echo_Predata is not needed any more: its inputs are the sampler's")
         del made.prompt[node]
     _drop_dead_links(made)
-    _replace_missing(made, site)
+    _replace_missing(made, site, holders)
     return made
 
 
@@ -197,16 +200,21 @@ def _drop_dead_links(made: Migration) -> None:
             made.note(node, f"{name} was linked to output {output} of {from_kind}, which it does not have")
 
 
-def _replace_missing(made: Migration, site: Site) -> None:
+def _replace_missing(made: Migration, site: Site, holders: Collection[str]) -> None:
     """A video node that this server lacks, and that only took our frames, is done by its own Save Video."""
     for node in _of(made.prompt, _COMBINE):
-        images = made.prompt[node]["inputs"].get("images")
-        if site.installed(_COMBINE) or not (
-            is_link(images) and _kind(made.prompt.get(str(images[0]), {})) == SAMPLER
-        ):
+        inputs = made.prompt[node]["inputs"]
+        origin = source(made.prompt, inputs.get("images"))
+        kind = _kind(made.prompt.get(origin, {}))
+        if (kind != SAMPLER and kind not in holders) or site.installed(_COMBINE):
             continue
-        prefix = made.prompt[node]["inputs"].get("filename_prefix")
+        video = [origin, _VIDEO]
+        if kind in holders:
+            parts = {name: inputs[name] for name in ("images", "audio") if is_link(inputs.get(name))}
+            parts["fps"] = inputs.get("frame_rate", _USUAL_RATE)
+            video = [_add(made.prompt, node, "CreateVideo", parts), 0]
+        prefix = inputs.get("filename_prefix")
         prefix = prefix if isinstance(prefix, str) else "video/EchoMimic"
-        inputs = {"video": [images[0], _VIDEO], "filename_prefix": prefix, "format": "auto", "codec": "auto"}
-        made.prompt[node] = {"class_type": "SaveVideo", "inputs": inputs}
+        saved = {"video": video, "filename_prefix": prefix, "format": "auto", "codec": "auto"}
+        made.prompt[node] = {"class_type": "SaveVideo", "inputs": saved}
         made.note(node, f"{_COMBINE} is not installed here: Save Video does its work")

@@ -5,11 +5,11 @@ in today's order, sockets, links. Nothing else in the file is touched.
 """
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from echomimic.comfy.old_layouts import CONTROL, LAYOUTS, name_values
+from echomimic.comfy.old_layouts import CONTROL, LAYOUTS, guess_values, name_values
 from echomimic.comfy.old_prompts import GONE, PREDATA, Prompt, is_classic, is_link, migrate
 from echomimic.comfy.old_shapes import is_link_row, is_sound
 from echomimic.comfy.old_values import LOADER_ONLY, SAMPLER_ONLY, Site
@@ -22,6 +22,7 @@ _TYPES: Mapping[str, str] = {
     "model": "ECHOMIMIC_MODEL",
     "driving": "IMAGE,VIDEO",
     "frame_rate": "FLOAT",
+    "fps": "FLOAT",
     "video": "VIDEO",
     "face_detector": "MODEL_FACE_E",
     "visualizer": "MODEL_VISUAL_E",
@@ -32,9 +33,15 @@ _NEW_NODES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "LoadAudio": (("AUDIO", "AUDIO"),),
     "GetVideoComponents": (("images", "IMAGE"), ("audio", "AUDIO"), ("fps", "FLOAT")),
     "SaveVideo": (),
+    "CreateVideo": (("VIDEO", "VIDEO"),),
 }
 """Outputs of the server's nodes that a migration may add."""
+_WIDGETS: Mapping[str, Mapping[str, Any]] = {"fps": {"widget": {"name": "fps"}}}
+"""Inputs of those nodes that are widgets, linked or not."""
 _MUTED = 2
+_IDLE = (_MUTED, 4)
+"""Modes of nodes that do not run: never, and bypassed."""
+_GUESSED = "it has more or fewer saved values than are known here: those that fit were taken, look them over"
 _UNSURE = "its saved values are in no order known here: the defaults were set, look them over"
 
 
@@ -50,9 +57,12 @@ class Opened:
 def open_workflow(saved: dict[str, Any], site: Site) -> Opened:
     """The workflow with every classic node of it, those in subgraphs too, brought to today's nodes."""
     workflow, notes = copy.deepcopy(saved), []
-    for graph in (workflow, *_subgraphs(workflow)):
+    graphs = (workflow, *_subgraphs(workflow))
+    holders = _holders(graphs)
+    for graph in graphs:
         if is_sound(graph):
-            notes += [note for note in _open(graph, site) if note not in notes]
+            notes += [note for note in _open(graph, site, holders) if note not in notes]
+    notes += _grouped(workflow)
     return Opened(workflow if notes else saved, tuple(notes))
 
 
@@ -62,17 +72,50 @@ def _subgraphs(workflow: dict[str, Any]) -> list[Any]:
     return inner if isinstance(inner, list) else []
 
 
-def _open(graph: dict[str, Any], site: Site) -> list[str]:
+def _holders(graphs: Iterable[Any]) -> frozenset[str]:
+    """Subgraphs with a classic node in them, or with a subgraph that has one."""
+    kinds = {g["id"]: {n["type"]: n for n in g["nodes"]} for g in graphs if is_sound(g) and _has_name(g)}
+    found = {name for name, nodes in kinds.items() if any(map(_is_classic, nodes.values()))}
+    for _ in kinds:
+        found |= {name for name, nodes in kinds.items() if found & nodes.keys()}
+    return frozenset(found)
+
+
+def _has_name(graph: dict[str, Any]) -> bool:
+    return isinstance(graph.get("id"), str)
+
+
+def _grouped(workflow: dict[str, Any]) -> list[str]:
+    """A remark about each group node (the editor's older kind) that holds classic nodes: it lays out the
+    values of all nodes in it as one list, which is not taken apart here."""
+    extra = workflow.get("extra")
+    groups = extra.get("groupNodes") if isinstance(extra, dict) else None
+    return [
+        f"the group node {name} holds old EchoMimic nodes, which stay as they are: build it anew from these"
+        for name, group in (groups.items() if isinstance(groups, dict) else ())
+        if is_sound(inner := _with_ids(group)) and any(map(_is_classic, inner["nodes"]))
+    ]
+
+
+def _with_ids(group: Any) -> Any:
+    nodes = group.get("nodes") if isinstance(group, dict) else None
+    if not isinstance(nodes, list):
+        return None
+    return {"nodes": [{**n, "id": i} if isinstance(n, dict) else n for i, n in enumerate(nodes)]}
+
+
+def _open(graph: dict[str, Any], site: Site, holders: frozenset[str]) -> list[str]:
     links = {link[0]: link for link in map(_as_list, graph.get("links") or []) if is_link_row(link)}
-    if not any(_is_classic(node) for node in graph["nodes"]):
+    if not any(_is_classic(node) or node["type"] in holders for node in graph["nodes"]):
         return []
+    classic = any(map(_is_classic, graph["nodes"]))
     prompt, unsure = _prompt_of(graph["nodes"], links)
-    made = migrate(prompt, site, slots_are_new=True)
-    for node in unsure:
-        made.note(node, _UNSURE)
+    made = migrate(prompt, site, slots_are_new=True, holders=holders)
+    for node, remark in unsure.items():
+        made.note(node, remark)
     notes = [note for node in made.notes for note in made.notes[node]]
     notes += _write_back(graph, links, prompt, made.prompt, site)
-    return notes or ["the old nodes were brought to today's order of inputs"]
+    return notes or (["the old nodes were brought to today's order of inputs"] if classic else [])
 
 
 def _as_list(link: Any) -> list[Any]:
@@ -95,26 +138,32 @@ def _is_classic(node: Any) -> bool:
         return True
     values = node.get("widgets_values")
     named = name_values(kind, values, sockets)
+    if named is None and kind == "Echo_LoadModel":
+        named = guess_values(kind, values, sockets)
     known = named is not None and not isinstance(values, Mapping)
     return known or (kind == "Echo_LoadModel" and is_classic(named or {}, LOADER_ONLY))
 
 
-def _prompt_of(nodes: list[Any], links: dict[Any, list[Any]]) -> tuple[Prompt, list[str]]:
+def _prompt_of(nodes: list[Any], links: dict[Any, list[Any]]) -> tuple[Prompt, dict[str, str]]:
     """The graph as a prompt: every node with its links, classic nodes with their values too;
-    and the unsure ones."""
-    prompt, unsure = {}, []
+    and a remark about each whose values are not of a known order."""
+    prompt: Prompt = {}
+    unsure: dict[str, str] = {}
     outputs = {node.get("id"): node for node in nodes}
     for node in nodes:
         linked = dict(_linked(node, links, outputs))
         inputs: dict[str, Any] = {}
         if node.get("type") in LAYOUTS and _is_classic(node):
-            named = name_values(node["type"], node.get("widgets_values"), _names(node))
-            unsure += [str(node["id"])] if named is None else []
+            saved = node["type"], node.get("widgets_values"), _names(node)
+            if (named := name_values(*saved)) is None:
+                named = guess_values(*saved)
+                unsure[str(node["id"])] = _UNSURE if named is None else _GUESSED
             inputs = _marked(node["type"], named or {})
         elif node.get("type") in LAYOUTS:
             inputs = _ours(node)
         elif isinstance(node.get("widgets_values"), Mapping):
-            inputs = {"filename_prefix": node["widgets_values"].get("filename_prefix")}
+            named = node["widgets_values"]
+            inputs = {name: named.get(name) for name in ("filename_prefix", "frame_rate") if name in named}
         prompt[str(node["id"])] = {"class_type": node.get("type"), "inputs": {**inputs, **linked}}
     return prompt, unsure
 
@@ -185,12 +234,19 @@ def _write_back(
     for name, held in after.items():
         if name not in nodes or held["class_type"] != nodes[name].get("type"):
             kept[name] = _new_node(name, held, nodes.get(name) or _beside(name, after, nodes))
+            if any(nodes.get(fed, {}).get("mode", 0) in _IDLE for fed in _feeding(held)):
+                kept[name]["mode"] = _MUTED  # what it would show is not made
         elif held["class_type"] in INPUTS and held != before[name]:
             _rewrite(kept[name], held["inputs"])
     graph["nodes"] = list(kept.values())
     notes = _mute_missing(kept, after, site)
     _relink(graph, kept, old, after)
     return notes
+
+
+def _feeding(held: dict[str, Any]) -> list[str]:
+    """The nodes that a node is fed by."""
+    return [str(value[0]) for value in held["inputs"].values() if is_link(value)]
 
 
 def _beside(name: str, after: Prompt, nodes: Mapping[str, Any]) -> dict[str, Any]:
@@ -215,7 +271,7 @@ def _new_node(name: str, held: dict[str, Any], like: dict[str, Any]) -> dict[str
         "order": like.get("order", 0),
         "mode": like.get("mode", 0) if replaced else 0,
         "inputs": [
-            {"name": key, "type": _TYPES.get(key, "*"), "link": None}
+            {"name": key, "type": _TYPES.get(key, "*"), "link": None} | _WIDGETS.get(key, {})
             for key in held["inputs"]
             if key not in plain
         ],

@@ -220,6 +220,8 @@ const known = {Echo_Sampler: 1, LoadImage: 1};
 const out = {
   concerns: [rules.concernsUs(saved), rules.concernsUs({nodes: [{type: "KSampler"}]}),
     rules.concernsUs(null)],
+  prompts: [rules.promptConcernsUs({1: {class_type: "Echo_Predata"}}),
+    rules.promptConcernsUs({1: {class_type: "KSampler"}, 2: null}), rules.promptConcernsUs(null)],
   missing: rules.missingKinds(saved, known),
   acc: rules.followMode("audio_drived_acc", {steps: 30, cfg: 2.5}),
   chosen: rules.followMode("pose_acc", {steps: 12, cfg: 2.5}),
@@ -241,6 +243,7 @@ def test_the_pages_rules(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {
         "concerns": [True, False, False],
+        "prompts": [True, False, False],
         "missing": ["VHS_VideoCombine", "Echo_Predata"],
         "acc": {"steps": 6, "cfg": 1},
         "chosen": {"cfg": 1},

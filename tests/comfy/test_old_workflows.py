@@ -1,7 +1,8 @@
 """Workflows and prompts of the classic node pack open here: told by their layout, mapped by name."""
 
 import copy
-from types import ModuleType
+import sys
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -287,3 +288,82 @@ def test_a_broken_prompt_is_left_to_the_server(nodes: ModuleType, prompt: Any) -
 
     data = {"prompt": prompt}
     assert on_prompt(data)["prompt"] == prompt
+
+
+@pytest.mark.parametrize("kind", ["Echo_Sampler", "Echo_LoadModel"])
+@pytest.mark.parametrize("change", ["fewer", "more"])
+@pytest.mark.parametrize("day", [day for day in old.SAMPLERS if day != "2025-08-12"])
+def test_a_list_of_values_of_another_length_keeps_what_fits(
+    nodes: ModuleType, day: str, change: str, kind: str
+) -> None:
+    saved = old.workflow(day, "2024-12-04" if kind == "Echo_LoadModel" else None)
+    node = find(saved, kind)
+    fewer = change == "fewer" and kind == "Echo_Sampler"
+    node["widgets_values"] = node["widgets_values"][:-2] if fewer else [*node["widgets_values"], "extra", 1]
+    made = opened(nodes, saved)
+    sampler = fields(find(made.workflow, "Echo_Sampler"))
+    assert (sampler["seed"], sampler["cfg"], sampler["steps"], sampler["width"]) == (7, 3.5, 20, 448)
+    loader = find(made.workflow, "Echo_LoadModel")["widgets_values"]
+    assert loader[:2] == ["V2", "pose_normal"] or kind == "Echo_Sampler"
+    assert any("those that fit were taken" in note for note in made.notes)
+
+
+def test_a_group_node_with_old_nodes_is_said(nodes: ModuleType) -> None:
+    held = [{"type": n["type"], "index": i, **{k: n[k] for k in ("inputs", "outputs", "widgets_values")}}
+            for i, n in enumerate(old.workflow("2024-11-18")["nodes"])]  # fmt: skip
+    saved = {"nodes": [], "links": [], "extra": {"groupNodes": {"Talk": {"nodes": held, "links": []}}}}
+    made = opened(nodes, saved)
+    assert any("the group node Talk holds old EchoMimic nodes" in note for note in made.notes)
+
+
+@pytest.mark.parametrize("mode", [2, 4])
+def test_what_rests_is_not_saved(nodes: ModuleType, mode: int) -> None:
+    saved = old.workflow("2024-11-18")
+    find(saved, "Echo_Sampler")["mode"] = mode
+    made = opened(nodes, saved, missing=("VHS_VideoCombine",)).workflow
+    assert find(made, "Echo_Sampler")["mode"] == mode
+    assert find(made, "SaveVideo")["mode"] == 2, "the server would refuse a video that nobody makes"
+
+
+def test_a_video_node_behind_a_reroute_is_replaced_too(nodes: ModuleType) -> None:
+    saved = old.workflow("2024-11-18")
+    film = find(saved, "VHS_VideoCombine")
+    link = next(one for one in saved["links"] if one[0] == film["inputs"][0]["link"])
+    way = {"id": 20, "type": "Reroute", "pos": [0, 0], "inputs": [{"name": "", "type": "*", "link": link[0]}]}
+    saved["nodes"].append(way | {"outputs": [{"name": "", "type": "IMAGE", "links": [99]}]})
+    saved["links"].append([99, 20, 0, film["id"], 0, "IMAGE"])
+    film["inputs"][0]["link"], link[3], link[4] = 99, 20, 0
+    made = opened(nodes, saved, missing=("VHS_VideoCombine",)).workflow
+    assert sources(made, find(made, "SaveVideo")) == {"video": ("Echo_Sampler", 3)}
+
+
+def test_a_video_node_beside_a_subgraph_with_old_nodes_is_replaced(nodes: ModuleType) -> None:
+    inner = old.workflow("2024-11-18")
+    names = ("id", "origin_id", "origin_slot", "target_id", "target_slot", "type")
+    inner["links"] = [dict(zip(names, link, strict=True)) for link in inner["links"]]
+    graph = old.Graph()
+    graph.node(1, "deep", [], ["images", "frame_rate"], [])
+    graph.node(2, "VHS_VideoCombine", ["images", "frame_rate"], [], {"filename_prefix": "Old"})
+    graph.link(1, 0, 2, "images"), graph.link(1, 1, 2, "frame_rate")
+    holder = {"id": "deep", "nodes": [{"id": 3, "type": "x", "inputs": [], "outputs": []}], "links": []}
+    saved = {**graph.saved(), "definitions": {"subgraphs": [{"id": "x", **inner}, holder]}}
+    made = opened(nodes, saved, missing=("VHS_VideoCombine",)).workflow
+    assert sources(made, find(made, "SaveVideo")) == {"video": ("CreateVideo", 0)}
+    assert sources(made, find(made, "CreateVideo")) == {"images": ("deep", 0), "fps": ("deep", 1)}
+    ours = {"nodes": [find(made, "SaveVideo")], "links": [], "definitions": {"subgraphs": [holder]}}
+    assert opened(nodes, ours).notes == ()
+
+
+@pytest.mark.parametrize("day", ["2024-07-26", "2024-11-18", "2025-08-12"])
+def test_a_prompt_that_is_opened_on_the_page_has_todays_names(
+    nodes: ModuleType, monkeypatch: pytest.MonkeyPatch, day: str
+) -> None:
+    from echomimic.comfy.hooks import in_todays_words
+    from echomimic.comfy.widgets import INPUTS
+
+    monkeypatch.setitem(sys.modules, "nodes", SimpleNamespace(NODE_CLASS_MAPPINGS={}))
+    made, _ = in_todays_words({**old.prompt(day), "odd": None})
+    assert set(made["4"]["inputs"]) <= set(INPUTS["Echo_Sampler"])
+    assert {"image", "audio", "model"} <= set(made["4"]["inputs"])
+    assert set(made["3"]["inputs"]) <= set(INPUTS["Echo_LoadModel"])
+    assert made["odd"] is None
