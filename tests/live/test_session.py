@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from echomimic.errors import SpeechError
+from echomimic.errors import NoFaceError, SpeechError
 from echomimic.live import Live, LiveFrame, LivePortrait, prepare
 from echomimic.media.audio import RATE, Speech
 from echomimic.request import Settings
@@ -320,3 +320,14 @@ def test_push_does_not_wait_for_the_nets(
     taker.join(10)
     live.close()
     assert not waits
+
+
+def test_a_portrait_without_a_face_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    from PIL import Image
+
+    Image.new("RGB", (256, 256), "grey").save(tmp_path / "grey.png")
+    before = threading.active_count()
+    for portrait in (tmp_path / "grey.png", np.full((256, 256, 3), 128, np.uint8)):
+        with pytest.raises(NoFaceError, match="no face was found"):
+            Live(portrait)
+    assert threading.active_count() <= before

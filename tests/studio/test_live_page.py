@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -132,3 +133,33 @@ AudioBufferSourceNode.prototype.start = function (...given) {
 };
 """
 """Notes how loud what the page plays is."""
+
+
+def test_a_portrait_without_a_face_is_said_in_one_line_and_nothing_is_served(tmp_path: Path) -> None:
+    from PIL import Image
+
+    Image.new("RGB", (128, 128), "grey").save(tmp_path / "grey.png")
+    command = [sys.executable, "-m", "echomimic", "live", "--portrait", str(tmp_path / "grey.png")]
+    done = subprocess.run(
+        [*command, "--port", "0", "--no-browser"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: no face was found")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_session_that_is_open_does_not_hold_up_the_end() -> None:
+    command = [sys.executable, "-m", "echomimic", "live", "--portrait", str(EXAMPLE / "portrait.jpg")]
+    process = subprocess.Popen(
+        [*command, "--size", "128", "--port", "0", "--no-browser"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    client = opened(process.stdout.readline().strip())
+    client.send(b"\0\0" * 32_000)
+    client.recv(timeout=20)
+    process.terminate()
+    assert process.wait(20) == 128 + signal.SIGTERM
+    _, told = process.communicate()
+    assert "Traceback" not in told
+    client.socket.close()
