@@ -173,7 +173,7 @@ def motions(folder: Path) -> list[Path]:
     face = FaceMotion(points, fps=25.0, size=(512, 512))
     Motion(face=face).save(folder / "a.npz")
     with np.load(folder / "a.npz") as held:
-        np.savez(folder / "b.npz", **{name: held[name] for name in held})  # type: ignore[arg-type]
+        np.savez(folder / "b.npz", **{name: held[name] for name in held})
     return sorted(folder.iterdir())
 
 

@@ -144,11 +144,15 @@ def ended(child: int) -> int:
     return os.waitpid(child, 0)[1]
 
 
-def wait_for(part: Path) -> None:
-    """Returns when something is written into ``part``, or ought to have been long ago."""
+def _sleep(number: int, lasts: float, rng: random.Random, part: Path) -> None:
+    """Until a random moment: of the whole job, of its last third (decoding), or while the file is written."""
+    if number % 3 < 2:
+        time.sleep(lasts * rng.uniform((number % 3) * 0.66, 1))
+        return
     until = time.monotonic() + PATIENCE
-    while time.monotonic() < until and not (part.exists() and part.stat().st_size):
-        time.sleep(0.002)
+    while time.monotonic() < until and not part.exists() and not part.with_name("v.mp4").exists():
+        time.sleep(0.001)
+    time.sleep(rng.uniform(0, 0.1))
 
 
 def digest(path: Path) -> str:
@@ -175,9 +179,7 @@ def kill_nine(count: int, rng: random.Random, folder: Path) -> list[str]:
     for number in range(count):
         output.unlink(missing_ok=True)
         began, child = time.monotonic(), fork(job(output, weights), said)
-        if number % 2:  # every second one while pictures are encoded
-            wait_for(part_of(output))
-        time.sleep(rng.uniform(0, lasts * (0.1 if number % 2 else 1)))
+        _sleep(number, lasts, rng, part_of(output))
         moment = time.monotonic() - began
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)

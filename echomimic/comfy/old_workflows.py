@@ -271,7 +271,7 @@ def _new_node(name: str, held: dict[str, Any], like: dict[str, Any]) -> dict[str
         "order": like.get("order", 0),
         "mode": like.get("mode", 0) if replaced else 0,
         "inputs": [
-            {"name": key, "type": _TYPES.get(key, "*"), "link": None} | _WIDGETS.get(key, {})
+            {"name": key, "type": _TYPES.get(key, "*"), "link": None, **_WIDGETS.get(key, {})}
             for key in held["inputs"]
             if key not in plain
         ],

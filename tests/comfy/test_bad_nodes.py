@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -97,7 +98,7 @@ def test_a_face_that_is_no_number(nodes: ModuleType, image: Any, audio: Any, mod
 def _spoilt(where: str) -> dict[str, Any]:
     saved = old.workflow("2024-07-26")
     sampler = next(node for node in saved["nodes"] if node["type"] == "Echo_Sampler")
-    {
+    harm: dict[str, Callable[[], object]] = {
         "node": lambda: saved["nodes"].append("x"),
         "id": lambda: sampler.update(id={}),
         "twice": lambda: saved["nodes"].append(dict(sampler)),
@@ -106,7 +107,8 @@ def _spoilt(where: str) -> dict[str, Any]:
         "place": lambda: sampler.update(pos="left"),
         "values": lambda: sampler.update(widgets_values=7),
         "links": lambda: saved.update(links={"a": 1}),
-    }[where]()
+    }
+    harm[where]()
     return saved
 
 
@@ -136,6 +138,7 @@ def test_a_prompt_of_odd_values_passes_to_the_servers_own_check(
     monkeypatch.setitem(sys.modules, "nodes", SimpleNamespace(NODE_CLASS_MAPPINGS={}))
     from echomimic.comfy.hooks import on_prompt
 
+    odd: Any
     for odd in (None, [], {}, [1], ["4", "x"], ["4", None], float("nan"), float("inf"), "\ud800", 10**30):
         for name in ("1", "3", "4", "5"):
             given = old.prompt("2024-07-26")

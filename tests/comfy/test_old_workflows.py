@@ -344,7 +344,8 @@ def test_a_video_node_beside_a_subgraph_with_old_nodes_is_replaced(nodes: Module
     graph = old.Graph()
     graph.node(1, "deep", [], ["images", "frame_rate"], [])
     graph.node(2, "VHS_VideoCombine", ["images", "frame_rate"], [], {"filename_prefix": "Old"})
-    graph.link(1, 0, 2, "images"), graph.link(1, 1, 2, "frame_rate")
+    graph.link(1, 0, 2, "images")
+    graph.link(1, 1, 2, "frame_rate")
     holder = {"id": "deep", "nodes": [{"id": 3, "type": "x", "inputs": [], "outputs": []}], "links": []}
     saved = {**graph.saved(), "definitions": {"subgraphs": [{"id": "x", **inner}, holder]}}
     made = opened(nodes, saved, missing=("VHS_VideoCombine",)).workflow
