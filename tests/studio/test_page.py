@@ -418,3 +418,5 @@ def test_nothing_is_wider_than_the_window(page: Page, media: Path, width: int) -
         page.evaluate(f"location.hash = '#{screen}'")
         expect(page.locator("nav [aria-current]")).to_have_attribute("href", f"#{screen}")
         assert page.evaluate("document.documentElement.scrollWidth") <= width, screen
+        menu = "(n => n.scrollWidth - n.clientWidth)(document.getElementById('nav'))"
+        assert page.evaluate(menu) <= 0, "a part of the menu is cut off"

@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { Recorder, closeCamera, openCamera, shoot } from "./capture.js";
 import { announce, clock, fill, guarded, h } from "./dom.js";
-import { SLIDERS, groups, option, slider } from "./form.js";
+import { SLIDERS, field, groups, option, slider } from "./form.js";
 import { t, title } from "./i18n.js";
 import { assets, bench, handsKnown, heard, jobs, listen, newestFirst, options, saveBench, status, takes } from "./store.js";
 import { timeline } from "./timeline.js";
@@ -178,7 +178,7 @@ function drawMotion(place, screen) {
     [...drivers, ...newestFirst(takes.values()).slice(0, 10)].map((one) => h("option", { value: one.id, selected: bench.driver === one.id }, one.name || `${title("take")} ${one.id.slice(0, 6)}`)));
   const clip = dropZone(t("Add a clip or motion file"), "video/*,.npz", (file) => void send(place, file, file.name.endsWith(".npz") ? "motion" : "video", file.name).then((a) => { if (a) { bench.driver = a.id; saveBench(); drawMotion(place, screen); } }));
   fill(place, h("div", { class: "row spread" }, h("h2", {}, t("Motion")), reset),
-    chosen.engine === "preview" ? SLIDERS.map(option).filter(Boolean).map((o) => slider(o, bench.settings, changed)) : null,
+    chosen.engine === "preview" ? [...SLIDERS.map(option).filter(Boolean).map((o) => slider(o, bench.settings, changed)), field(option("style"), bench.settings, changed)] : null,
     h("div", { class: "row" }, h("label", { for: "seed", class: "grow" }, title("seed")), seed, dice),
     h("label", { class: "field", for: "model" }, t("Render with"), model, h("span", { class: "hint" }, chosen.title)), chosen.ready ? null : h("p", { class: "missing" }, h("strong", {}, t("The files of this model are missing.")), h("br"), chosen.state),
     chosen.ready || !chosen.bytes ? null : h("button", { class: "small", type: "button", onclick: () => void guarded(async () => { await api.post("jobs", { kind: "weights", model: chosen.name }); location.hash = "#queue"; }) }, t("Fetch the files")),

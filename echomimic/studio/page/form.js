@@ -5,7 +5,7 @@ import { help, t, title } from "./i18n.js";
 import { options } from "./store.js";
 
 export const SLIDERS = ["expressiveness", "head_motion", "blink_rate", "gaze"];
-const LEFT_OUT = new Set([...SLIDERS, "model", "sample_rate", "sign_key", "timestamp_url", "width", "height"]);
+const LEFT_OUT = new Set([...SLIDERS, "style", "model", "sample_rate", "sign_key", "timestamp_url", "width", "height"]);
 
 /** @param {string} name */
 export const option = (name) => options.settings.find((/** @type {any} */ o) => o.name === name);
@@ -20,7 +20,7 @@ export function slider(o, values, changed) {
 }
 
 /** @param {any} o @param {Record<string, any>} values @param {(name: string, value: any) => void} changed */
-function field(o, values, changed) {
+export function field(o, values, changed) {
   const value = values[o.name] ?? o.default;
   const id = `o-${o.name}`;
   const given = (/** @type {any} */ got) => changed(o.name, got === "" || got === null ? undefined : got);
@@ -30,7 +30,7 @@ function field(o, values, changed) {
   }
   /** @type {any} */ let input;
   if (o.choices.length) {
-    input = h("select", { id, onchange: () => given(input.value) }, o.choices.map((/** @type {string} */ c) => h("option", { value: c, selected: c === value }, c)));
+    input = h("select", { id, onchange: () => given(input.value) }, o.choices.map((/** @type {string} */ c) => h("option", { value: c, selected: c === value }, t(c))));
   } else {
     const number = o.type !== "string";
     const hint = o.default ?? (o.shown ?? "");
