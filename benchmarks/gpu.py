@@ -32,6 +32,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.denoise import fill  # noqa: E402
+from benchmarks.gpu_kernels import compared  # noqa: E402
 from echomimic.diffusion.engine import DiffusionEngine  # noqa: E402
 from echomimic.diffusion.placement import DTYPES, float32_products  # noqa: E402
 from echomimic.flow import animate  # noqa: E402
@@ -181,7 +182,10 @@ def built(network: networks.Network, model: str, scale: Scale) -> Any:
     torch.manual_seed(0)
     net = networks.build(network, VARIANTS[model], scale.sizes)
     dtype = torch.float32 if network == "whisper" else scale.format
-    return fill(net, dtype, scale.device)
+    filled = fill(net, dtype, scale.device)
+    if isinstance(filled, UNet | vae.Autoencoder):
+        filled.arrange()
+    return filled
 
 
 def window(net: UNet, size: int, frames: int, guidance: bool, guides: int) -> Callable[[], Tensor]:
@@ -207,6 +211,14 @@ def _level(name: str) -> str:
     """Halvings of a block's stage: the encoder counts down, the decoder up again."""
     where, number = name.split(".")[:2]
     return number if where == "down_blocks" else str(3 - int(number))
+
+
+def fused(scale: Scale) -> Iterator[Row]:
+    """Every fused operation beside PyTorch's, at the size of a guided window and small against float64."""
+    time = functools.partial(milliseconds, scale=scale)
+    for side, images in ((scale.pictures[0] // 8, 2 * scale.frames), (8, 4)):
+        for row in compared(scale.device, scale.format, side, images, time):
+            yield {"latent": side, "images": images} | row
 
 
 def windows(scale: Scale) -> Iterator[Row]:
@@ -327,6 +339,7 @@ PARTS: dict[str, Callable[[Scale], Iterator[Row]]] = {
     "card": card,
     "peaks": peaks,
     "precision": precision,
+    "fused": fused,
     "windows": windows,
     "decode": decode,
     "jobs": jobs,

@@ -32,7 +32,7 @@ from echomimic.models.kernels import (
 AUDIO_GAIN = 3.0
 """Official weight of the audio attention's output, the same in V1 and V2."""
 
-HIDDEN_BYTES = 2**28
+HIDDEN_BYTES = 2**27
 """Most that a feed-forward layer holds at once on a GPU: far more rows than fill it, far less than all."""
 
 
@@ -194,9 +194,10 @@ class SpatialTransformer(nn.Module):
 
     def forward(self, x: Images, seen: ImageContext) -> Images:
         """(n, C, h, w) → the same."""
-        h = self.norm(x)
-        tokens = self.transformer_blocks[0](as_tokens(self.proj_in(h)), self.name, seen)
-        return lazily(summed(x), self.proj_out(as_image(tokens, h.shape[2:])))
+        tokens = as_tokens(self.proj_in(self.norm(x)))
+        tokens = self.transformer_blocks[0](tokens, self.name, seen)
+        added = summed(x)
+        return lazily(added, self.proj_out(as_image(tokens, added.shape[2:])))
 
     def reference_kv(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values of reference features (1, R, C), by this block's own projections."""

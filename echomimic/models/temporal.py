@@ -96,12 +96,12 @@ class TemporalTransformer(nn.Module):
     def forward(self, x: Images, frames: int) -> Images:
         """(B·F, C, h, w), B clips (on a CPU one); pixels do not see each other, so a CPU takes some at a
         time."""
-        h = self.norm(x)
-        tokens = as_tokens(h)
+        tokens = as_tokens(self.norm(x))
         block = self.transformer_blocks[0]
-        pixels = portions(h, tokens.shape[1], max(1, 64 // frames) * 64)
+        pixels = portions(tokens, tokens.shape[1], max(1, 64 // frames) * 64)
         done = [self.proj_out(block(self.proj_in(tokens[:, some]), frames)) for some in pixels]
-        return lazily(summed(x), as_image(rejoined(done, 1), h.shape[2:]))
+        added = summed(x)
+        return lazily(added, as_image(rejoined(done, 1), added.shape[2:]))
 
 
 class MotionModule(nn.Module):
