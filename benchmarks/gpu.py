@@ -165,16 +165,8 @@ def _attention(scale: Scale, dtype: torch.dtype) -> float:
     """Operations per millisecond at head width 40, keys twice the queries: own and reference tokens."""
     n, tokens = (12, 4096) if scale.square > 1024 else (1, 256)
     q, k = (torch.randn(n, 8, length, 40, device=scale.device).to(dtype) for length in (tokens, 2 * tokens))
-    return (
-        4
-        * n
-        * 8
-        * tokens
-        * 2
-        * tokens
-        * 40
-        / milliseconds(lambda: F.scaled_dot_product_attention(q, k, k), scale)
-    )
+    spent = milliseconds(lambda: F.scaled_dot_product_attention(q, k, k), scale)
+    return 4 * n * 8 * tokens * 2 * tokens * 40 / spent
 
 
 def built(network: networks.Network, model: str, scale: Scale) -> Any:
