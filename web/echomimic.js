@@ -7,16 +7,20 @@ import {
   LOADER,
   SAMPLERS,
   concernsUs,
+  foldedNames,
   followMode,
   idleNames,
   message,
   missingKinds,
   promptConcernsUs,
+  rareInputs,
   replaceIn,
 } from "./echomimic_rules.js";
 
 const NOTES = "notes";
+const UNFOLDED = "EchoMimic: all inputs";
 let idle = {};
+const rare = {};
 
 function say(severity, detail) {
   app.extensionManager?.toast?.add({ severity, summary: "EchoMimic", detail, life: 30000 });
@@ -87,10 +91,40 @@ function valueOf(node, name) {
   return node?.widgets?.find((widget) => widget.name === name)?.value;
 }
 
-/** Hides a node's inputs that change nothing with the model it uses. */
+/** Names of a node's rare inputs that are folded away; the page's newer nodes fold them themselves. */
+function folded(node) {
+  if (LiteGraph.vueNodesMode) return [];
+  const shown = Object.fromEntries((node.widgets ?? []).map((widget) => [widget.name, widget.value]));
+  const linked = (node.inputs ?? []).filter((input) => input.link != null).map((input) => input.name);
+  return foldedNames(rare[node.comfyClass], shown, linked, node.properties?.[UNFOLDED]);
+}
+
+/** A button at the end of a node that folds its rare inputs away and shows them again. */
+function addFold(node) {
+  if (LiteGraph.vueNodesMode || !Object.keys(rare[node.comfyClass] ?? {}).length) return;
+  const button = node.addWidget("button", "", null, () => {
+    node.properties[UNFOLDED] = !node.properties[UNFOLDED];
+    hideIdle(node);
+  });
+  button.name = "more";
+  button.serialize = false;
+  button.options = { ...button.options, serialize: false };
+}
+
+function nameFold(node) {
+  const button = node.widgets?.find((widget) => widget.type === "button" && widget.name === "more");
+  if (!button) return;
+  const chinese = String(app.ui?.settings?.getSettingValue?.("Comfy.Locale")).startsWith("zh");
+  const [more, fewer] = chinese ? ["更多输入 ▾", "收起 ▴"] : ["more inputs ▾", "fewer inputs ▴"];
+  button.label = node.properties?.[UNFOLDED] ? fewer : more;
+}
+
+/** Hides a node's inputs that change nothing with the model it uses, and its rare ones. */
 function hideIdle(node) {
   const loader = loaderOf(node);
-  const names = loader ? idleNames(idle, valueOf(loader, "version"), valueOf(loader, "infer_mode")) : [];
+  const idleHere = loader ? idleNames(idle, valueOf(loader, "version"), valueOf(loader, "infer_mode")) : [];
+  const names = [...idleHere, ...folded(node)];
+  nameFold(node);
   let changed = false;
   for (const widget of node.widgets ?? []) {
     const hidden = names.includes(widget.name);
@@ -182,6 +216,7 @@ app.registerExtension({
   },
   async beforeRegisterNodeDef(nodeType, nodeData) {
     if (![LOADER, ...SAMPLERS].includes(nodeData.name)) return;
+    rare[nodeData.name] = rareInputs(nodeData);
     const executed = nodeType.prototype.onExecuted;
     nodeType.prototype.onExecuted = function (output) {
       executed?.apply(this, arguments);
@@ -196,6 +231,9 @@ app.registerExtension({
   },
   nodeCreated(node) {
     if (node.comfyClass === LOADER) watchLoader(node);
+    if (!rare[node.comfyClass]) return;
+    addFold(node);
+    queueMicrotask(() => hideIdle(node));
   },
   afterConfigureGraph() {
     hideAll();
@@ -203,5 +241,5 @@ app.registerExtension({
 });
 
 function hideAll() {
-  for (const node of app.graph?.nodes ?? []) if (SAMPLERS.includes(node.comfyClass)) hideIdle(node);
+  for (const node of app.graph?.nodes ?? []) if (rare[node.comfyClass]) hideIdle(node);
 }

@@ -42,6 +42,19 @@ export function idleNames(table, version, mode) {
   return table?.[version]?.[mode] ?? [];
 }
 
+/** First values of a node's rare inputs, by name, from what the server says of the node. */
+export function rareInputs(nodeData) {
+  const all = { ...nodeData?.input?.required, ...nodeData?.input?.optional };
+  const rare = Object.entries(all).filter(([, spec]) => spec?.[1]?.advanced);
+  return Object.fromEntries(rare.map(([name, spec]) => [name, spec[1].default]));
+}
+
+/** Names of the rare inputs to fold away: those that nobody set or linked, unless the node is unfolded. */
+export function foldedNames(rare, shown, linked, unfolded) {
+  if (unfolded) return [];
+  return Object.keys(rare ?? {}).filter((name) => shown[name] === rare[name] && !linked.includes(name));
+}
+
 /** Steps and cfg to show after a change of mode: only first values are moved, never chosen ones. */
 export function followMode(mode, shown) {
   const [from, to] = String(mode).endsWith("acc") ? [USUAL, QUICK] : [QUICK, USUAL];

@@ -222,6 +222,12 @@ const out = {
     rules.concernsUs(null)],
   prompts: [rules.promptConcernsUs({1: {class_type: "Echo_Predata"}}),
     rules.promptConcernsUs({1: {class_type: "KSampler"}, 2: null}), rules.promptConcernsUs(null)],
+  rare: rules.rareInputs({input: {required: {image: ["IMAGE"]},
+    optional: {face: ["INT", {default: 0, advanced: true}], fps: ["FLOAT", {default: 25}]}}}),
+  folded: [rules.foldedNames({face: 0, size: 0}, {face: 0, size: 64}, [], false),
+    rules.foldedNames({face: 0}, {face: 0}, ["face"], false),
+    rules.foldedNames({face: 0}, {face: 0}, [], true),
+    rules.foldedNames(undefined, {}, [], false)],
   missing: rules.missingKinds(saved, known),
   acc: rules.followMode("audio_drived_acc", {steps: 30, cfg: 2.5}),
   chosen: rules.followMode("pose_acc", {steps: 12, cfg: 2.5}),
@@ -243,6 +249,8 @@ def test_the_pages_rules(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {
         "concerns": [True, False, False],
+        "rare": {"face": 0},
+        "folded": [["face"], [], [], []],
         "prompts": [True, False, False],
         "missing": ["VHS_VideoCombine", "Echo_Predata"],
         "acc": {"steps": 6, "cfg": 1},
