@@ -136,3 +136,13 @@ def test_no_speckles_beside_a_turned_cheek(yaw: float) -> None:
     still = stray(renderer.render(play(), 0))
     turned = stray(renderer.render(play(mouth=0.0, rotation=(0.0, yaw, 0.0)), 0))
     assert turned <= still + 6
+
+
+def test_shoulders_of_a_half_body_move_with_breath() -> None:
+    portrait = draw(256, 320, 40.0, centre=(0.5, 0.25))
+    x, y = portrait.face.points[g.CHIN, :2] + (0, 70)
+    at = slice(int(y) - 5, int(y) + 6), slice(int(x) - 5, int(x) + 6)
+    portrait.picture[at] = (0, 255, 0)
+    frame = portrait.renderer(256, 320).render(play(body=(0.05, -0.06)), 0).astype(int)
+    green = np.argwhere((frame[..., 1] > 200) & (frame[..., 0] < 90)).mean(0)[::-1]
+    assert np.allclose(green - (int(x), int(y)), (2.0, -2.4), atol=0.6)
