@@ -23,7 +23,7 @@ from echomimic.media.image import Picture, resize
 from echomimic.motion.performance import Performance
 from echomimic.motion.speech.performance_from_speech import perform
 from echomimic.preview.engine import renderer_for
-from training.simulate import opening, protrusion, width
+from training.simulate import lip_measures
 
 VISEMES = {
     "m b p": ("m", "b", "p"),
@@ -79,7 +79,7 @@ def performances() -> list[tuple[Performance, list[tuple[str, int]]]]:
 def measures(acted: Performance) -> Doubles:
     """(F, 3) opening, width and protrusion in outer eye distances."""
     shape = np.stack([acted.displacement(i) for i in range(len(acted))])
-    return np.column_stack([opening(shape), width(shape), protrusion(shape)]).astype(np.float64)
+    return lip_measures(shape)
 
 
 def typical() -> dict[str, tuple[Performance, int, npt.NDArray[np.float64]]]:

@@ -30,7 +30,7 @@ BROW_SEEN = 1.65
 """The same for raised brows …"""
 BROW_LIMIT = 0.11
 """… which rise and fall by at most so much, in units; …"""
-WIDTH_SEEN = 1.17
+WIDTH_SEEN = 1.20
 """… for what widens and narrows the mouth, …"""
 UPPER_LIP_SEEN = 1.2
 JAW_SEEN = 0.94

@@ -146,3 +146,11 @@ def test_shoulders_of_a_half_body_move_with_breath() -> None:
     frame = portrait.renderer(256, 320).render(play(body=(0.05, -0.06)), 0).astype(int)
     green = np.argwhere((frame[..., 1] > 200) & (frame[..., 0] < 90)).mean(0)[::-1]
     assert np.allclose(green - (int(x), int(y)), (2.0, -2.4), atol=0.6)
+
+
+def test_a_mouth_wider_than_any_speech_rests_as_it_is() -> None:
+    points = draw().face.points.copy()
+    lower = [p for row in (g.LOWER_LIP_INNER, g.LOWER_LIP_OUTER, *LOWER_LIP_BETWEEN) for p in row[1:-1]]
+    points[lower, 1] += 0.5 * 52
+    actor = make_actor(build_mesh(points))
+    assert np.abs(actor.act(play(41), 20).skin).max() < 0.02

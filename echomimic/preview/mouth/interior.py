@@ -18,6 +18,8 @@ from echomimic.preview.mouth.teeth import HALF, TALL, Paint, draw_lower, draw_to
 _JAW = (152, 175, 199)
 _ARCH = 0.55
 """Radius of the arch of teeth in mouth widths: 27 mm (dental arches) of 50 mm."""
+_OUT_OF_SHADOW = 1.3
+"""Teeth that the photo shows between narrow lips get at most so much brighter when they part."""
 _BEHIND_LIPS = 0.10
 """How far the teeth lie behind the lips, units."""
 _TURNED = (0.15, 0.40)
@@ -95,7 +97,7 @@ class Interior:
         cover = remap(own, at - np.array(self.box[:2], np.float32), "zero")
         # The photo's own shadows are in it already: only what is darker now than then counts.
         then = remap(self.own_shade, at - np.array(self.box[:2], np.float32))
-        now = np.minimum(1.0, 0.35 + 0.65 * shade / np.maximum(then, 0.2))
+        now = np.minimum(_OUT_OF_SHADOW, 0.35 + 0.65 * shade / np.maximum(then, 0.2))
         shade = shade + (now - shade) * cover
         return inside + (photo - inside) * cover[..., None], shade
 

@@ -55,7 +55,7 @@ class Lips:
         photo."""
         rest = np.zeros_like(skin) if rest is None else rest
         self._hold_corners(skin)
-        self._ease_opening(skin)
+        self._ease_opening(skin, rest)
         self._keep_apart(skin, whole=True)
         self._keep_thickness(skin)
         self._take_chin_along(skin, rest)
@@ -72,13 +72,16 @@ class Lips:
             skin[inner] += 0.7 * (middle - skin[inner])
             skin[outer] += 0.5 * (middle - skin[outer])
 
-    def _ease_opening(self, skin: Array) -> None:
+    def _ease_opening(self, skin: Array, rest: Array) -> None:
         upper, lower = list(UPPER_LIP_INNER), list(LOWER_LIP_INNER)
         points = self.mesh.points[:, :2]
         apart = (points[lower] + skin[lower] - points[upper] - skin[upper]) @ self.down
         gap = float(apart.max()) / self.mesh.unit
-        wide, widest = self.room**2 * _WIDE_OPEN, self.room * _WIDEST
-        if gap <= wide:
+        # What the photo itself shows is never too wide.
+        own = (points[lower] + rest[lower] - points[upper] - rest[upper]) @ self.down
+        widen = max(float(own.max()) / self.mesh.unit - self.room**2 * _WIDE_OPEN, 0.0)
+        wide, widest = self.room**2 * _WIDE_OPEN + widen, self.room * _WIDEST + widen
+        if gap <= wide + 1e-4:
             return
         share = (wide + (widest - wide) * np.tanh((gap - wide) / (widest - wide))) / gap
         skin[lower] -= (np.maximum(apart, 0.0) * (1 - share))[:, None] * self.down

@@ -12,8 +12,12 @@ from echomimic.faces.geometry import LOWER_LIP_INNER, UPPER_LIP_INNER
 from echomimic.preview.curves import polygon_mask, smooth_curve
 from echomimic.preview.mesh.face_mesh import Array, Mesh, soft_step
 from echomimic.preview.mesh.warp import LUMA
+from echomimic.preview.mouth.lip_axis import corner_axis
 from echomimic.preview.mouth.mouth_light import Light
+from echomimic.preview.mouth.rest import meeting
 
+_TOOTH_RANK = 0.7
+"""Teeth are as bright as those pixels of them that are brighter than this share: the others lie in shadow."""
 _LIP_SKIN = (17, 84, 314, 85, 315, 0, 37, 267, 16)
 
 
@@ -44,13 +48,24 @@ def look_inside(
     bright = photo @ LUMA
     teeth = (inside > 0.6) & (bright > 0.62 * float(light.tooth @ LUMA))
     if teeth.sum() < 0.04 * max(float(hole.sum()), 1.0) or teeth.sum() < 6:
-        return None, light, NO_TEETH_SEEN
-    colour = photo[teeth][bright[teeth] >= np.quantile(bright[teeth], 0.5)].mean(0)
+        return None, light, _unseen_row(mesh)
+    colour = photo[teeth][bright[teeth] >= np.quantile(bright[teeth], _TOOTH_RANK)].mean(0)
     row = _row(mesh, teeth, box)
-    # What lies under the teeth moves with the jaw and is drawn.
+    # The dark over the teeth is the shadow of a lip that will move; what lies under them moves with the jaw.
+    grown = cv2.dilate(teeth.astype(np.float32), np.ones((3, 3), np.uint8))
+    cover = np.asarray(cover * cv2.GaussianBlur(grown, (0, 0), soft))
     x, y = _in_mouth(mesh, box)
     cover *= 1 - soft_step(y - row.edge - row.arc * x * x, 0.0, 0.045)
     return cover, replace(light, tooth=colour.astype(np.float32)), row
+
+
+def _unseen_row(mesh: Mesh) -> ToothRow:
+    """The usual row under the place where the lips of an open mouth would meet."""
+    axis = corner_axis(mesh.points)
+    _, middle = axis.local(mesh.points[[13, 14], :2].mean(0))
+    return replace(
+        NO_TEETH_SEEN, edge=NO_TEETH_SEEN.edge + (meeting(mesh, axis) - float(middle)) / mesh.mouth
+    )
 
 
 def _not_lip(mesh: Mesh, photo: Array, box: tuple[int, int, int, int], hole: Array) -> Array:

@@ -118,7 +118,7 @@ def _raise_jaw(mesh: Mesh, axis: LipAxis) -> Array:
     return np.asarray(-(way * near)[:, None] * axis.down, dtype=np.float32)
 
 
-def _meeting(mesh: Mesh, axis: LipAxis) -> float:
+def meeting(mesh: Mesh, axis: LipAxis) -> float:
     """Where the middles of the lips meet: pixels below the line through the corners."""
     _, y = axis.local(mesh.points[[_NOSE_BASE, UPPER_LIP_INNER[5], LOWER_LIP_INNER[5]], :2])
     gap = max(float(y[2] - y[1]), 1e-6)
@@ -133,8 +133,8 @@ def _move_corners(mesh: Mesh, axis: LipAxis) -> Array:
     broad = REST.broad_share * min(max(half - REST.broad / 2, 0.0), REST.broad_most)
     narrow = max(REST.narrow / 2 - half, 0.0) * float(soft_step(np.float32(gap), *REST.narrow_gap))
     hanging = float(soft_step(np.float32(gap), *REST.jaw_gap))
-    rise = hanging * REST.corner_rise * min(_meeting(mesh, axis) / unit - REST.sag, 0.0)
-    drop = (1 - hanging) * REST.smile_drop * max(_meeting(mesh, axis) / unit - REST.smile_sag, 0.0)
+    rise = hanging * REST.corner_rise * min(meeting(mesh, axis) / unit - REST.sag, 0.0)
+    drop = (1 - hanging) * REST.smile_drop * max(meeting(mesh, axis) / unit - REST.smile_sag, 0.0)
     return np.array([broad - narrow, drop + rise], np.float32) * unit
 
 
@@ -144,7 +144,7 @@ def _meet_lips(mesh: Mesh, axis: LipAxis, closing: Array) -> None:
     upper, lower = list(UPPER_LIP_INNER), list(LOWER_LIP_INNER)
     left, top = axis.local(points[upper])
     right, bottom = axis.local(points[lower])
-    middle = _meeting(mesh, axis)
+    middle = meeting(mesh, axis)
     mean = top + (middle - top[5]) / max(float(bottom[5] - top[5]), 1e-6) * (bottom - top)
     own = float(1 - soft_step(np.float32(_gap(mesh)), *REST.level))
     for lip, x, y in ((upper, left, top), (lower, right, bottom)):
