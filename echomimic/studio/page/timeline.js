@@ -46,10 +46,10 @@ export function timeline(place, take, screen) {
   const told = h("p", { class: "hint", role: "status" });
   fill(place, h("div", { class: "row spread" }, h("h2", {}, t("Timeline")), told), h("div", { class: "timeline" }, rows), operations(place, take, screen), entries(place, take, screen),
     h("p", { class: "hint" }, t(take.editable ? "Only this stretch is rendered anew." : "V2 renders a take as a whole, so changed hands become a new take.")));
-  /** @type {{curves: Record<string, any>, peaks: number[]}} */ const data = { curves: {}, peaks: [] };
+  /** @type {{curves: Record<string, any>, peaks: number[], share: number}} share: of the take, that the speech fills */ const data = { curves: {}, peaks: [], share: 1 };
   const draw = () => {
     told.textContent = chosen.stop > chosen.start ? `${t("Chosen")}: ${name(chosen.track)} ${chosen.start.toFixed(2)}–${chosen.stop.toFixed(2)} ${t("seconds")}` : t("Drag over the curves to choose a stretch, then say what happens to it.");
-    paintWave(wave, data.peaks, take, screen.video.currentTime);
+    paintWave(wave, data, take, screen.video.currentTime);
     for (const track of tracks) paintTrack(canvases[track], data.curves[track], track, take, screen.video.currentTime);
   };
   for (const track of tracks) drag(canvases[track], track, take, screen, draw, () => timeline(place, take, screen));
@@ -59,7 +59,7 @@ export function timeline(place, take, screen) {
   const got = (/** @type {any} */ found) => { Object.assign(data.curves, found.tracks); draw(); };
   if (take.editable) void guarded(async () => got(await api.get(`takes/${take.id}/curves`)));
   void showHands(place, take, got);
-  if (take.speech) void guarded(async () => { data.peaks = (await api.get(`assets/${take.speech}/peaks?bins=800`)).peaks; draw(); });
+  if (take.speech) void guarded(async () => { const found = await api.get(`assets/${take.speech}/peaks?bins=800&stop=${take.seconds}`); data.peaks = found.peaks; data.share = found.stop / take.seconds; draw(); });
 }
 
 /** The curve of the hands; its row goes where the portrait shows none, or they are not known before V2. @param {Element} place @param {any} take @param {(found: any) => void} got */
@@ -89,11 +89,11 @@ function paintTime(b, take, time, marked) {
   b.pen.fillStyle = b.colour("ink"); b.pen.fillRect(at(time), 0, 1.5, b.height);
 }
 
-/** @param {HTMLCanvasElement} canvas @param {number[]} peaks @param {any} take @param {number} time */
-function paintWave(canvas, peaks, take, time) {
+/** @param {HTMLCanvasElement} canvas @param {{peaks: number[], share: number}} data @param {any} take @param {number} time */
+function paintWave(canvas, { peaks, share }, take, time) {
   const b = brush(canvas);
   b.pen.fillStyle = b.colour("wave");
-  const step = b.width / Math.max(1, peaks.length);
+  const step = (b.width * share) / Math.max(1, peaks.length);
   peaks.forEach((peak, i) => b.pen.fillRect(i * step, (b.height * (1 - peak)) / 2, Math.max(1, step - 0.3), Math.max(1, b.height * peak)));
   paintTime(b, take, time, true);
 }
