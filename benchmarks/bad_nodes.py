@@ -221,7 +221,7 @@ def _model(rng: random.Random, door: Door) -> dict[str, Any]:
 
 
 def _loader(rng: random.Random, door: Door) -> dict[str, Any]:
-    names = ("version", "infer_mode", "dtype", "offload", "weights", "vae", "compile", "lowvram", "denoising")
+    names = ("version", "infer_mode", "dtype", "offload", "weights", "vae", "lowvram", "denoising")
     given = {"version": rng.choice(("Preview", "V1", "V2"))}
     return _call(door.nodes.EchoLoadModel, given | {rng.choice(names): rng.choice(ODD) for _ in range(2)})
 

@@ -1,7 +1,6 @@
 """How long the full-size nets take: one window through the denoiser, one frame through the VAE.
 
-    python benchmarks/denoise.py                              # both precisions, with and without guidance,
-    VAE python benchmarks/denoise.py --dtypes bfloat16 --compile  # also compiled
+    python benchmarks/denoise.py                      # both precisions, with and without guidance, VAE
     python benchmarks/denoise.py --size 256 --frames 4        # quick
     python benchmarks/denoise.py --against path/sketch_unet.py
 
@@ -55,10 +54,9 @@ def ours(row: dict[str, Any], dtype: torch.dtype) -> Callable[[], Tensor]:
         level = {320: 1, 640: 2, 1280: 8 if name.startswith("mid") else 4}[block.proj_in.in_channels]
         taps[name] = torch.randn(1, (side // level) ** 2, block.proj_in.in_channels).to(dtype)
     kv = net.project_reference(taps)
-    call = torch.compile(net, fullgraph=True) if row["compile"] else net
     plain = int(row["guidance"])
     x, t = torch.cat([given["x"]] * (1 + plain)), torch.tensor(499)
-    return lambda: call(
+    return lambda: net(
         x,
         t,
         frames=row["frames"],
@@ -104,12 +102,10 @@ def decoder(row: dict[str, Any], dtype: torch.dtype) -> Callable[[], Tensor]:
 
 
 def measure(row: dict[str, Any]) -> dict[str, Any]:
-    """Run one row: the best of its repeats, after a warm-up at the smallest size for compiled nets."""
+    """Run one row: the best of its repeats."""
     build = {"denoiser": ours, "other": other, "VAE decode": decoder}[row["what"]]
     with torch.no_grad():
         run = build(row, getattr(torch, row["dtype"]))
-        if row["compile"]:
-            run()
         times = [timed(run) for _ in range(row["repeats"])]
     wall, cpu = min(times)
     return row | {
@@ -155,13 +151,12 @@ def rows(options: argparse.Namespace) -> list[dict[str, Any]]:
     }
     found = []
     for dtype in options.dtypes:
-        base = common | {"dtype": dtype, "compile": False, "layout": "as loaded", "guidance": True}
+        base = common | {"dtype": dtype, "layout": "as loaded", "guidance": True}
         for what in options.what:
             if what == "vae":
                 found.append(base | {"what": "VAE decode", "guidance": False})
                 continue
-            variants = [base] + [base | {"compile": True}] * options.compile
-            variants += [base | {"layout": "channels-last"}] * options.channels_last
+            variants = [base] + [base | {"layout": "channels-last"}] * options.channels_last
             found += [v | {"what": "denoiser", "guidance": g} for v in variants for g in options.guidance]
             if options.against:
                 found += [base | {"what": "other", "guidance": g} for g in options.guidance]
@@ -171,9 +166,8 @@ def rows(options: argparse.Namespace) -> list[dict[str, Any]]:
 def show(row: dict[str, Any]) -> str:
     """One line of the table."""
     guided = "-" if row["what"] == "VAE decode" else "yes" if row["guidance"] else "no"
-    mode = "compiled" if row["compile"] else "eager"
     return (
-        f"| {row['what']:10} | {row['dtype']:8} | {guided:8} | {mode:8} | {row['layout']:13} "
+        f"| {row['what']:10} | {row['dtype']:8} | {guided:8} | {row['layout']:13} "
         f"| {row['seconds']:8.1f} | {row['cpu']:8.1f} | {row['peak']:8.2f} |"
     )
 
@@ -189,7 +183,6 @@ def main() -> None:
     parser.add_argument(
         "--guidance", nargs="+", type=lambda text: text == "yes", default=[True, False], metavar="yes|no"
     )
-    parser.add_argument("--compile", action="store_true", help="also through torch.compile")
     parser.add_argument("--channels-last", action="store_true", help="also with channels-last weights")
     parser.add_argument("--against", help="a sketch_unet.py to measure beside ours")
     parser.add_argument("--repeats", type=int, default=1)
@@ -201,8 +194,8 @@ def main() -> None:
     print(f"{options.size} × {options.size}, {options.frames} frames, {torch.get_num_threads()} threads")
     for dtype in options.dtypes:
         print(machine(getattr(torch, dtype)))
-    print("| what       | dtype    | guidance | mode     | weights       |  seconds | CPU sec. | peak GiB |")
-    print("| ---------- | -------- | -------- | -------- | ------------- | -------: | -------: | -------: |")
+    print("| what       | dtype    | guidance | weights       |  seconds | CPU sec. | peak GiB |")
+    print("| ---------- | -------- | -------- | ------------- | -------: | -------: | -------: |")
     for row in rows(options):
         command = [sys.executable, __file__, "--row", json.dumps(row)]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)

@@ -26,7 +26,6 @@ class LoadOptions(TypedDict, total=False):
     weights: Path | str | None
     vae: Path | str | None
     offload: Offload
-    compile: bool
 
 
 class Options(LoadOptions, total=False):

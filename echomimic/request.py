@@ -72,12 +72,6 @@ class Settings:
         used_by=_DIFFUSION,
         group="Model",
     )
-    compile: bool = option(
-        False,
-        "compile the denoising network first: slower start, faster steps",
-        used_by=_DIFFUSION,
-        group="Model",
-    )
 
     seed: int = option(
         0, "the same seed and inputs give the same video", low=0, high=MAX_SEED, group="Motion"

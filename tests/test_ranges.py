@@ -50,7 +50,6 @@ DEFAULTS: dict[str, Any] = {
     "sign": False,
     "faithful": False,
     "resume": True,
-    "compile": False,
 }
 
 

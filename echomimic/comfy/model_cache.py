@@ -41,9 +41,7 @@ class Model:
             management.load_models_gpu([self.patcher])
 
 
-def recipe(
-    name: str, dtype: Dtype, offload: Offload, weights: str, vae: str, compile: bool = False
-) -> Recipe:
+def recipe(name: str, dtype: Dtype, offload: Offload, weights: str, vae: str) -> Recipe:
     """The recipe for the loader's widgets. Raises the package's errors."""
     row = variant(name)
     if row.engine == "preview":
@@ -58,7 +56,6 @@ def recipe(
         weights=folder,
         vae=chosen,
         device=device,
-        compile=compile,
     )
     return Recipe(settings, (*folders.weights_stamp(weights, row), *folders.file_stamp(chosen)))
 

@@ -51,7 +51,6 @@ class EchoLoadModel(io.ComfyNode):  # type: ignore[misc]
                     folders.vae_choices(),
                     "auto: the weights folder's own. Or a Stable Diffusion 1.x VAE.",
                 ),
-                *_widgets(("compile",), advanced=True),
             ],
             outputs=[
                 MODEL.Output(display_name="model", tooltip="Connect it to Echo_Sampler."),
@@ -91,7 +90,6 @@ class EchoLoadModel(io.ComfyNode):  # type: ignore[misc]
         offload: Offload = "none",
         weights: str = folders.AUTO,
         vae: str = folders.AUTO,
-        compile: bool = False,
         **ignored: Any,
     ) -> Any:
         """The model, from the shelf if it was the last one used, and the two empty outputs."""
@@ -102,7 +100,7 @@ class EchoLoadModel(io.ComfyNode):  # type: ignore[misc]
             from echomimic.comfy.model_cache import SHELF, recipe
 
             report = NodeBar(_remarks(cls, ignored))
-            wanted = recipe(variant_name(version, infer_mode), dtype, offload, weights, vae, compile)
+            wanted = recipe(variant_name(version, infer_mode), dtype, offload, weights, vae)
             return io.NodeOutput(SHELF.get(wanted, report), None, None, ui=_told(report))
 
 

@@ -62,9 +62,7 @@ class Site:
 def loader_values(old: _Values, posed: bool, site: Site) -> tuple[_Values, list[str]]:
     """A classic loader's inputs as ours, with remarks; ``posed`` is whether its sampler was given motion."""
     notes: list[str] = []
-    new: _Values = {
-        name: value for name, value in old.items() if name in ("dtype", "offload", "weights", "compile")
-    }
+    new: _Values = {name: value for name, value in old.items() if name in ("dtype", "offload", "weights")}
     new["version"] = _version(old.get("version", "V1"), notes)
     new["infer_mode"] = _mode(old.get("infer_mode", old.get("pose_mode", MODES[0])), posed, notes)
     new["vae"] = _vae(old.get("vae"), site, notes)

@@ -15,7 +15,7 @@ CLASSIC = (
 """Options of the classic sampler, in its order: the editor saves widgets by position."""
 NEWER = ("expressiveness", "head_motion", "blink_rate", "gaze", "crop", "lips", "draw_mouth")
 MOTION = ("seed", "fps", "facecrop_ratio", "length", "width", "height", "draw_mouth")
-LOADED = ("dtype", "offload", "compile")
+LOADED = ("dtype", "offload")
 """Options of the loader."""
 _ELSEWHERE = (
     *("model", "device", "weights", "vae", "resume", "portrait", "speech", "output", "driver", "overwrite"),
@@ -36,7 +36,7 @@ def _advanced() -> tuple[str, ...]:
 
 ADVANCED = _advanced()
 INPUTS: Mapping[str, tuple[str, ...]] = {
-    "Echo_LoadModel": ("version", "infer_mode", "dtype", "offload", "weights", "vae", "compile"),
+    "Echo_LoadModel": ("version", "infer_mode", "dtype", "offload", "weights", "vae"),
     "Echo_Sampler": (
         *("image", "audio", "model", "pose_dir", *CLASSIC, "save_video", *NEWER, "driving"),
         *ADVANCED,

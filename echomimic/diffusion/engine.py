@@ -89,7 +89,6 @@ class DiffusionEngine:
         others: Sequence[Networks] = (),
     ) -> None:
         self.settings, self.weights_name, self.others = settings, weights_name, tuple(others)
-        self._compiled: dict[int, Callable[..., Tensor]] = {}
         self._portrait = PortraitCache()
         self.nets, self.placement = networks, Placement(settings.offload, device)
         self.exchange: Exchange | None = None
@@ -111,13 +110,6 @@ class DiffusionEngine:
         """Number format of the denoiser."""
         return next(self.nets.denoiser.parameters()).dtype
 
-    def _denoiser(self, nets: Networks, compiled: bool) -> Callable[..., Tensor]:
-        """The denoiser of one device, compiled when it is first asked for."""
-        nets.denoiser.arrange()  # again, because moving networks puts each weight by itself
-        if compiled and id(nets) not in self._compiled:
-            self._compiled[id(nets)] = torch.compile(nets.denoiser, fullgraph=True)
-        return self._compiled[id(nets)] if compiled else nets.denoiser
-
     def frames(
         self, conditions: Conditions, report: Report = silent, frames: range | None = None
     ) -> Generator[Picture, None, None]:
@@ -132,6 +124,7 @@ class DiffusionEngine:
             if self.exchange is not None and self.exchange.rank:
                 return  # the first process makes the pictures
             with self.placement.working(self.nets.vae), enough_memory(conditions.settings, "decoding"):
+                self.nets.vae.arrange()
                 wanted = range(len(latents)) if frames is None else frames
                 yield from FrameDecoder(self._autoencoders(), report).frames(latents, wanted)
 
@@ -211,7 +204,7 @@ class DiffusionEngine:
         last = len(heard) - 1
         return [
             Predictor(
-                self._denoiser(nets, job.settings.compile),
+                nets.denoiser.arrange(),
                 reference(nets),
                 audio=lambda frames: heard.window([min(frame, last) for frame in frames]),
                 guide=GuideFeatures(nets.guider, job.guide, self._device_of(nets)),

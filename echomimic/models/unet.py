@@ -311,19 +311,19 @@ class UNet(nn.Module):
             (name, module) for name, module in self.named_modules() if isinstance(module, SpatialTransformer)
         )
 
-    def arrange(self) -> None:
+    def arrange(self) -> "UNet":
         """On a GPU, puts weights in the order it likes: projections of one input side by side, convolutions
         channels-last.
 
         One layer at a time, so that nothing is there twice; names, shapes and values stay. Where weights lie
-        so already nothing is done.
+        so already nothing is done; moving a net puts each weight by itself again.
         """
-        if not fused(self.conv_in.weight):
-            return
-        for module in self.modules():
-            if isinstance(module, Attention):
-                module.join_projections()
-        arrange_convolutions(self)
+        if fused(self.conv_in.weight):
+            arrange_convolutions(self)
+            for module in self.modules():
+                if isinstance(module, Attention):
+                    module.join_projections()
+        return self
 
     def position_tables(self) -> dict[str, Tensor]:
         """Computed value of every position table by state-dict key, for states that lack them."""

@@ -205,10 +205,11 @@ class Autoencoder(nn.Module):
         """Number format of the parameters."""
         return self.quant_conv.weight.dtype
 
-    def arrange(self) -> None:
+    def arrange(self) -> "Autoencoder":
         """On a GPU, puts weights in the order it likes; names, shapes and values stay."""
         if fused(self.quant_conv.weight):
             arrange_convolutions(self)
+        return self
 
     def encode(self, pictures: Tensor) -> Tensor:
         """Mean of the latent distribution, not scaled."""

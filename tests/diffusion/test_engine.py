@@ -281,22 +281,6 @@ def test_numbers_that_overflow_stop_the_run_and_keep_its_state(
     assert state_of(tmp_path / "out.mp4").read_bytes() == kept
 
 
-def test_compiling_happens_at_the_call(
-    make: Make, weights: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    compiled: list[dict[str, object]] = []
-
-    def remember(net: torch.nn.Module, **how: object) -> torch.nn.Module:
-        compiled.append(how)
-        return net
-
-    monkeypatch.setattr(torch, "compile", remember)
-    engine = load_engine(Settings(model="v1-acc", weights=weights("v1"), device="cpu", dtype="fp32"))
-    for _ in range(2):
-        list(engine.frames(make(frames=2, steps=1, compile=True)))
-    assert compiled == [{"fullgraph": True}]
-
-
 def test_bfloat16_stays_close(
     make: Make, rendered: Callable[..., np.ndarray], weights: Callable[[str], Path]
 ) -> None:

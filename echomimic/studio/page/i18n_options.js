@@ -4,7 +4,6 @@
 /** @type {Record<string, [string, string]>} */
 export const OPTIONS_ZH = {
   dtype: ["数值精度", "网络使用的数值格式。仅 V1 和 V2 使用。"],
-  compile: ["编译网络", "先编译去噪网络：启动较慢，每步较快。仅 V1 和 V2 使用。"],
   seed: ["种子", "相同的种子和输入得到相同的视频。"],
   style: ["风格", "说话人的类型：calm 沉静、natural 自然、lively 活泼；决定嘴、头、眉的幅度。"],
   expressiveness: ["表情幅度", "嘴和眉毛的动作幅度；0 表示面部不动。仅预览引擎使用。"],
