@@ -36,7 +36,7 @@ _NEW_NODES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "CreateVideo": (("VIDEO", "VIDEO"),),
 }
 """Outputs of the server's nodes that a migration may add."""
-_WIDGETS: Mapping[str, Mapping[str, Any]] = {"fps": {"widget": {"name": "fps"}}}
+_WIDGETS: Mapping[str, dict[str, Any]] = {"fps": {"widget": {"name": "fps"}}}
 """Inputs of those nodes that are widgets, linked or not."""
 _MUTED = 2
 _IDLE = (_MUTED, 4)

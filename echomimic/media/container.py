@@ -28,6 +28,9 @@ MUCH_LATER = 1
 """Seconds after which a second stream surely begins later than the first; it is then not looked for."""
 
 _ATTACHED_PICTURE = 0x400
+BT709, BT601 = 1, 5
+"""Colour matrices, by FFmpeg's numbers."""
+
 _OPTIONS = {"format_whitelist": _FORMATS, "protocol_whitelist": PROTOCOLS}
 
 
@@ -44,10 +47,12 @@ def open_media(path: Path) -> "av.container.InputContainer":
 
 def picture_stream(container: "av.container.InputContainer") -> "av.VideoStream | None":
     """The first stream of moving pictures; a cover of a sound file is none."""
-    moving = (
-        s for s in container.streams.video if not int(getattr(s, "disposition", 0) or 0) & _ATTACHED_PICTURE
-    )
-    return next(moving, None)
+    return next((stream for stream in container.streams.video if not _is_cover(stream)), None)
+
+
+def _is_cover(stream: object) -> bool:
+    flags = getattr(stream, "disposition", 0)  # none before PyAV 14.2; from 18 on it is a number
+    return bool(int(getattr(flags, "value", flags)) & _ATTACHED_PICTURE)
 
 
 def sound_stream(container: "av.container.InputContainer") -> "av.AudioStream | None":

@@ -19,6 +19,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from echomimic.errors import OutputError
 from echomimic.media.audio import Speech
+from echomimic.media.container import BT709
 from echomimic.media.image import Picture
 from echomimic.media.output import check_file, claimed, disk_errors, part_of, put_in_place, real_path, remove
 from echomimic.media.sound_track import SoundTrack
@@ -27,8 +28,8 @@ from echomimic.media.video_reader import VideoReader as VideoReader
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-BT709, LIMITED = 1, 1
-"""FFmpeg's numbers of the colour space that is written, and of its range (16 to 235)."""
+LIMITED = 1
+"""FFmpeg's number of the range that is written: 16 to 235."""
 
 _OURS = r"\d{6}\.png|sound\.wav|sums\.sha256(\.c2pa)?"
 """Names of the files in an image sequence."""

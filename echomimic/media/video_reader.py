@@ -14,7 +14,7 @@ import numpy as np
 
 from echomimic.errors import DriverError
 from echomimic.media.clock import LONGEST_HOLE, Clock, Slots, base_rate
-from echomimic.media.container import decoded, film_begin, open_media, picture_stream, stamp
+from echomimic.media.container import BT601, BT709, decoded, film_begin, open_media, picture_stream, stamp
 from echomimic.media.files import check_readable
 from echomimic.media.image import Picture
 
@@ -162,10 +162,7 @@ class VideoReader:
             size = {"width": round(frame.width * self._pixel)}
         elif self._pixel < 1:
             size = {"height": round(frame.height / self._pixel)}
-        picture = cast(
-            Picture, (frame.reformat(**size, format="rgb24") if size else frame).to_ndarray(format="rgb24")
-        )
-        picture = _turned(picture, frame)
+        picture = _turned(_as_rgb(frame, size), frame)
         width, height = self.size
         if width and picture.shape[:2] != (height, width):  # the film changes its size midway
             resized = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
@@ -190,6 +187,14 @@ def _pixel(stream: "av.VideoStream") -> Fraction:
     """Width of a pixel over its height."""
     told = Fraction(stream.sample_aspect_ratio or 1)
     return told if told and 1 / Fraction(_WIDEST) <= told <= _WIDEST else Fraction(1)
+
+
+def _as_rgb(frame: av.VideoFrame, size: dict[str, Any]) -> Picture:
+    """(H, W, 3) by the matrix the film names. PyAV before 17 takes BT.709 for BT.601 unless told both."""
+    matrix = {"src_colorspace": BT709, "dst_colorspace": BT601} if frame.colorspace == BT709 else {}
+    if size or matrix:
+        frame = frame.reformat(**size, format="rgb24", **matrix)
+    return cast(Picture, frame.to_ndarray(format="rgb24"))
 
 
 def _turned(picture: Picture, frame: av.VideoFrame) -> Picture:

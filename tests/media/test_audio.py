@@ -1,11 +1,14 @@
 """Speech: any container and rate is heard the same; what cannot be heard is refused."""
 
+import enum
 import errno
 import os
 import struct
 import wave
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import av
 import numpy as np
@@ -13,6 +16,7 @@ import pytest
 
 from echomimic.errors import DriverError, ResourceError, SpeechError
 from echomimic.media.audio import RATE, Speech
+from echomimic.media.container import picture_stream
 from echomimic.media.video import Shape, open_writer
 from echomimic.media.video_reader import VideoReader
 
@@ -279,6 +283,22 @@ def test_lists_of_other_files_are_not_followed(tmp_path: Path, name: str) -> Non
         VideoReader(tmp_path / name)
 
 
+class _Flags(enum.Flag):
+    default, attached_pic = 1, 0x400
+
+
+@pytest.mark.parametrize(
+    ("disposition", "moving"),
+    [(0, True), (1, True), (0x401, False), (_Flags.default, True), (_Flags.attached_pic, False)],
+)
+def test_a_cover_is_told_by_numbers_and_by_flags(disposition: object, moving: bool) -> None:
+    """PyAV has given either; before 14.2 it gave none."""
+    streams: list[Any] = [SimpleNamespace(disposition=disposition), SimpleNamespace()]
+    container: Any = SimpleNamespace(streams=SimpleNamespace(video=streams))
+    assert (picture_stream(container) is streams[0]) == moving
+
+
+@pytest.mark.skipif(not hasattr(av.stream, "Disposition"), reason="this PyAV cannot write a cover")
 def test_a_cover_is_no_video(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "s.mp4"), "w") as container:
         sound = container.add_stream("aac", rate=16000, layout="mono")

@@ -64,8 +64,8 @@ def test_colours_survive(tmp_path: Path) -> None:
     path = write(tmp_path / "v.mp4", None, 3)
     seen = list(VideoReader(path))
     assert len(seen) == 3
-    assert np.abs(seen[0].astype(int) - picture(0))[:, :4].mean() < 5
-    assert np.abs(seen[2].astype(int) - picture(2))[:, 40:].mean() < 5
+    assert np.abs(seen[0].astype(int) - picture(0))[:, :4].mean() < 2
+    assert np.abs(seen[2].astype(int) - picture(2))[:, 40:].mean() < 2
 
 
 def test_image_sequence(tmp_path: Path) -> None:
