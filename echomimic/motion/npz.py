@@ -33,6 +33,9 @@ _MOST_MEMBERS = 64
 _LARGE, _DENSEST = 256 << 20, 200
 """Bytes from which on a file must not unpack to so many times its size: motion is noise, and packs badly."""
 
+_PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""What NumPy writes; others have faults of their own, and may ask for gigabytes to unpack a kilobyte."""
+
 _ANEW = "make it anew with `echomimic motion extract` or `speak`"
 _PLAIN = frozenset("biufU")
 _ZIP_FAULTS = (
@@ -113,6 +116,8 @@ def read_npz(path: str | os.PathLike[str]) -> Arrays:
 
 
 def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    if member.compress_type not in _PACKINGS:
+        raise ValueError(f"member {member.filename} is packed in a way that NumPy does not use")
     with archive.open(member) as stream:
         data = stream.read(member.file_size + 1)
     if len(data) != member.file_size:

@@ -2,6 +2,7 @@
 the workflow, one video per picture."""
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -272,3 +273,12 @@ def test_the_pages_first_values_are_the_packages() -> None:
     quick = VARIANTS["v1-acc"]
     assert f"USUAL = {{ steps: {shown['steps']:g}, cfg: {shown['cfg']:g} }}" in script
     assert f"QUICK = {{ steps: {quick.steps:g}, cfg: {quick.cfg:g} }}" in script
+
+
+def test_the_pack_installs_nothing_that_moves_a_servers_packages() -> None:
+    """A range protects nobody: what would bring other versions along must not be wanted at all."""
+    wanted = (ROOT / "requirements.txt").read_text().splitlines()
+    names = {re.split(r"[<>=~! ]", line)[0].lower() for line in wanted if line and line[0] != "#"}
+    assert names
+    assert not names & {"diffusers", "accelerate", "torch", "torchvision", "torchaudio", "tokenizers"}
+    assert not [line for line in wanted if line[:1] != "#" and re.search(r"<|==|~=", line)], "no upper ends"

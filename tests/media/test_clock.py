@@ -155,6 +155,17 @@ def test_films_are_turned_as_their_matrix_says(
     assert (list(reader)[1] == picture).all()
 
 
+@pytest.mark.parametrize("matrix", [(0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0), (1, 0, 0, 1)])
+def test_a_film_without_its_matrix_is_turned_by_its_angle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, matrix: tuple[int, int, int, int]
+) -> None:
+    """Where PyAV hands out no matrix it still tells the angle."""
+    path = turn(write_film(tmp_path / "v.mp4", steady(2, 25)), matrix, tmp_path / "t.mp4")
+    wanted = list(VideoReader(path))[1]
+    monkeypatch.setattr("echomimic.media.video_reader._matrix", lambda _: None)
+    assert (list(VideoReader(path))[1] == wanted).all()
+
+
 MULTIPLES = st.lists(st.sampled_from([1, 1, 1, 2, 3, 7, 40]), min_size=3, max_size=60).map(
     lambda gaps: [1, 1, *gaps, 1]
 )

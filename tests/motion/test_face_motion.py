@@ -119,6 +119,28 @@ def test_rates_that_no_motion_has_are_refused(fps: float) -> None:
         FaceMotion(points, fps=fps, size=(512, 512))
 
 
+@pytest.mark.parametrize("packing", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+@pytest.mark.parametrize("damaged", [False, True])
+def test_packings_that_numpy_does_not_use_are_refused(tmp_path: Path, packing: int, damaged: bool) -> None:
+    with zipfile.ZipFile(tmp_path / "m.npz", "w", packing) as archive:
+        archive.writestr("face_points.npy", bytes(4000))
+    if damaged:
+        held = bytearray((tmp_path / "m.npz").read_bytes())
+        held[60] ^= 255
+        (tmp_path / "m.npz").write_bytes(held)
+    with pytest.raises(DriverError, match=r"m\.npz .*packed in a way that NumPy does not.*; make"):
+        FaceMotion.load(tmp_path / "m.npz")
+
+
+@pytest.mark.parametrize("size", [(1, 1), (65536, 1), (2, 3)])
+def test_a_motion_of_the_smallest_picture_is_one(tmp_path: Path, size: tuple[int, int]) -> None:
+    points = np.random.default_rng(0).uniform(0, 1, (3, 478, 3)) * np.array([*size, size[0]])
+    FaceMotion(points, fps=25.0, size=size).save(tmp_path / "m.npz")
+    found = FaceMotion.load(tmp_path / "m.npz")
+    assert found.size == size
+    assert np.isfinite(found.resized(64, 64).points).all()
+
+
 def test_a_file_that_unpacks_to_far_more_than_it_is_is_refused_unread(tmp_path: Path) -> None:
     bomb = tmp_path / "bomb.npz"
     with (
