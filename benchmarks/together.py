@@ -4,7 +4,7 @@
 For each number of processes (gloo, tiny networks, CPU): whether every rank's latents are ``torch.equal`` to
 one process's for all six variants, whether a run that three left after a step is finished by two to the same
 latents, and what a rank's error, and a rank that is killed, look like. ``--devices``: ``cpu,cpu`` beside
-``cpu``, four windows of 12 frames at 256 × 256 in tiny networks, by turns, on all threads there are.
+``cpu``, two windows of 12 frames at 192 × 192 in tiny networks, by turns, on all threads there are.
 """
 
 import argparse
@@ -119,7 +119,7 @@ def compare(folder: Path, count: int) -> None:
 def devices(folder: Path) -> None:
     """Seconds of ``cpu`` and of ``cpu,cpu``, by turns, and whether their latents and frames are equal."""
     row = replace(
-        settings("v1", folder), length=36, width=256, height=256, context_frames=12, context_overlap=3
+        settings("v1", folder), length=18, width=192, height=192, context_frames=12, context_overlap=3
     )
     engines = {name: load_engine(replace(row, devices=name)) for name in ("cpu", "cpu,cpu")}
     took: dict[str, list[tuple[float, float]]] = {name: [] for name in engines}

@@ -36,7 +36,7 @@ def init(name: str, output: Path | None) -> None:
     click.echo(f"{folder}: keys for {name!r}, good for {YEARS} years; sign with --sign")
     click.echo(
         f"keep {KEY} to yourself; give {ROOT} to whoever wants to check: "
-        "echomimic provenance verify FILE --root"
+        f"echomimic provenance verify FILE --root {ROOT}"
     )
 
 

@@ -156,6 +156,8 @@ class SeamMeter:
     """The rim, in sides, and how far it may differ for the video to show the whole portrait."""
     _MOVING = 4.0
     """Levels of deviation in time from which a pixel moves."""
+    _LAID = 60.0
+    """Levels from which something still was laid over the picture, such as a label; no seam is so strong."""
     _LENGTH = 0.12
     """A step counts when it runs straight for this part of the picture."""
     _STEP = 3
@@ -188,7 +190,21 @@ class SeamMeter:
         if shapes > 0.02 or self._rim(mean) > self._RIM_LEVELS:
             return {}
         moving = np.sqrt(np.maximum(self._squares / self._count - mean**2, 0)) > self._MOVING
+        moving |= self._laid_over(mean, moving)
         return {"seam": max(self._steps(mean, moving), self._steps(mean.T, moving.T))}
+
+    def _laid_over(
+        self, mean: npt.NDArray[np.float64], moving: npt.NDArray[np.bool_]
+    ) -> npt.NDArray[np.bool_]:
+        """Where a label or a logo lies: the boxes around what is still and far off, and a rim around them."""
+        covered = np.zeros(mean.shape, bool)
+        far = ((np.abs(mean) > self._LAID) & ~moving).astype(np.uint8)
+        joined = cv2.dilate(far, np.ones((9, 9), np.uint8))
+        for x, y, wide, high, area in cv2.connectedComponentsWithStats(joined)[2][1:]:
+            if area > 0.5 * wide * high:
+                rim = high // 2
+                covered[max(0, y - rim) : y + high + rim, max(0, x - rim) : x + wide + rim] = True
+        return covered
 
     def _rim(self, mean: npt.NDArray[np.float64]) -> float:
         wide = max(2, round(self._RIM * min(mean.shape)))

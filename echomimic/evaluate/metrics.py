@@ -22,6 +22,10 @@ BLACK = 12.0
 """Mean brightness in levels under which a frame is black (video black is 0, or 16 when wrongly scaled)."""
 
 
+BLINKING = 5.0
+"""Seconds under which no rate of blinks is given: people blink every 2 to 6 s, a short clip may have none."""
+
+
 @dataclass(frozen=True)
 class Metric:
     """One row of the table. low, high: the good range (None: open).
@@ -160,7 +164,7 @@ def _lost(o: Observed) -> float | None:
 
 def _blink_rate(o: Observed) -> float | None:
     found = life.find_blinks(o.of("lid"), o.fps)
-    return None if found is None else 60 * found.count * o.fps / o.frames
+    return None if found is None or o.frames < BLINKING * o.fps else 60 * found.count * o.fps / o.frames
 
 
 def _blink_ms(o: Observed) -> float | None:
@@ -254,7 +258,8 @@ METRICS: tuple[Metric, ...] = (
     Metric("frozen", "repeated frames", STEADY, "%", _frozen, "lower", None, 5, digits=1, series="frozen"),
     Metric("black", "black frames", STEADY, "%", _black, "lower", None, 0, digits=1, series="black"),
     Metric("lost", "frames without a face", STEADY, "%", _lost, "lower", None, 0, digits=1, series="lost"),
-    Metric("blinks", "blinks", ALIVE, "/min", _blink_rate, "nearer", 4, 45, 17, digits=1),
+    Metric("blinks", "blinks", ALIVE, "/min", _blink_rate, "nearer", 4, 45, 17, digits=1,
+           needs="5 s of a face"),
     Metric("blink_ms", "length of a blink", ALIVE, "ms", _blink_ms, "nearer", 80, 450, 200, digits=0,
            needs="a blink"),
     Metric("head_speed", "head turns", ALIVE, "°/s", _head_speed, "nearer", 2, 25, 8, digits=1),
@@ -262,7 +267,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("brow_movement", "brows move", ALIVE, "% eyes", _brow_movement, "nearer", 0.3, 4, 1),
     Metric("mouth_sharpness", "detail of the mouth", _LOOK, "×", _mean("mouth_sharpness"), "higher", 0.6,
            series="mouth_sharpness"),
-    Metric("teeth_sharpness", "detail in the open mouth", _LOOK, "×", _teeth_sharpness, "higher", 1.5,
+    Metric("teeth_sharpness", "detail in the open mouth", _LOOK, "×", _teeth_sharpness, "higher", 1.2,
            needs="an open mouth"),
     Metric("colour", "colour of the skin, ΔE", _LOOK, "", _mean("colour"), "lower", None, 5, series="colour"),
     Metric("seam", "straight step at a paste-back", _LOOK, "levels", _total("seam"), "lower", None, 6,
