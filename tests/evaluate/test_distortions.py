@@ -134,7 +134,7 @@ def test_a_seam_is_seen_where_the_portrait_has_none(good: Evaluation, clip: Path
         changed = frame.copy()
         changed[222:248, 120:248] = 30
         changed[228:242, 128:240:5] = 250
-        return changed
+        return np.asarray(changed, np.uint8)
 
     told = evaluate(distort(clip, tmp_path / "label.mp4", labelled), portrait=PORTRAIT)
     assert told.figure("seam").verdict == "good", "a visible label was taken for a seam"
