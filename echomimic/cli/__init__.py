@@ -4,6 +4,7 @@ import errno
 import os
 import signal
 import sys
+import time
 import traceback
 
 import click
@@ -21,6 +22,7 @@ from echomimic.cli.signals import stoppable
 from echomimic.cli.studio import studio
 from echomimic.cli.weights import weights
 from echomimic.errors import EchoMimicError
+from echomimic.ranks import ranks_of_process
 from echomimic.version import VERSION
 
 EPILOG = (
@@ -28,6 +30,10 @@ EPILOG = (
     "an option, the output or the model files cannot be used (one line says why and what to do); "
     "130 interrupted, 143 terminated."
 )
+
+
+_FIRST_SPEAKS = 1.0
+"""Seconds in which torchrun notices that a process ended, and ends the others; it looks ten times in one."""
 
 
 @click.group(
@@ -67,7 +73,19 @@ def main(arguments: list[str] | None = None) -> None:
         except click.exceptions.Exit as stop:
             sys.exit(stop.exit_code)
         except (Exception, KeyboardInterrupt) as error:
+            _let_first_speak(bool(signals))
             sys.exit(_interrupted(error, signals[0]) if signals else _failed(error))
+
+
+def _let_first_speak(stopped: bool) -> None:
+    """Under torchrun a wrong option is met by every process; it ends the others once the first one has said
+    it."""
+    if not ranks_of_process().rank:
+        return
+    if stopped:
+        sys.exit(128 + signal.SIGTERM)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    time.sleep(_FIRST_SPEAKS)
 
 
 def _require_folder() -> None:
