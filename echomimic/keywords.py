@@ -11,6 +11,7 @@ from echomimic.request import (
     LipSource,
     NoFace,
     Offload,
+    SpeedName,
     StyleName,
     WindowKind,
 )
@@ -62,6 +63,8 @@ class Options(LoadOptions, total=False):
     context_frames: int
     context_overlap: int
     windows: WindowKind
+    speed: SpeedName
+    windows_at_once: int
     scheduler: str
     no_face: NoFace
     faithful: bool

@@ -31,6 +31,7 @@ Crop: TypeAlias = Literal["none", "head"]
 LabelPlace: TypeAlias = Literal["bottom-right", "bottom-left", "top-right", "top-left"]
 WindowKind: TypeAlias = Literal["uniform", "open"]
 NoFace: TypeAlias = Literal["error", "whole", "any"]
+SpeedName: TypeAlias = Literal["exact", "fast", "fastest"]
 
 _DIFFUSION = ("diffusion",)
 _PREVIEW = ("preview",)
@@ -238,6 +239,20 @@ class Settings:
     windows: WindowKind = option(
         "uniform",
         "uniform closes the last window over the first frames, as official; open never does",
+        used_by=_DIFFUSION,
+        group="Diffusion",
+    )
+    speed: SpeedName = option(
+        "exact",
+        "exact does all of every step; fast and fastest reuse parts of earlier ones: nearly the same video",
+        used_by=_DIFFUSION,
+        group="Diffusion",
+    )
+    windows_at_once: int = option(
+        0,
+        "windows that go through the network together; 0 is as many as suit the device and its free memory",
+        low=0,
+        high=16,
         used_by=_DIFFUSION,
         group="Diffusion",
     )

@@ -29,6 +29,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "facecrop_ratio": (0, 1),
     "context_frames": (0, 50),
     "context_overlap": (0, 10),
+    "windows_at_once": (0, 16),
 }
 """Part of the interface: narrowing one breaks somebody's script."""
 
@@ -46,6 +47,7 @@ DEFAULTS: dict[str, Any] = {
     "facecrop_ratio": 0.8,
     "context_frames": 12,
     "context_overlap": 3,
+    "windows_at_once": 0,
     "paste_back": False,
     "sign": False,
     "faithful": False,

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from echomimic.conditions import Conditions
 from echomimic.diffusion import pictures
 from echomimic.diffusion import resume as checkpoint
+from echomimic.diffusion.batching import WindowBatch, batch_for
+from echomimic.diffusion.captured import CapturedForward, cuda_graph
 from echomimic.diffusion.crew import Crew, cores_each
 from echomimic.diffusion.decoding import FrameDecoder, tiled_if_needed
 from echomimic.diffusion.exchange import Exchange, SharedCrew
@@ -30,8 +32,9 @@ from echomimic.diffusion.placement import (
 )
 from echomimic.diffusion.portrait_cache import PortraitCache, Taps
 from echomimic.diffusion.resume import ResumeFile, Saved
+from echomimic.diffusion.reuse import SPEEDS, StepReuse, windows_for
 from echomimic.diffusion.schedule import Sampler, check_scheduler
-from echomimic.diffusion.windows import WINDOWS, WindowPlan
+from echomimic.diffusion.windows import Window, WindowPlan
 from echomimic.media.image import Picture
 from echomimic.media.output import state_of
 from echomimic.models import layouts, vae, weights
@@ -77,7 +80,8 @@ class DiffusionEngine:
     ``networks`` are the modules by name, for hosts that place them themselves: without offloading the engine
     works wherever the denoiser is. ``others`` are copies on further devices, which share the work.
     ``settings`` are those it was loaded with, ``weights_name`` tells weights apart in resume files.
-    ``exchange`` is given to an engine that works with those of other processes.
+    ``exchange`` is given to an engine that works with those of other processes. ``graphs``: whether CUDA
+    graphs are used where they can be.
     """
 
     def __init__(
@@ -92,6 +96,7 @@ class DiffusionEngine:
         self._portrait = PortraitCache()
         self.nets, self.placement = networks, Placement(settings.offload, device)
         self.exchange: Exchange | None = None
+        self.graphs = True
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
@@ -109,6 +114,14 @@ class DiffusionEngine:
     def dtype(self) -> torch.dtype:
         """Number format of the denoiser."""
         return next(self.nets.denoiser.parameters()).dtype
+
+    def _denoiser(self, nets: Networks, job: "Job") -> Callable[..., Tensor]:
+        """The denoiser of one device; on a GPU, where its weights stay, as a CUDA graph."""
+        net, device = nets.denoiser.arrange(), self._device_of(nets)
+        stays = self.placement.offload == "none" and all(p.device == device for p in net.parameters())
+        if device.type != "cuda" or not (stays and self.graphs):
+            return net
+        return CapturedForward(net, job.say, cuda_graph(device))
 
     def frames(
         self, conditions: Conditions, report: Report = silent, frames: range | None = None
@@ -163,23 +176,36 @@ class DiffusionEngine:
         settings, latents = job.settings, saved.latents
         if job.sampler.on_device and latents.numel() * latents.itemsize <= LATENTS_ON_DEVICE:
             latents = latents.to(self.device)
-        reference = self._reference(job)
+        reference, tokens = self._reference(job), latents[0, 0].numel()
         plan = WindowPlan(
             job.conditions.frames, settings.context_frames, settings.context_overlap, job.rules.rotation
         )
-        windows = functools.partial(WINDOWS[settings.windows], plan)
+        windows = functools.partial(windows_for(settings), plan)
+        batch = batch_for(settings, len(latents), tokens, self.device, self.dtype)
+        if self.exchange is not None:
+            batch.size = 1  # all processes exchange predictions of one shape
+        reuse = self._reuse(job, batch, windows, tokens)
         with (
             self.placement.working(self.nets.denoiser, self.nets.guider),
             enough_memory(settings, "denoising"),
-            self._crew(self._predictors(job, reference)) as crew,
+            self._crew(self._predictors(job, reference, batch, reuse)) as crew,
             job.keeping(saved.done) as keep,
         ):
-            steps = denoise(latents, job.sampler, crew, windows, divide=job.rules.divide, begin=saved.done)
+            steps = denoise(
+                latents,
+                job.sampler,
+                crew,
+                reuse.windows if reuse else windows,
+                divide=job.rules.divide,
+                begin=saved.done,
+                batch=batch,
+            )
             for moment in report_steps(steps, len(job.sampler.timesteps), job.report):
                 latents = moment.latents
                 if moment.velocity is not None:
                     refuse_overflow(latents, self.dtype)
-                    keep(Saved(moment.step + 1, latents.cpu(), job.sampler.state()))
+                    if reuse is None or reuse.may_begin(moment.step + 1):
+                        keep(Saved(moment.step + 1, latents.cpu(), job.sampler.state()))
         if self.exchange is not None:
             self.exchange.meet()
         return latents
@@ -194,9 +220,28 @@ class DiffusionEngine:
         """One of every device that shares a video; where networks come and go, the first one's."""
         return [(self.nets.vae, self.device), *((n.vae, self._device_of(n)) for n in self.others)]
 
-    def _predictors(self, job: "Job", reference: Callable[[Networks], ReferenceKV]) -> list[Predictor]:
-        """One for every device, the first one's first;
-        all hear the speech through the first one's encoder."""
+    def _reuse(
+        self, job: "Job", batch: WindowBatch, plan: Callable[[int], list[Window]], tokens: int
+    ) -> StepReuse | None:
+        """What the steps hand on at the settings' speed, of which the user is told; None for exact."""
+        name, steps = job.settings.speed, len(job.sampler.timesteps)
+        speed = SPEEDS.get(name)
+        if speed is None:
+            return None
+        channels = self.nets.denoiser.config.deep_channels(speed.layers)
+        job.say(speed.note(name, steps, (job.settings.cfg or 0) > 1))
+        features = batch.length * channels * tokens * self.dtype.itemsize
+        return StepReuse(speed, steps, plan, features, near=self.placement.offload == "none")
+
+    def _predictors(
+        self,
+        job: "Job",
+        reference: Callable[[Networks], ReferenceKV],
+        batch: WindowBatch,
+        reuse: StepReuse | None,
+    ) -> list[Predictor]:
+        """One for every device, the first one's first; all hear the speech through the first one's
+        encoder."""
         speech = job.conditions.speech
         job.report(Progress("audio", 0, 1))
         heard = SpeechFeatures(self.nets.whisper, LogMel(speech.read, speech.samples), job.conditions.fps)
@@ -204,13 +249,15 @@ class DiffusionEngine:
         last = len(heard) - 1
         return [
             Predictor(
-                nets.denoiser.arrange(),
+                self._denoiser(nets, job),
                 reference(nets),
                 audio=lambda frames: heard.window([min(frame, last) for frame in frames]),
                 guide=GuideFeatures(nets.guider, job.guide, self._device_of(nets)),
                 cfg=job.settings.cfg or 0,
                 device=self._device_of(nets),
                 dtype=self.dtype,
+                batch=batch,
+                reuse=reuse,
             )
             for nets in (self.nets, *self.others)
         ]

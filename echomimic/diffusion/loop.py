@@ -5,13 +5,14 @@ predictions, blending and the sampler's step happen there, and nothing waits for
 complete.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from echomimic.diffusion.crew import Crew, Predict
+from echomimic.diffusion.batching import WindowBatch, grouped
+from echomimic.diffusion.crew import Crew, Predict, Task
 from echomimic.diffusion.schedule import Sampler
 from echomimic.diffusion.windows import Window
 from echomimic.request import Settings
@@ -121,19 +122,23 @@ def denoise(
     *,
     divide: bool = True,
     begin: int = 0,
+    batch: WindowBatch | None = None,
 ) -> Iterator[StepState]:
     """All steps from ``begin`` on: predict every window, blend the predictions, take one step for all frames.
 
-    ``predict`` is one device's, or a crew of several. Yields after every window, so that whoever iterates can
-    report, save and stop. ``latents`` may be overwritten.
+    ``predict`` is one device's, or a crew of several; ``batch`` says how many windows it is given together.
+    Yields after every window, so that whoever iterates can report, save and stop. ``latents`` may be
+    overwritten.
     """
     crew = predict if isinstance(predict, Crew) else Crew([predict])
     for step in range(begin, len(sampler.timesteps)):
         seen = sampler.scaled(latents, step)
         planned = [PlacedWindow.of(window, latents.device) for window in windows(step)]
         velocity, weight = torch.zeros_like(latents), latents.new_zeros(len(latents), 1, 1, 1)
-        tasks = [(seen.index_select(0, w.fed), sampler.timesteps[step], w.frames) for w in planned]
-        for number, (window, predicted) in enumerate(zip(planned, crew.predictions(tasks), strict=True), 1):
+        groups = grouped(planned, batch.size if batch else 1, len(crew.predictors))
+        tasks = [_task(seen, sampler.timesteps[step], group) for group in groups]
+        predictions = zip(groups, crew.predictions(tasks), strict=True)
+        for number, (window, predicted) in enumerate(_one_by_one(predictions), 1):
             window.blend(velocity, weight, predicted)
             if number < len(planned):
                 yield StepState(step, number, len(planned), latents)
@@ -143,3 +148,17 @@ def denoise(
         clean = sampler.clean(velocity[middle], step, seen[middle])
         latents = sampler.step(velocity, step, latents)
         yield StepState(step, len(planned), len(planned), latents, velocity, clean)
+
+
+def _task(seen: Tensor, timestep: int, group: Sequence[PlacedWindow]) -> Task:
+    """The latents of a group's windows, one behind the other, and their frames."""
+    fed = group[0].fed if len(group) == 1 else torch.cat([window.fed for window in group])
+    return seen.index_select(0, fed), timestep, tuple(frame for window in group for frame in window.frames)
+
+
+def _one_by_one(
+    predictions: Iterable[tuple[Sequence[PlacedWindow], Tensor]],
+) -> Iterator[tuple[PlacedWindow, Tensor]]:
+    """The windows of all groups with their own predictions."""
+    for group, predicted in predictions:
+        yield from zip(group, predicted.chunk(len(group)), strict=True)

@@ -93,6 +93,16 @@ def open_windows(plan: WindowPlan, step: int) -> list[Window]:
     return [_faded(start, size, plan.overlap, start == 0, start == last) for start in starts]
 
 
+def fewest_open_windows(plan: WindowPlan, step: int) -> list[Window]:
+    """Open windows as few as cover the video in every step; seams move only as far as that leaves room."""
+    size = min(plan.size, plan.frames)
+    hop, last = max(1, size - plan.overlap), plan.frames - size
+    count = math.ceil(last / hop)
+    shift = step * plan.rotation % (count * hop - last + 1)
+    starts = sorted({min(max(i * hop - shift, 0), last) for i in range(count + 1)})
+    return [_faded(start, size, plan.overlap, start == 0, start == last) for start in starts]
+
+
 def _faded(start: int, size: int, overlap: int, first: bool, last: bool) -> Window:
     rise = [1.0 if first else min(1.0, (i + 1) / (overlap + 1)) for i in range(size)]
     fall = [1.0 if last else min(1.0, (size - i) / (overlap + 1)) for i in range(size)]

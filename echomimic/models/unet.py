@@ -45,7 +45,7 @@ from echomimic.models.kernels import (
 )
 from echomimic.models.temporal import MotionModule, PositionTable, position_table
 
-__all__ = ["ReferenceKV", "UNet", "UNetConfig"]
+__all__ = ["DeepFeatures", "ReferenceKV", "UNet", "UNetConfig"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,10 @@ class UNetConfig:
     audio_dim: int | None = 384
     motion_frames: int | None = 32
     head: bool = True
+
+    def deep_channels(self, layers: int) -> int:
+        """Channels of :class:`DeepFeatures` where ``layers`` of the last stage are always computed."""
+        return self.channels[1 if layers > self.layers else 0]
 
     def as_reference(self) -> "UNetConfig":
         """The matching reference net: no audio, no motion, no output head."""
@@ -87,6 +91,19 @@ class Context:
             audio = None if self.audio is None else self.audio[part]
             images = slice(part.start + self.plain, part.stop + self.plain)
             yield images, ImageContext(self.reference, audio, taps=self.taps)
+
+
+@dataclass
+class DeepFeatures:
+    """What the lower part of the net gave, for other forwards to take over (DeepCache, Ma et al. 2023).
+
+    ``layers`` of the last stage are computed in every forward, with the layers of the first one that feed
+    them. A forward that gets no ``value`` computes all and leaves it here, (N, C, h, w); one that gets it
+    computes only those.
+    """
+
+    layers: int
+    value: Tensor | None = None
 
 
 class TimeEmbedding(nn.Module):
@@ -185,11 +202,12 @@ class DownStage(UNetStage):
         super().__init__(name, widths, dim, config, attends=not last)
         self.downsamplers = nn.ModuleList([] if last else [Downsample(dim)])
 
-    def forward(self, x: Images, time: Tensor, context: Context) -> list[Images]:
+    def forward(self, x: Images, time: Tensor, context: Context, count: int | None = None) -> list[Images]:
+        """The first ``count`` layers only, when it is given."""
         skips: list[Images] = []
-        for i in range(len(self.resnets)):
+        for i in range(len(self.resnets) if count is None else count):
             skips.append(x := self.layer(i, x, time, context))
-        for downsample in self.downsamplers:
+        for downsample in self.downsamplers if count is None else ():
             skips.append(downsample(x))
         return skips
 
@@ -215,8 +233,14 @@ class UpStage(UNetStage):
         super().__init__(name, widths, dim, config, attends=not first)
         self.upsamplers = nn.ModuleList([] if last else [Upsample(dim)])
 
-    def forward(self, x: Images, time: Tensor, context: Context, skips: list[Images]) -> Images:
-        for i in range(len(self.resnets)):
+    def forward(
+        self, x: Images, time: Tensor, context: Context, skips: list[Images], deep: DeepFeatures | None = None
+    ) -> Images:
+        """``deep`` is filled, or stands for the layers before it."""
+        first = 0 if deep is None else len(self.resnets) - deep.layers
+        for i in range(0 if deep is None or deep.value is None else first, len(self.resnets)):
+            if deep is not None and i == first:
+                x = deep.value = summed(x) if deep.value is None else deep.value
             x = self.layer(i, x, time, context, summed(skips.pop()))
         for upsample in self.upsamplers:
             x = upsample(x, anchor(skips[-1]).shape[2:])
@@ -256,6 +280,7 @@ class UNet(nn.Module):
         guide: Tensor | None = None,
         reference: ReferenceKV | None = None,
         unconditional: int = 0,
+        deep: DeepFeatures | None = None,
     ) -> Tensor:
         """Predict (N, 4, h, w) from noisy latents ``x`` (N, 4, h, w) at timestep ``t`` (int64 scalar).
 
@@ -265,6 +290,7 @@ class UNet(nn.Module):
             guide: (M or 1, C0, h, w), added to the output of the first convolution of those images.
             reference: keys and values of the portrait, for those images.
             unconditional: leading clips without any condition.
+            deep: features of the lower part to leave there, or to take from there.
 
         Raises:
             ValueError: sizes that do not fit together, more frames than the position table has, or a
@@ -272,7 +298,7 @@ class UNet(nn.Module):
         """
         plain = self._check(x, frames, audio, guide, unconditional)
         context = Context(frames, plain, audio, reference)
-        features = self._features(x, t, guide, context)
+        features = self._features(x, t, guide, context, deep)
         if self.conv_norm_out is None or self.conv_out is None:
             raise ValueError("a reference net has no output head: use taps()")
         out: Tensor = self.conv_out(F.silu(self.conv_norm_out(features)))
@@ -332,17 +358,24 @@ class UNet(nn.Module):
             f"{name}.pe": position_table(m.pe.shape[2], m.pe.shape[1], "cpu") for name, m in found.items()
         }
 
-    def _features(self, x: Tensor, t: Tensor, guide: Tensor | None, context: Context) -> Images:
+    def _features(
+        self, x: Tensor, t: Tensor, guide: Tensor | None, context: Context, deep: DeepFeatures | None = None
+    ) -> Images:
         time = F.silu(self.time_embedding(t))
         first = self.conv_in(x.contiguous(memory_format=torch.channels_last))
         if guide is not None:
             first = torch.cat([first[: context.plain], first[context.plain :] + guide])
         skips: list[Images] = [first]
+        last = self.up_blocks[-1]
+        if deep is not None and deep.value is not None:
+            skips += self.down_blocks[0](first, time, context, deep.layers - 1)
+            shallow: Images = last(deep.value, time, context, skips, deep)
+            return shallow
         for stage in self.down_blocks:
             skips += stage(skips[-1], time, context)
         h: Images = self.mid_block(skips[-1], time, context)
         for stage in self.up_blocks:
-            h = stage(h, time, context, skips)
+            h = stage(h, time, context, skips, deep if stage is last else None)
         return h
 
     def _check(
