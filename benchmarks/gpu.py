@@ -12,6 +12,7 @@ out of memory says so in its table and the next one goes on.
 import argparse
 import copy
 import functools
+import itertools
 import json
 import math
 import platform
@@ -33,6 +34,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.denoise import fill  # noqa: E402
 from benchmarks.gpu_kernels import compared  # noqa: E402
+from echomimic.diffusion.captured import CapturedForward, Record, cuda_graph  # noqa: E402
 from echomimic.diffusion.engine import DiffusionEngine  # noqa: E402
 from echomimic.diffusion.placement import DTYPES, float32_products  # noqa: E402
 from echomimic.flow import animate  # noqa: E402
@@ -40,7 +42,7 @@ from echomimic.models import networks, vae  # noqa: E402
 from echomimic.models.unet import UNet, UNetConfig  # noqa: E402
 from echomimic.models.weights import Networks  # noqa: E402
 from echomimic.progress import Progress  # noqa: E402
-from echomimic.request import Settings  # noqa: E402
+from echomimic.request import Settings, SpeedName  # noqa: E402
 from echomimic.variants import VARIANTS  # noqa: E402
 
 Row = dict[str, Any]
@@ -180,8 +182,19 @@ def built(network: networks.Network, model: str, scale: Scale) -> Any:
     return filled
 
 
-def window(net: UNet, size: int, frames: int, guidance: bool, guides: int) -> Callable[[], Tensor]:
-    """One forward of a window of ``frames``; ``guides`` is 1 for V1's still mask and ``frames`` for V2."""
+def window(
+    net: UNet,
+    size: int,
+    frames: int,
+    guidance: bool,
+    guides: int,
+    clips: int = 1,
+    forward: Callable[..., Tensor] | None = None,
+) -> Callable[[], Tensor]:
+    """One forward of ``clips`` windows of ``frames``; ``guides``: 1 for V1's still mask, ``frames`` for V2.
+
+    ``forward`` stands for the net, where it is given.
+    """
     weight = net.conv_in.weight
     side, (device, dtype) = size // 8, (weight.device, weight.dtype)
 
@@ -193,10 +206,10 @@ def window(net: UNet, size: int, frames: int, guidance: bool, guides: int) -> Ca
         level = 8 if name.startswith("mid") else {"0": 1, "1": 2, "2": 4, "3": 8}[_level(name)]
         taps[name] = drawn(1, (side // level) ** 2, block.proj_in.in_channels)
     reference, t = net.project_reference(taps), torch.tensor(499, device=device)
-    x = torch.cat([drawn(frames, 4, side, side)] * (1 + guidance))
-    audio, guide = drawn(frames, 50, 384), drawn(guides, net.config.channels[0], side, side)
-    given = {"audio": audio, "guide": guide, "reference": reference, "unconditional": int(guidance)}
-    return lambda: net(x, t, frames=frames, **given)
+    x = torch.cat([drawn(clips * frames, 4, side, side)] * (1 + guidance))
+    audio, guide = drawn(clips * frames, 50, 384), drawn(guides, net.config.channels[0], side, side)
+    given = {"audio": audio, "guide": guide, "reference": reference, "unconditional": clips * guidance}
+    return lambda: (forward or net)(x, t, frames=frames, **given)
 
 
 def _level(name: str) -> str:
@@ -230,6 +243,27 @@ def windows(scale: Scale) -> Iterator[Row]:
                     "peak GiB": peak(scale.device),
                 }
                 yield row | {"busy": kernel_milliseconds(run, scale) / spent}
+
+
+def together(scale: Scale) -> Iterator[Row]:
+    """Several windows through the denoiser at once, by kernels and replayed as one CUDA graph."""
+    net = built("denoiser", "v1", scale)
+    net.arrange()
+    for guidance, clips, graph in itertools.product((True, False), (1, 2, 3), (False, True)):
+        forget_peak(scale.device)
+        notes: list[str] = []
+        forward = CapturedForward(net, notes.append, recorder(scale)) if graph else net
+        run = window(net, scale.pictures[0], scale.frames, guidance, 1, clips, forward)
+        run(), run()  # a graph is recorded at the second call
+        row = {"guidance": guidance, "at once": clips, "graph": graph and not notes}
+        yield row | {"ms a window": milliseconds(run, scale) / clips, "peak GiB": peak(scale.device)}
+        if notes:
+            yield {"note": notes[0]}
+
+
+def recorder(scale: Scale) -> Record:
+    """Of CUDA graphs; the rehearsal's hands back what was computed while recording."""
+    return cuda_graph(scale.device) if scale.device.type == "cuda" else lambda run: (lambda: None, run())
 
 
 def kernel_milliseconds(run: Callable[[], object], scale: Scale) -> float:
@@ -293,7 +327,22 @@ def jobs(scale: Scale) -> Iterator[Row]:
         del engine, nets
 
 
-def one_job(engine: DiffusionEngine, size: int, steps: int, frames: int) -> Row:
+def speeds(scale: Scale) -> Iterator[Row]:
+    """A whole V1 video at every speed, without CUDA graphs last."""
+    size, steps = scale.pictures[0], 30 if scale.device.type == "cuda" else 3
+    nets = Networks(**{name: built(name, "v1", scale) for name in networks.NETWORKS})
+    loaded = Settings(model="v1", device=scale.device.type, dtype=scale.dtype)  # type: ignore[arg-type]
+    engine = DiffusionEngine(nets, scale.device, loaded)
+    size = max(size, 128)
+    one_job(engine, size, 1, min(12, scale.job_frames))
+    for speed, graphs in (("exact", True), ("fast", True), ("fastest", True), ("fastest", False)):
+        forget_peak(scale.device)
+        engine.graphs = graphs
+        row = {"speed": speed, "graphs": graphs, "steps": steps}
+        yield row | one_job(engine, size, steps, scale.job_frames, speed)  # type: ignore[arg-type]
+
+
+def one_job(engine: DiffusionEngine, size: int, steps: int, frames: int, speed: SpeedName = "exact") -> Row:
     """The shipped portrait says the shipped speech."""
     example, stages, began = ROOT / "echomimic" / "example", Stages(engine.device), time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
@@ -307,6 +356,7 @@ def one_job(engine: DiffusionEngine, size: int, steps: int, frames: int) -> Row:
             height=size,
             length=frames,
             steps=steps,
+            speed=speed,
             resume=False,
         )
     total = time.perf_counter() - began
@@ -333,9 +383,16 @@ PARTS: dict[str, Callable[[Scale], Iterator[Row]]] = {
     "precision": precision,
     "fused": fused,
     "windows": windows,
+    "together": together,
     "decode": decode,
     "jobs": jobs,
+    "speeds": speeds,
 }
+PLANNED = {
+    **{"card": 1, "peaks": 15, "precision": 15, "fused": 15, "windows": 40},
+    **{"together": 40, "decode": 20, "jobs": 65, "speeds": 80},
+}
+"""Seconds that the parts should take on an H200, by the figures measured there before; not timed yet."""
 
 
 def measured(name: str, scale: Scale) -> list[Row]:
@@ -381,6 +438,7 @@ def main() -> int:
     given = parser.parse_args()
     if not given.rehearse and not torch.cuda.is_available():
         parser.error("no CUDA device was found; --rehearse runs on the CPU")
+    print(f"planned: {sum(PLANNED[part] for part in given.only)} s on an H200", flush=True)
     scale, began = rehearsal() if given.rehearse else full(given.dtype), time.perf_counter()
     with torch.inference_mode(), float32_products(scale.dtype):
         found = {name: measured(name, scale) for name in given.only}
