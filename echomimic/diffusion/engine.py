@@ -94,6 +94,7 @@ class DiffusionEngine:
     ) -> None:
         self.settings, self.weights_name, self.others = settings, weights_name, tuple(others)
         self._portrait = PortraitCache()
+        self._heard: tuple[str, SpeechFeatures] | None = None
         self.nets, self.placement = networks, Placement(settings.offload, device)
         self.exchange: Exchange | None = None
         self.graphs = True
@@ -244,7 +245,12 @@ class DiffusionEngine:
         encoder."""
         speech = job.conditions.speech
         job.report(Progress("audio", 0, 1))
-        heard = SpeechFeatures(self.nets.whisper, LogMel(speech.read, speech.samples), job.conditions.fps)
+        name = f"{checkpoint.speech_digest(speech)} {job.conditions.fps} {self._device_of(self.nets)}"
+        mel = LogMel(speech.read, speech.samples)
+        if self._heard is None or self._heard[0] != name:
+            self._heard = name, SpeechFeatures(self.nets.whisper, mel, job.conditions.fps)
+        heard = self._heard[1]
+        heard.mel = mel  # the last video's file may be gone
         job.report(Progress("audio", 1, 1))
         last = len(heard) - 1
         return [
@@ -288,7 +294,10 @@ class DiffusionEngine:
         net = self.nets.vae
         with self.placement.working(net), enough_memory(job.settings, "encoding the portrait"):
             latent = tiled_if_needed(net, lambda: vae.encode(net, portrait.to(self.device, net.dtype)))
-        with self.placement.working(self.nets.reference), enough_memory(job.settings, "reading the portrait"):
+        with (
+            self.placement.visiting(self.nets.reference),
+            enough_memory(job.settings, "reading the portrait"),
+        ):
             return self.nets.reference.taps(latent.to(self.device, self.dtype))
 
     @torch.inference_mode()

@@ -64,7 +64,7 @@ def _fields(of: Any) -> list[tuple[str, Any]]:
 def _name_of(value: Any) -> str:
     """A short name of whatever a field holds, that differs when a number in it does."""
     if isinstance(value, Speech):
-        return _speech_digest(value)
+        return speech_digest(value)
     if isinstance(value, np.ndarray):
         return array_digest(value)
     if dataclasses.is_dataclass(value):
@@ -72,7 +72,8 @@ def _name_of(value: Any) -> str:
     return repr(value)
 
 
-def _speech_digest(speech: Speech) -> str:
+def speech_digest(speech: Speech) -> str:
+    """A short name of all its samples."""
     digest = hashlib.sha256()
     for start in range(0, speech.samples, _BLOCK):
         digest.update(speech.read(start, min(start + _BLOCK, speech.samples)).tobytes())

@@ -1,4 +1,4 @@
-"""A kept engine looks at a portrait once, and at everything anew that would look different."""
+"""A kept engine looks at a portrait once and hears a speech once, and what differs anew."""
 
 import dataclasses
 from collections.abc import Callable
@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from echomimic.diffusion.engine import DiffusionEngine, load_engine
+from echomimic.diffusion.placement import Placement
 from echomimic.diffusion.portrait_cache import PortraitCache
+from echomimic.media.audio import Speech
 from echomimic.request import Settings
 from tests.diffusion.conftest import Make
 
@@ -40,6 +42,55 @@ def test_two_videos_of_a_portrait_take_one_pass(
     anew = load_engine(Settings(model="v1", weights=weights("v1"), device="cpu", dtype="fp32"))
     assert np.array_equal(seen, np.stack(list(anew.frames(other))))
     assert not np.array_equal(seen, first)
+
+
+def test_a_speech_is_heard_once_and_another_anew(
+    kept: DiffusionEngine, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[int] = []
+    encode = kept.nets.whisper.forward
+
+    def counted(*given: object, **more: object) -> object:
+        heard.append(1)
+        return encode(*given, **more)
+
+    monkeypatch.setattr(kept.nets.whisper, "forward", counted)
+    conditions = make("v1", frames=2, steps=1)
+    first, again = (list(kept.frames(conditions)) for _ in range(2))
+    assert len(heard) == 1
+    assert np.array_equal(first, again)
+    quiet = Speech.from_array(conditions.speech.read(0, 20_000) * np.float32(0.5), 16_000)
+    list(kept.frames(dataclasses.replace(conditions, speech=quiet)))
+    list(kept.frames(dataclasses.replace(conditions, speech=quiet, fps=12.0)))
+    assert len(heard) == 3
+
+
+class Moved(torch.nn.Module):
+    """Remembers where it was sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places: list[str] = []
+
+    def to(self, device: object) -> "Moved":  # type: ignore[override]
+        self.places.append(str(device))
+        return self
+
+
+@pytest.mark.parametrize(
+    ("offload", "device", "places"),
+    [
+        ("none", "meta", ["meta", "cpu"]),
+        ("none", "cpu", []),
+        ("model", "meta", ["meta", "cpu"]),
+        ("sequential", "meta", []),
+    ],
+)
+def test_what_is_needed_once_waits_in_main_memory(offload: str, device: str, places: list[str]) -> None:
+    net = Moved()
+    with Placement(offload, torch.device(device)).visiting(net):
+        assert net.places == places[:1]
+    assert net.places == places
 
 
 def test_whatever_decides_the_numbers_tells_portraits_apart() -> None:
