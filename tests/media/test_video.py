@@ -68,6 +68,25 @@ def test_colours_survive(tmp_path: Path) -> None:
     assert np.abs(seen[2].astype(int) - picture(2))[:, 40:].mean() < 2
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system holds no process to a core")
+def test_the_number_of_cores_does_not_change_the_file(tmp_path: Path) -> None:
+    cores = os.sched_getaffinity(0)
+    if len(cores) < 2:
+        pytest.skip("there is one core only")
+    noise = np.random.default_rng(0).integers(0, 255, (288, 384, 3)).astype(np.uint8)
+    files = []
+    try:
+        for held in ({min(cores)}, cores):
+            os.sched_setaffinity(0, held)
+            with open_writer(tmp_path / f"{len(held)}.mp4", Shape(384, 288, 25, 6), None) as writer:
+                for i in range(6):
+                    writer.add(np.roll(noise, 3 * i, 1))
+            files.append((tmp_path / f"{len(held)}.mp4").read_bytes())
+    finally:
+        os.sched_setaffinity(0, cores)
+    assert files[0] == files[1]
+
+
 def test_image_sequence(tmp_path: Path) -> None:
     folder = write(tmp_path / "frames", tone(0.4), 10)
     assert sorted(p.name for p in folder.iterdir())[:2] == ["000001.png", "000002.png"]
