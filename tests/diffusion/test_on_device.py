@@ -2,6 +2,7 @@
 decoding keeps order in any batches."""
 
 import copy
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,10 +12,12 @@ import torch
 from torch import Tensor
 
 from echomimic.diffusion import pictures
+from echomimic.diffusion.captured import CapturedForward
 from echomimic.diffusion.decoding import FrameDecoder
 from echomimic.diffusion.guidance import Predictor
 from echomimic.diffusion.loop import StepState, denoise
 from echomimic.diffusion.placement import float32_products
+from echomimic.diffusion.reuse import Speed, StepReuse
 from echomimic.diffusion.schedule import Sampler
 from echomimic.diffusion.windows import WindowPlan, open_windows, uniform_windows
 from echomimic.models import vae
@@ -24,25 +27,38 @@ from tests.parity import fixtures
 FRAMES = 20
 
 
-def steps(device: str, cfg: float) -> Iterator[StepState]:
+def steps(device: str, cfg: float, speed: Speed | None = None, graphs: bool = False) -> Iterator[StepState]:
     """A loop of three windows per step on a small net, everything on ``device``."""
     with torch.device(device):
         net = UNet(UNetConfig(channels=(32, 32, 32, 32), layers=1)).eval().requires_grad_(False)
         taps = {name: torch.randn(1, 16, 32) for name, _ in net.spatial_transformers()}
         latents, audio = torch.randn(FRAMES, 4, 4, 4), torch.randn(FRAMES, 50, 384)
         guide = torch.randn(1, 32, 4, 4)
+    plan, handed = WindowPlan(FRAMES), None
+    if speed is not None:
+        handed = StepReuse(speed, 4, functools.partial(uniform_windows, plan), 1)
+    recorded = CapturedForward(net, pytest.fail, lambda run: (lambda: None, run()), lambda *_: True)
     predict = Predictor(
-        net,
+        recorded if graphs else net,
         net.project_reference(taps),
         audio=lambda frames: audio[: len(frames)],
         guide=lambda _: guide,
         cfg=cfg,
         device=torch.device(device),
         dtype=torch.float32,
+        reuse=handed,
     )
-    return denoise(
-        latents, Sampler("ddim", 2), predict, lambda step: uniform_windows(WindowPlan(FRAMES), step)
-    )
+    windows = functools.partial(uniform_windows, plan) if handed is None else handed.windows
+    return denoise(latents, Sampler("ddim", 2 if handed is None else 4), predict, windows)
+
+
+@pytest.mark.parametrize("cfg", [1.0, 2.5])
+def test_nor_does_a_step_that_takes_over_or_a_graph(cfg: float) -> None:
+    """What is checked once per graph is left to the check, which alone may wait."""
+    every_second = Speed(wholes=1000, least=2)
+    for speed, graphs in ((every_second, False), (None, True), (every_second, True)):
+        *_, last = steps("meta", cfg, speed, graphs)
+        assert last.latents.device.type == "meta"
 
 
 @pytest.mark.parametrize("cfg", [1.0, 2.5])
