@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from echomimic.diffusion import pictures
+from echomimic.diffusion.batching import free_memory
 from echomimic.diffusion.crew import cores_each, lane
 from echomimic.diffusion.overflow import overflow
 from echomimic.diffusion.placement import out_of_memory
@@ -149,7 +150,7 @@ def latents_at_once(latents: Tensor, device: torch.device, dtype: torch.dtype) -
     one on everything but a GPU of CUDA, where more gains nothing."""
     if device.type != "cuda":
         return 1
-    free, _ = torch.cuda.mem_get_info(device)
+    free = free_memory(device)
     pixels = 64 * latents.shape[2] * latents.shape[3]
     return int(min(MOST_AT_ONCE, max(1, free // 2 // (pixels * BYTES_PER_PIXEL * dtype.itemsize // 2))))
 
