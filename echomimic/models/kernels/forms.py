@@ -65,7 +65,9 @@ def fusible(
         if name in _broken or not fused(x):
             return plain(x, *given, **further)
         try:
-            made: _Made = getattr(_triton(), name)(x, *given, **further)
+            # Triton launches on the current device, wherever its tensors are
+            with torch.cuda.device_of(x):  # type: ignore[no-untyped-call]
+                made: _Made = getattr(_triton(), name)(x, *given, **further)
         except torch.cuda.OutOfMemoryError:
             raise
         except Exception as error:  # a compiler that is missing or too old fails in ways of its own

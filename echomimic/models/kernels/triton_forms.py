@@ -14,6 +14,9 @@ BLOCK_PIXELS, BLOCK_CHANNELS = 128, 64
 """Block of a pass over an image: 128 bytes in a row in half precision, and chunks large enough that their
 statistics (8 bytes a channel) are 3 % of what they are taken from."""
 
+CHUNKS = 32
+"""Chunks whose statistics are joined at once."""
+
 ROW_BLOCK = 2048
 """Entries a program of the layer norm holds: sixteen per thread of four warps."""
 
@@ -50,8 +53,8 @@ class TritonForms:
         scale, shift = x.new_empty(2, n, channels, dtype=torch.float32)
         group, missing = channels // groups, offset if not keep else None
         kernels.finish_statistics[(n * groups,)](
-            means, squares, weight, bias, missing, scale, shift, pixels, channels, chunks, eps,
-            missing is not None, group, _power(group), rows, min(64, _power(chunks)), num_warps=2,
+            means, squares, weight, bias, missing, scale, shift, pixels, channels, chunks, rows, eps,
+            missing is not None, group, _power(group), CHUNKS, num_warps=2,
         )  # fmt: skip
         normed = _images(x, channels)
         kernels.scale_shift[grid](
@@ -156,13 +159,3 @@ def _blocks(count: int, size: int) -> int:
 def _power(count: int) -> int:
     """The next power of two."""
     return 1 << (count - 1).bit_length()
-
-
-LAUNCHES: dict[str, int] = {
-    "group_norm": 3,
-    "add_layer_norm": 1,
-    "gated": 1,
-    "merge_attentions": 1,
-    "attend_frames": 1,
-}
-"""Kernels per operation, for who counts them."""

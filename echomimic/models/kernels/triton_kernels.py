@@ -2,14 +2,15 @@
 """Triton's kernels, launched by ``triton_forms``. Pointers come first, then sizes, then what is compiled in.
 
 Memory is rows of channels: an image's pixel, or a token, is a row. All arithmetic is in float32, whatever is
-stored. Indices of rows are 64 bits wide: a batch of decoded pictures has more than 2³¹ entries.
+stored. Indices of rows are 64 bits wide: a batch of decoded pictures has more than 2³¹ entries. Counts that
+no address needs a divisor of are not specialised on: a kernel is built once for all sizes of a picture.
 """
 
 import triton
 import triton.language as tl
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["pixels", "chunks"])
 def gather_statistics(
     x, add, offset, skip, total, means, squares,
     pixels, own, channels, chunks,
@@ -48,11 +49,11 @@ def gather_statistics(
     tl.store(squares + at, tl.sum(apart * apart, 0), mask=c < channels)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["pixels", "chunks", "rows"])
 def finish_statistics(
     means, squares, weight, bias, offset, scale, shift,
-    pixels, channels, chunks, eps,
-    OFFSET: tl.constexpr, GROUP: tl.constexpr, WIDE: tl.constexpr, ROWS: tl.constexpr, CHUNKS: tl.constexpr,
+    pixels, channels, chunks, rows, eps,
+    OFFSET: tl.constexpr, GROUP: tl.constexpr, WIDE: tl.constexpr, CHUNKS: tl.constexpr,
 ):  # fmt: skip
     """One group of one image: what its chunks say becomes a scale and a shift per channel, (N, C) each.
 
@@ -69,7 +70,7 @@ def finish_statistics(
     for start in range(0, chunks, CHUNKS):
         chunk = start + tl.arange(0, CHUNKS)
         inside = (chunk < chunks)[:, None] & (lane < GROUP)[None, :]
-        count = tl.minimum(pixels - chunk * ROWS, ROWS).to(tl.float32)[:, None]
+        count = tl.minimum(pixels - chunk * rows, rows).to(tl.float32)[:, None]
         at = (base + chunk)[:, None] * channels + c[None, :]
         added += tl.load(means + at, mask=inside, other=0.0) * count
     mean = tl.sum(tl.sum(added, 1), 0) / number
@@ -77,7 +78,7 @@ def finish_statistics(
     for start in range(0, chunks, CHUNKS):
         chunk = start + tl.arange(0, CHUNKS)
         inside = (chunk < chunks)[:, None] & (lane < GROUP)[None, :]
-        count = tl.minimum(pixels - chunk * ROWS, ROWS).to(tl.float32)[:, None]
+        count = tl.minimum(pixels - chunk * rows, rows).to(tl.float32)[:, None]
         at = (base + chunk)[:, None] * channels + c[None, :]
         apart = tl.load(means + at, mask=inside, other=0.0) - mean
         added += tl.where(inside, tl.load(squares + at, mask=inside, other=0.0) + count * apart * apart, 0.0)
@@ -92,7 +93,7 @@ def finish_statistics(
     tl.store(shift + at, rest, mask=mine)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["pixels", "chunks"])
 def scale_shift(
     x, scale, shift, out, pixels, channels, chunks,
     SILU: tl.constexpr, ROWS: tl.constexpr, COLS: tl.constexpr,
@@ -111,7 +112,7 @@ def scale_shift(
     tl.store(out + at, v.to(out.dtype.element_ty), mask=inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows", "first", "wanted", "tokens", "frames"])
 def layer_norm_rows(
     x, add, constant, weight, bias, after, total, normed,
     rows, channels, first, wanted, tokens, frames, gain, eps,
@@ -153,7 +154,7 @@ def layer_norm_rows(
     tl.store(there, y.to(normed.dtype.element_ty), mask=kept)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows"])
 def gate_rows(x, out, rows, hidden, ROWS: tl.constexpr, COLS: tl.constexpr):
     """(rows, 2 · hidden) → (rows, hidden): the first half times the GELU (by erf) of the second."""
     row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
@@ -166,7 +167,7 @@ def gate_rows(x, out, rows, hidden, ROWS: tl.constexpr, COLS: tl.constexpr):
     tl.store(out + row[:, None] * hidden + c[None, :], y.to(out.dtype.element_ty), mask=inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows", "tokens", "first", "own_image", "own_head", "far_image", "far_head"])
 def merge_rows(
     own, own_weight, far, far_weight,
     rows, tokens, channels, first,
@@ -186,7 +187,7 @@ def merge_rows(
     tl.store(here, v.to(own.dtype.element_ty), mask=inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["tokens", "heads", "frames"])
 def attend_pixels(
     q, k, v, out,
     tokens, heads, q_row, k_row, v_row, frames, factor,
