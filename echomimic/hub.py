@@ -14,7 +14,6 @@ import logging
 import os
 import re
 import shutil
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -120,7 +119,7 @@ def _cut_short(path: Path) -> bool:
     with path.open("rb") as file:
         head = file.read(8)
         if path.suffix != ".safetensors":
-            return not (head.startswith(b"\x80") or zipfile.is_zipfile(path))
+            return not (head.startswith(b"\x80") or layouts.is_zip(path))
         length = int.from_bytes(head, "little")
         try:
             entries = json.loads(file.read(min(length, 2**26)))

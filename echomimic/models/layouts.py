@@ -8,6 +8,7 @@ names are looked at here; what is inside the files is judged when they are opene
 import hashlib
 import json
 import os
+import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -140,6 +141,14 @@ def expected(row: Variant, folder: Path, root: Path) -> dict[str, Path]:
     shared = _shared(row, [folder, *_around(folder, root), *_elsewhere(row)])
     missing = {name: folder / row.files[name] for name in COMPONENTS}
     return {**missing, **_own(row, folder), **shared}
+
+
+def is_zip(path: Path) -> bool:
+    """Whether a file is a zip archive with a sound end; Python raises for some ends that are damaged."""
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:
+        return False
 
 
 def read_card(folder: Path) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from echomimic.errors import WeightsError
+from echomimic.models.layouts import is_zip
 
 READ_WINDOW = 256 * 2**20
 """Bytes that are copied out of a mapping before it is renewed, so that pages already read do not pile up."""
@@ -105,7 +106,7 @@ def damage(path: Path) -> str | None:
 
     safetensors files carry no sums: their size is all there is, and opening them checks it.
     """
-    if not zipfile.is_zipfile(path):
+    if not is_zip(path):
         return None
     try:
         with zipfile.ZipFile(path) as archive:
@@ -167,7 +168,7 @@ def _unpickle(path: Path) -> Mapping[str, Tensor]:
         raise foreign
     if tarfile.is_tarfile(path):
         raise _refused(path, "a tar archive, as torch wrote before 0.2")
-    if (zipped := head.startswith(b"PK")) and not zipfile.is_zipfile(path):
+    if (zipped := head.startswith(b"PK")) and not is_zip(path):
         raise WeightsError(f"{path} is cut short or damaged (the archive has no end); download it again")
     try:
         found = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)

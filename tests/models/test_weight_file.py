@@ -115,6 +115,17 @@ def test_files_cut_short_are_named(tmp_path: Path, form: str, kept: float) -> No
         Checkpoint(path)
 
 
+def test_an_archive_whose_end_speaks_of_other_disks_is_named(tmp_path: Path) -> None:
+    """Python's own check of a zip file raises for this instead of saying no."""
+    path = saved(tmp_path / "x.pth", "zip")
+    whole = path.read_bytes()
+    disks = whole.rindex(b"PK\x06\x07") + 16
+    path.write_bytes(whole[:disks] + b"\x07" + whole[disks + 1 :])
+    assert damage(path) is None
+    with pytest.raises(WeightsError, match=r"x\.pth is cut short or damaged .*; download it again"):
+        Checkpoint(path)
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [
