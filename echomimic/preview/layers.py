@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from echomimic.faces.geometry import OVAL
 from echomimic.preview.mesh.face_mesh import Array, Mesh
 from echomimic.preview.mesh.warp import FINER, OPAQUE, Pixels, Scene, Texture, remap
+
+Strip: TypeAlias = tuple[slice, slice]
+"""Rows and columns of the frame."""
+_STRIPS = 6
+_REACHES = (8, 16, 32, 64)
 
 
 @dataclass(frozen=True)
@@ -24,13 +32,22 @@ class Layers:
     """what the head moves"""
     background: Pixels
     """(H, W, 3)"""
+    strips: tuple[tuple[int, tuple[Strip, ...]], ...]
+    """how far the person may move, pixels, and where it can be seen then; the last holds for any way"""
 
-    def compose(self, source: Array) -> Pixels:
-        """(H, W, 3) the frame whose pixels show the places `source`, (H, W, 2), of the person's texture."""
-        seen = self.person.read(source)
-        beside = cv2.bitwise_not(cv2.extractChannel(seen, 3))
-        behind = cv2.multiply(self.background, cv2.merge([beside] * 3), scale=1 / OPAQUE)
-        return np.asarray(cv2.add(cv2.cvtColor(seen, cv2.COLOR_RGBA2RGB), behind), dtype=np.uint8)
+    def compose(self, source: Array, reach: float = np.inf) -> Pixels:
+        """(H, W, 3) the frame whose pixels show the places `source`, (H, W, 2), of the person's texture.
+
+        reach: pixels that nothing moves farther than.
+        """
+        strips = next((parts for most, parts in self.strips if reach <= most), self.strips[-1][1])
+        frame = self.background.copy()
+        for strip in strips:
+            seen = self.person.read(source[strip])
+            beside = cv2.bitwise_not(cv2.extractChannel(seen, 3))
+            behind = cv2.multiply(self.background[strip], cv2.merge([beside] * 3), scale=1 / OPAQUE)
+            frame[strip] = cv2.add(cv2.cvtColor(seen, cv2.COLOR_RGBA2RGB), behind)
+        return frame
 
     def behind(self, box: tuple[int, int, int, int], offset: Array) -> Scene:
         """The person before that part of the background
@@ -48,7 +65,24 @@ def split(texture: Texture, picture: Pixels, mask: Array, mesh: Mesh) -> Layers:
     cover = OPAQUE * fine[..., 3:]
     person = np.clip(texture.pixels[..., :3] - fine[..., :3] * (1 - fine[..., 3:]), 0, cover)
     layer = np.concatenate([person, cover], 2).round().clip(0, OPAQUE).astype(np.uint8)
-    return Layers(Texture(layer, texture.offset), behind.astype(np.uint8))
+    seen = cv2.dilate((layer[..., 3] > 0).astype(np.uint8), np.ones((3, 3), np.uint8))
+    shown = cv2.resize(seen, picture.shape[1::-1], interpolation=cv2.INTER_AREA) > 0
+    strips = tuple((reach, _strips(shown, reach)) for reach in _REACHES)
+    height, width = picture.shape[:2]
+    whole = (max(height, width), ((slice(0, height), slice(0, width)),))
+    return Layers(Texture(layer, texture.offset), behind.astype(np.uint8), (*strips, whole))
+
+
+def _strips(seen: NDArray[np.bool_], reach: int) -> tuple[Strip, ...]:
+    """Strips of rows, each with the columns in which a person that is `seen` there may come, (H, W)."""
+    wide = cv2.dilate(seen.astype(np.uint8), np.ones((2 * reach + 3, 2 * reach + 3), np.uint8))
+    edges = np.linspace(0, len(wide), min(_STRIPS, len(wide)) + 1).astype(int)
+    found = []
+    for top, bottom in itertools.pairwise(edges.tolist()):
+        columns = np.flatnonzero(wide[top:bottom].any(0))
+        if len(columns):
+            found.append((slice(top, bottom), slice(int(columns[0]), int(columns[-1]) + 1)))
+    return tuple(found)
 
 
 def _least_matte(picture: Array, behind: Array) -> Array:

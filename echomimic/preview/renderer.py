@@ -56,8 +56,8 @@ class PreviewRenderer:
         """Frame `i` of `performance`, (height, width, 3) uint8 RGB; the same inputs give the same bits."""
         acting = self._actor.act(performance, i)
         skin = self._mesh.with_rings(acting.skin)
-        source = self._source(acting, skin)
-        frame = self._layers.compose(source)
+        source, reach = self._source(acting, skin)
+        frame = self._layers.compose(source, reach)
         for eye, blink in zip(self._eyes, acting.blink, strict=True):
             if eye is not None:
                 eye.paint(frame, self._layers, acting, skin, float(blink))
@@ -66,16 +66,19 @@ class PreviewRenderer:
         self._folds.paint(frame, source, settled - self._mesh.points[:, :2], skin)
         return frame
 
-    def _source(self, acting: Acting, skin: Array) -> Array:
-        """(height, width, 2) which place of the person's texture each pixel shows."""
+    def _source(self, acting: Acting, skin: Array) -> tuple[Array, float]:
+        """(height, width, 2) which place of the person's texture each pixel shows, and how far at most that
+        lies from its own, pixels."""
         field, step = self._field, self._field.grid.step
         moved = (field.head(acting.stance) + field.skin(skin)) / step
         back = invert(moved, field.numbers, rounds=4)
         first = -round((field.grid.x0 - (step - 1) / 2) / step) - 1
         rows, columns = (-(-length // step) + 2 for length in (self.height, self.width))
         back = back[first : first + rows, first : first + columns] * np.float32(step * FINER)
+        reach = float(max(back.max(), -back.min())) / FINER
         wide = cv2.resize(back, None, fx=step, fy=step, interpolation=cv2.INTER_LINEAR) if step > 1 else back
-        return np.asarray(cv2.add(self._places, wide[step : step + self.height, step : step + self.width]))
+        at = cv2.add(self._places, wide[step : step + self.height, step : step + self.width])
+        return np.asarray(at), reach
 
     def _at_points(self, values: Array) -> Array:
         """A grid's values at the mesh points: (478, C)."""

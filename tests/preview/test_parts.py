@@ -149,3 +149,10 @@ def test_a_scream_closes_to_a_face_of_usual_length() -> None:
     for rim, edge in ((0, 13), (17, 14)):
         before, after = (abs(p[rim, 1] - p[edge, 1]) for p in (mesh.points, shut))
         assert after > 0.9 * before, "lips keep their height"
+
+
+def test_a_person_that_moves_is_drawn_whole_wherever_it_moves() -> None:
+    layers = layers_of(draw())
+    for way in (0.0, 7.0, 30.0, 150.0):
+        at = layers.person.places(192, 192) + np.float32(2 * way)
+        assert np.array_equal(layers.compose(at, way), layers.compose(at))

@@ -84,7 +84,7 @@ class Mouth:
             return
         lips = np.zeros((*weight.shape[:2], 3), np.float32)
         lips[seen] = self._lips(layers.behind(self.patch.box, offset), head, skin, (upper + lower) / 2, seen)
-        opening = self._opening(upper, lower, skin[ids])
+        opening = self._opening(upper, lower, skin[ids], seen)
         if opening is not None:
             self.interior.paint(lips, opening, layers.person, settled, skin, acting.stance.turn)
         self.patch.paste(frame, lips[seen], weight[seen], offset, seen[0].start, seen[1].start)
@@ -148,13 +148,16 @@ class Mouth:
         y = (np.arange(y0, y1, dtype=np.float32) - (low[1] + high[1]) / 2) / reach[1]
         return 1.0 - soft_step(np.square(x)[None] + np.square(y)[:, None], 0.62, 1.0)[..., None]
 
-    def _opening(self, upper: Array, lower: Array, moved: Array) -> Opening | None:
+    def _opening(self, upper: Array, lower: Array, moved: Array, seen: Part) -> Opening | None:
         gap = float(np.linalg.norm(upper - lower, axis=1).max())
         if gap < 0.35:
             return None
         x0, y0, x1, y1 = self.patch.box
         outline = np.concatenate([upper, lower[::-1]])
-        mask = polygon_mask(outline, x0, y0, x1 - x0, y1 - y0, blur=0.55)
+        rows, columns = seen
+        height, width = rows.stop - rows.start, columns.stop - columns.start
+        mask = np.zeros((y1 - y0, x1 - x0), np.float32)
+        mask[seen] = polygon_mask(outline, x0 + columns.start, y0 + rows.start, width, height, blur=0.55)
         mask *= min(1.0, gap / 1.2) * min(1.0, float(np.abs(moved).max()) / 1.0)
         return Opening(mask, upper, lower)
 
