@@ -32,6 +32,8 @@ export const OPTIONS_ZH = {
   context_overlap: ["上下文重叠", "相邻窗口共享的帧数。仅 V1 和 V2 使用。"],
   windows: ["窗口方式", "uniform 与官方相同，最后一个窗口绕回开头；open 从不绕回。仅 V1 和 V2 使用。"],
   scheduler: ["采样器", "ddim 与官方相同，或其他采样器的名称。仅 V1 和 V2 使用。"],
+  speed: ["速度", "exact 完整计算每一步；fast 和 fastest 复用先前步骤的部分结果，视频几乎相同。仅 V1 和 V2 使用。"],
+  windows_at_once: ["同时处理的窗口数", "同时送入网络的窗口数；0 表示由设备及其空闲显存决定。仅 V1 和 V2 使用。"],
   no_face: ["没有人脸时", "未找到人脸时：error 停止，any 接受任何面孔（包括动物），whole 让 V1 的遮罩覆盖整张图片。"],
   faithful: ["完全照官方", "重现官方代码中所有影响数值的细节。仅 V1 和 V2 使用。"],
 };
