@@ -8,10 +8,10 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from echomimic.arrays import AnyArray, Floats
+from echomimic.arrays import AnyArray, Doubles, Floats
 from echomimic.errors import SpeechError
 from echomimic.media.audio import RATE
-from echomimic.media.samples import Resampler, make_frame
+from echomimic.media.samples import CANCELLED, Resampler, make_frame
 
 LOWEST, HIGHEST = 8000, 48_000
 """Sample rates that are taken, Hz."""
@@ -36,14 +36,19 @@ def as_mono(
             f"a chunk of {wave.dtype}, {wave.ndim}-dimensional, cannot be used; send int16 or float"
         )
     scale = 2.0 ** (1 - 8 * wave.dtype.itemsize) if wave.dtype.kind == "i" else 1.0
-    mono = (
-        np.asarray(wave.mean(0, dtype=np.float64) * scale, np.float32)
-        if wave.size
-        else np.zeros(0, np.float32)
-    )
+    mono = np.asarray(_mixed(wave) * scale, np.float32) if wave.size else np.zeros(0, np.float32)
     if not np.isfinite(mono).all():
         raise SpeechError("a chunk holds a sample that is not a number; send numbers between -1 and 1")
     return np.clip(mono, -1.0, 1.0)
+
+
+def _mixed(wave: AnyArray) -> Doubles:
+    """The mean of the channels, or the louder one where they cancel each other."""
+    mixed: Doubles = wave.mean(0, dtype=np.float64)
+    powers = np.square(wave, dtype=np.float64).mean(1)
+    loudest = int(powers.argmax())
+    cancelled = float(np.square(mixed).mean()) < CANCELLED * float(powers[loudest])
+    return wave[loudest].astype(np.float64) if cancelled else mixed
 
 
 def _from_bytes(pcm: bytes, channels: int) -> npt.NDArray[np.int16]:

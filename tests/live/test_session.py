@@ -94,7 +94,7 @@ def test_two_utterances_follow_each_other_without_a_gap(face: LivePortrait, spok
     assert np.array_equal(sound[second : second + len(spoken)], spoken)
 
 
-@pytest.mark.parametrize("form", ["bytes", "stereo", "float64", "list-like"])
+@pytest.mark.parametrize("form", ["bytes", "stereo", "opposite", "float64", "list-like"])
 def test_sound_of_every_form_is_the_same_sound(face: LivePortrait, spoken: np.ndarray, form: str) -> None:
     coarse = np.round(spoken[:6400] * 32767).astype(np.int16)
     exact = coarse.astype(np.float32) / 32768
@@ -103,6 +103,8 @@ def test_sound_of_every_form_is_the_same_sound(face: LivePortrait, spoken: np.nd
         live.push(coarse.tobytes(), RATE)
     elif form == "stereo":
         live.push(np.repeat(coarse, 2).tobytes(), RATE, channels=2)
+    elif form == "opposite":
+        live.push(np.stack([exact, -exact]), RATE)
     elif form == "float64":
         live.push(exact.astype(np.float64), RATE)
     else:
