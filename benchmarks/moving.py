@@ -35,6 +35,9 @@ from training.simulate import (
     recorded,
 )
 
+LIPS = 3
+"""The first channels: opening, width, protrusion."""
+_MOST_CLOSED = 0.15
 VIDEOS = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v"}
 
 
@@ -57,11 +60,19 @@ class Moving:
         return len(self.track)
 
 
+def about_rest(track: Doubles) -> Doubles:
+    """A track about its own rest: lips about the mean of the most closed mouths, the head about its mean."""
+    closed = track[track[:, 0] <= np.quantile(track[:, 0], _MOST_CLOSED), :LIPS].mean(0)
+    return np.concatenate([track[:, :LIPS] - closed, track[:, LIPS:] - track[:, LIPS:].mean(0)], 1)
+
+
 def of_clip(clip: Clip, guess: Guess, mouth: MouthModel) -> Moving:
     """What was recorded of a person of the training data."""
     energy = clip_energy(clip)
     heard = heard_in(guess, energy, mouth)
-    return Moving(clip.name, clip.person, recorded(clip), clip.lid.astype(np.float64), energy, heard)
+    return Moving(
+        clip.name, clip.person, about_rest(recorded(clip)), clip.lid.astype(np.float64), energy, heard
+    )
 
 
 def of_generator(
@@ -70,7 +81,9 @@ def of_generator(
     """What the generator makes of the same sound."""
     performance = acted(clip, guess, mouth, life, seed, style)
     return replace(
-        like, track=of_performance(performance), lid=1 - performance.blink.mean(1).astype(np.float64)
+        like,
+        track=about_rest(of_performance(performance)),
+        lid=1 - performance.blink.mean(1).astype(np.float64),
     )
 
 
@@ -110,4 +123,4 @@ def seen_in(motion: FaceMotion) -> tuple[Doubles, Doubles]:
     eyes = np.array([np.mean(eye_opening(points)) for points in heads.face])
     track = [gaussian(lips, LIP_NOISE), gaussian(at_times(head, moments), HEAD_NOISE)]
     lid: npt.NDArray[np.float64] = at_times(eyes / max(float(np.quantile(eyes, 0.8)), 1e-6), moments)
-    return np.concatenate(track, 1), lid
+    return about_rest(np.concatenate(track, 1)), lid

@@ -14,6 +14,7 @@ import numpy as np
 from benchmarks.moving import Moving
 from echomimic.arrays import Doubles
 from echomimic.motion.speech.log_mel import FRAME_RATE
+from echomimic.motion.tracks import gaussian
 
 WINDOW = 2 * FRAME_RATE
 HOP = FRAME_RATE
@@ -24,6 +25,8 @@ _BANDS = (1, 2, 4, 8, 14, 26)
 """Where the bands of a window's spectrum begin and end: 0.5, 1, 2, 4, 7 and 13 Hz."""
 _STILL = np.array([2e-3, 2e-3, 1e-3, 1e-3, 1e-3, 1e-3, 1e-3])
 """Movement below which a channel stands still: no noise of trackers may decide."""
+_TREMBLE = 1.0
+"""Frames over which tracks are smoothed: what trackers tremble is no motion."""
 _ROUNDS = 30
 
 
@@ -46,7 +49,8 @@ def features(window: Doubles) -> Doubles:
 def windows(moving: Moving) -> list[Doubles]:
     """The features of all windows, one second apart."""
     starts = range(0, len(moving) - WINDOW + 1, HOP)
-    return [features(moving.track[start : start + WINDOW]) for start in starts]
+    track = gaussian(moving.track, _TREMBLE)
+    return [features(track[start : start + WINDOW]) for start in starts]
 
 
 def accuracy(recorded: Sequence[Moving], generated: Sequence[Moving], seed: int = 0) -> float | None:

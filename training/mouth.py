@@ -34,6 +34,7 @@ from training.mouth_net import ClipOffset, MouthNet, window
 from training.phones import PHONES, Spoken, spoken
 
 CUES = (("m", "b", "p"), ("f", "v"), ("pau",))
+"""Which phones count for each cue; the third is put in its place by what training.presence learns."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from echomimic.motion.performance import Performance
 from echomimic.motion.speech.life_model import LifeModel
 from echomimic.motion.speech.log_mel import activity
-from echomimic.motion.speech.mouth_model import MEL_OFFSET, MouthModel
+from echomimic.motion.speech.mouth_model import IS_SPEECH, MEL_OFFSET, MouthModel
 from echomimic.motion.speech.stepper import Manner, Stepper
 from echomimic.motion.tracks import gaussian
 from training.basis import Basis, fit_basis
@@ -79,6 +79,7 @@ def acted(
     stepper = Stepper(Manner(style=style), seed=seed, mouth=mouth, life=life)
     after = ((0, _PAD), (0, 0))
     shape, cues = (np.pad(x, after, mode="edge").astype(np.float32) for x in (guess.shape, guess.cues))
+    cues[:, IS_SPEECH] = 1  # guesses may tell of pauses there
     return stepper.act(np.pad(energy, (0, 2 * _PAD)), shape, cues)[: len(clip)]
 
 

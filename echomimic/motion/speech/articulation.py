@@ -13,12 +13,12 @@ import numpy as np
 
 from echomimic.arrays import Doubles, Floats, smoothstep
 from echomimic.motion.speech.log_mel import FRAME_RATE, SPEAKING
-from echomimic.motion.speech.mouth_model import PRESSED, TUCKED, MouthModel
+from echomimic.motion.speech.mouth_model import IS_SPEECH, PRESSED, TUCKED, MouthModel
 from echomimic.motion.speech.streams import Tail
 
 DELAY = 1
 ENERGY_AHEAD = 3
-"""Loudness above which a frame counts as speech."""
+"""Frames by which the loudness must be known ahead of a guess."""
 _WIDE_OPEN = 0.26
 """Opening, in eye distances, from which on it grows slower:
 people rarely open further (99th percentile 0.25)."""
@@ -27,9 +27,15 @@ _SOFT = np.array([0.12, 0.76, 0.12])
 _MEMORY = 4.0
 """Seconds over which the mean mouth of a speaker is remembered."""
 _FIRST = 1.0
-_CLOSED_SHARE = 0.08
+CLOSED_SHARE = 0.05
+"""Share of speech, the least opened of it, in which lips are closed; as recorded."""
 _CLOSED_STEP = 0.004
 _TUCKED_GAP = 0.35
+_PARTED, _RELAXES = 0.7, 0.7
+"""How far the speaker's mean mouth shows when the voice pauses, and seconds in which it relaxes: recorded
+lips stay nearly as open in short pauses as in speech (0.07 of 0.09 eye distances), and close in long ones."""
+_SURE = (0.4, 0.8)
+"""How sure the ear must be that something is said, for the mouth to stay still and to move fully."""
 _HELD = np.exp(-0.5 * (np.arange(-8, ENERGY_AHEAD + 1) / 2.0) ** 2)
 _EARLY = np.exp(-0.5 * (np.arange(-8, ENERGY_AHEAD + 1) - 2.0) ** 2)
 
@@ -59,7 +65,7 @@ class Articulator:
         self.shapes, self.cues = Tail(np.zeros((1, len(model.basis)))), Tail(np.zeros((2, 3)))
         self.energy = Tail(np.zeros(8))
         self.mean, self.closed, self.counted = stretch.mean.copy(), stretch.closed, _FIRST * FRAME_RATE
-        self.done = 0
+        self.done, self.rest = 0, 0.0
 
     def hear(self, energy: Floats) -> None:
         """Loudness of the next frames; must be ENERGY_AHEAD frames ahead of the guesses."""
@@ -73,13 +79,23 @@ class Articulator:
         start, stop = self.done, self.shapes.stop - DELAY
         if stop <= start:
             return np.zeros((0, len(self.mean))), np.zeros(0)
-        voiced = self._voicing(start, stop)
-        track = np.stack([self._stretched(self._soft(f), voiced[f - start]) for f in range(start, stop)])
+        voiced = self._voicing(start, stop) * self._said(start, stop)
+        track, rests = np.empty((stop - start, len(self.mean))), np.empty((stop - start, len(self.mean)))
+        for i, value in enumerate(voiced):
+            track[i] = self._stretched(self._soft(start + i), value)
+            rests[i] = self._parted(float(value))
         track = self._closing(track + chance * voiced[:, None], voiced)
+        track = track * voiced[:, None] + rests
         self.done = stop
         for tail, kept in ((self.shapes, 1), (self.cues, 2), (self.energy, 8)):
             tail.forget(stop - kept)
-        return self.strength * track * voiced[:, None], voiced
+        return self.strength * track, voiced
+
+    def _parted(self, voiced: float) -> Doubles:
+        """(K,) what is left of the mouth in a pause."""
+        self.rest = max(voiced, self.rest * np.exp(-1 / (_RELAXES * FRAME_RATE)))
+        parted = self.mean - self.stretch.closed * self.stretch.directions[0]
+        return np.asarray(_PARTED * (self.rest - voiced) * parted)
 
     def _soft(self, frame: int) -> Doubles:
         return np.asarray(_SOFT @ self.shapes.span(frame - 1, frame + 2))
@@ -90,6 +106,11 @@ class Articulator:
         windows = np.lib.stride_tricks.sliding_window_view(heard.astype(np.float64), len(_HELD))
         held = np.clip(1.6 * (windows @ _HELD) / _HELD.sum(), 0, 1)
         return np.asarray(np.maximum(held, windows @ _EARLY / _EARLY.sum()))
+
+    def _said(self, start: int, stop: int) -> Doubles:
+        """0 where music, tones or noise are heard without speech, 1 in speech."""
+        sure = self.cues.span(start - 1, stop + 1)[:, IS_SPEECH]
+        return smoothstep((sure[:-2] + sure[1:-1] + sure[2:]) / 3, *_SURE)
 
     def _stretched(self, shape: Doubles, voiced: float) -> Doubles:
         """One guess with its measures stretched about the running mean mouth."""
@@ -108,10 +129,10 @@ class Articulator:
         return np.asarray(track + (wanted - gap)[:, None] * self.stretch.directions[0])
 
     def _opening(self, gap: Doubles, voiced: Doubles) -> Doubles:
-        """The least opened twelfth of speech is closed, the widest stays within what people do."""
+        """The least opened twentieth of speech is closed, the widest stays within what people do."""
         closed = np.empty_like(gap)
         for i, value in enumerate(gap):
-            self.closed += (voiced[i] > 0.5) * _CLOSED_STEP * (_CLOSED_SHARE - float(value < self.closed))
+            self.closed += (voiced[i] > 0.5) * _CLOSED_STEP * (CLOSED_SHARE - float(value < self.closed))
             closed[i] = self.closed
         wide = np.maximum(0.0, gap - closed)
         return np.asarray(np.minimum(wide, _WIDE_OPEN + _BEYOND * np.maximum(0.0, wide - _WIDE_OPEN)))

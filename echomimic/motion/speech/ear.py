@@ -20,11 +20,12 @@ FRAME_SAMPLES = HOP * MEL_PER_FRAME
 
 @dataclass(frozen=True)
 class HeardChunk:
-    """mel: (4 n, 80) normalised columns for the nets.
-    energy: (n,) loudness of the frames that are complete."""
+    """mel: (4 n, 80) normalised columns for the nets. energy: (n,) loudness of the frames that are complete.
+    muffled: how much of the voice noise hides, 0 to 1."""
 
     mel: Floats
     energy: Floats
+    muffled: float
 
 
 class Ear:
@@ -46,7 +47,7 @@ class Ear:
         mel = mel_of(used, self.level.gain)
         level = self.level.hear(mel)
         self.column += count
-        return HeardChunk(normalise(mel, level), self._frames(activity(mel, level)))
+        return HeardChunk(normalise(mel, level), self._frames(activity(mel, level)), level.muffled)
 
     def _frames(self, loud: Floats) -> Floats:
         """Mean loudness of each frame whose columns are all there."""

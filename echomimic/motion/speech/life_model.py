@@ -19,34 +19,32 @@ import numpy.typing as npt
 from echomimic.arrays import Doubles
 from echomimic.errors import WeightsError
 from echomimic.motion.speech.articulation import Stretch
+from echomimic.motion.speech.log_mel import FRAME_RATE
 from echomimic.motion.speech.streams import Tail
 
-CONTROL_RATE = 12.5
-FRAMES_PER_CONTROL = 2
 HEAD = 6
 """The first channels: pitch, yaw, roll, x, y, brow."""
-LIFE_LEADS = (-7, -6, -5, -4, -3, -2, -1)
-"""Controls by which an accent of the speech comes before what it moves:
-none is needed that is not heard yet."""
-HEAD_SIZE = np.array([0.82, 0.78, 0.97, 1.0, 1.0, 0.92])
-"""By how much the head's channels are drawn smaller than the process makes them: fresh seeds on unseen mouths
-then give the recorded spread (medians over 25 clips), which the fit, made on the same clips, overshoots."""
-CONTROLS_AHEAD = 2
-"""A frame between two controls is drawn through two later ones."""
+LIFE_LEADS = tuple(range(-12, 3))
+"""Frames by which an accent of the speech comes after (before, where negative) what it moves: people nod with
+the stress, not after it."""
+_SOFTENINGS = 2
+"""How often the jaw's motion is softened, going half of the way each time, before the head goes with it."""
 _ACCENT = 0.5
 """Seconds of the mean that an accent stands out from."""
 
 
 @dataclass(frozen=True)
 class LifeModel:
-    """The fitted numbers; D = 6 + M channels (pitch, yaw, roll, x, y, brow, mouth), at CONTROL_RATE.
+    """The fitted numbers; D = 6 + M channels (pitch, yaw, roll, x, y, brow, mouth), 25 times a second.
 
-    memory: (P, D, D) weights of the last P states, newest first. drive: (L + 1, D) weights of the
-    energy's accents at L leads and of itself. noise: (D, D) lower triangular. unrest: (2,) log noise in
-    silence and its growth with energy. waves: (2,) spread of the noise's log size and seconds over which it
-    changes. mouth: (M, K) coefficients per unit of each mouth channel. blink: (shape, mean interval s, chance
-    of a double, closing s, opening s). glance: (shape, mean fixation s, spread x, spread y in eye distances).
-    measures (K, 3), directions (3, K), gain (3,), mean (K,), closed (1,): see Stretch.
+    memory: (P, D, D) weights of the last P states, newest first. drive: (L, D) what the energy's accents at L
+    leads add. noise: (D, D) lower triangular. unrest: (2,) log noise in silence and its growth with energy.
+    waves: (2,) spread of the noise's log size and seconds over which it changes. skew: (D,) curvature by
+    which a channel goes further one way than the other, per unit. jaw: (6,) what the head does with each eye
+    distance by which the mouth opens. mouth: (M, K) coefficients per unit of each mouth channel. blink:
+    (shape, mean interval s, chance of a double, closing s, opening s). glance: (shape, mean fixation s,
+    spread x, spread y in eye distances). measures (K, 3), directions (3, K), gain (3,), mean (K,), closed
+    (1,): see Stretch.
     """
 
     memory: Doubles
@@ -54,6 +52,8 @@ class LifeModel:
     noise: Doubles
     unrest: Doubles
     waves: Doubles
+    skew: Doubles
+    jaw: Doubles
     mouth: Doubles
     blink: Doubles
     glance: Doubles
@@ -88,67 +88,67 @@ def life_model() -> LifeModel:
 
 
 class LifeProcess:
-    """The process in steps of one control; hears loudness at 25 per second."""
+    """The process in steps of one frame; hears loudness at 25 per second."""
 
-    def __init__(self, model: LifeModel, rng: np.random.Generator, temperature: float = 1.0) -> None:
-        self.model, self.rng, self.temperature = model, rng, temperature
+    def __init__(self, model: LifeModel, rng: np.random.Generator) -> None:
+        self.model, self.rng = model, rng
         channels = len(model.noise)
         self.weights = np.concatenate(list(model.memory), 1).T
         self.past = np.zeros((len(model.memory), channels))
         self.wave = rng.standard_normal()
         self.slow = 0.0
         self.energy, self.accent = Tail(np.zeros(1)), Tail(np.zeros((-min(LIFE_LEADS), 2)))
-        self.states = Tail(np.zeros((2, channels)))
+        self.states = Tail(np.zeros((0, channels)))
 
     def hear(self, energy: npt.NDArray[np.floating]) -> None:
         """Loudness of the next frames, 0 to 1."""
         self.energy.append(energy.astype(np.float64))
-        while FRAMES_PER_CONTROL * (self.accent.stop + 1) <= self.energy.stop:
+        while self.accent.stop + 1 < self.energy.stop:
             self._listen(self.accent.stop)
-        while self.states.stop <= self.accent.stop + max(LIFE_LEADS) + 1:
+        while self.states.stop + max(LIFE_LEADS) < self.accent.stop:
             self._step(self.states.stop)
 
-    def _listen(self, control: int) -> None:
-        frame = FRAMES_PER_CONTROL * control
-        loud = float(np.mean(self.energy.span(frame - 1, frame + FRAMES_PER_CONTROL)))
-        self.slow += (loud - self.slow) / (_ACCENT * CONTROL_RATE)
+    def _listen(self, frame: int) -> None:
+        loud = float(np.mean(self.energy.span(frame - 1, frame + 2)))
+        self.slow += (loud - self.slow) / (_ACCENT * FRAME_RATE)
         self.accent.append(np.array([[loud - self.slow, loud]]))
-        self.energy.forget(frame + FRAMES_PER_CONTROL - 1)
+        self.energy.forget(frame)
 
-    def _step(self, control: int) -> None:
+    def _step(self, frame: int) -> None:
         model = self.model
-        heard = self.accent.span(control + min(LIFE_LEADS), control + max(LIFE_LEADS) + 1)
-        loud = heard[-1, 1]
-        drive = np.append(heard[:, 0], loud)
+        heard = self.accent.span(frame + min(LIFE_LEADS), frame + max(LIFE_LEADS) + 1)
+        loud = heard[-1 - max(LIFE_LEADS), 1]
         spread, seconds = model.waves
-        keep = np.exp(-1 / (seconds * CONTROL_RATE))
+        keep = np.exp(-1 / (seconds * FRAME_RATE))
         self.wave = keep * self.wave + np.sqrt(1 - keep**2) * self.rng.standard_normal()
         size = np.exp(model.unrest[0] + model.unrest[1] * loud + spread * self.wave - spread**2)
         noise = model.noise @ self.rng.standard_normal(len(model.noise))
-        state = self.past.ravel() @ self.weights + drive @ model.drive + self.temperature * size * noise
+        state = self.past.ravel() @ self.weights + size * noise
         self.past = np.concatenate([state[None], self.past[:-1]])
-        self.states.append(state[None])
-        self.accent.forget(control + min(LIFE_LEADS) + 1)
+        shown = state + heard[:, 0] @ model.drive
+        self.states.append((shown + model.skew * shown**2)[None])
+        self.accent.forget(frame + min(LIFE_LEADS) + 1)
 
     def frames(self, start: int, stop: int) -> Doubles:
-        """(stop - start, D) states at frames of 25 per second, by Catmull-Rom cubics through the controls."""
-        at = np.arange(start, stop) / FRAMES_PER_CONTROL
-        left = np.floor(at).astype(int)
-        first = int(left[0]) - 1
-        known = self.states.span(first, int(left[-1]) + CONTROLS_AHEAD + 1)
-        p0, p1, p2, p3 = (known[left - first + step] for step in (-1, 0, 1, 2))
-        self.states.forget(int(stop // FRAMES_PER_CONTROL) - 1)
-        t = (at - left)[:, None]
-        drawn = cubic(p0, p1, p2, p3, t)
-        drawn[:, :HEAD] = HEAD_SIZE * rounded(p0, p1, p2, p3, t)[:, :HEAD]
-        return drawn
+        """(stop - start, D) states of the frames; the ones before them are forgotten."""
+        self.states.forget(start)
+        return np.asarray(self.states.span(start, stop))
 
 
-def rounded(p0: Doubles, p1: Doubles, p2: Doubles, p3: Doubles, t: Doubles) -> Doubles:
-    """The cubic B-spline between p1 and p2: passes near the points, not through them,
-    and so has no tremble."""
-    weights = ((1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3)
-    return np.asarray(sum(w * p for w, p in zip(weights, (p0, p1, p2, p3), strict=True)) / 6)
+class HeadFollowing:
+    """What the head does with the jaw: it leans back as the mouth opens, a little later and softer."""
+
+    def __init__(self, jaw: Doubles) -> None:
+        self.jaw, self.stages = jaw, np.zeros(_SOFTENINGS)
+
+    def push(self, opening: Doubles) -> Doubles:
+        """(n, 6) added to the head, from (n,) openings in eye distances."""
+        soft = np.empty(len(opening))
+        for i, value in enumerate(opening):
+            for stage in range(_SOFTENINGS):
+                value = self.stages[stage] = 0.5 * (self.stages[stage] + value)
+            soft[i] = value
+        return np.outer(soft, self.jaw)
 
 
 def cubic(p0: Doubles, p1: Doubles, p2: Doubles, p3: Doubles, t: Doubles) -> Doubles:

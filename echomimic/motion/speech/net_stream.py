@@ -48,10 +48,11 @@ class BlockStream:
 
 
 class NetStream:
-    """One net; gives shapes (n, K) and, if it was taught phones, their probabilities (n, phones)."""
+    """One net, without its first `skip` frames; gives shapes (n, K) and, if it was taught phones, their
+    probabilities (n, phones)."""
 
-    def __init__(self, net: Net) -> None:
-        self.net = net
+    def __init__(self, net: Net, skip: int = 0) -> None:
+        self.net, self.skip = net, skip
         self.front = [ConvStream(conv) for conv in net.front]
         self.blocks = [BlockStream(block) for block in net.blocks]
 
@@ -61,6 +62,8 @@ class NetStream:
             rows = gelu(conv.push(rows))
         for block in self.blocks:
             rows = block.push(rows)
+        gone = min(self.skip, len(rows))
+        self.skip, rows = self.skip - gone, rows[gone:]
         phones = None if self.net.phone is None else softmax(self.net.phone(rows))
         return self.net.shape(rows), phones
 
@@ -70,8 +73,11 @@ class MouthStream:
 
     def __init__(self, model: MouthModel) -> None:
         self.model = model
-        self.nets = [NetStream(net) for net in model.nets]
-        self.early = -model.past
+        past = max(model.past, model.presence.past if model.presence else 0)
+        self.nets = [NetStream(net, past - net.past) for net in model.nets]
+        self.presence = NetStream(model.presence, past - model.presence.past) if model.presence else None
+        self.odds = np.zeros((0, 1), np.float32)
+        self.early = -past
         self.first = 4 * self.early - 7
         """The column that must come first: then the first frame that comes out is number 0."""
 
@@ -79,5 +85,9 @@ class MouthStream:
         """(n, K) coefficients and (n, 3) cues of the frames that are complete now."""
         outputs = [net.push(mel) for net in self.nets]
         shapes = np.mean([shape for shape, _ in outputs], axis=0)
-        cues = np.mean([phones for _, phones in outputs if phones is not None], axis=0) @ self.model.classes
-        return shapes, cues
+        phones = np.mean([phones for _, phones in outputs if phones is not None], axis=0)
+        if self.presence is None:
+            return shapes, self.model.cues(phones, None)
+        self.odds = np.concatenate([self.odds, self.presence.push(mel)[0]])
+        odds, self.odds = self.odds[: len(shapes)], self.odds[len(shapes) :]
+        return shapes, self.model.cues(phones, odds)

@@ -17,7 +17,7 @@ from echomimic.media.audio import RATE
 from echomimic.motion.performance import Performance, at_rest, join
 from echomimic.motion.speech.articulation import DELAY, Articulator
 from echomimic.motion.speech.ear import FRAME_SAMPLES, Ear
-from echomimic.motion.speech.life_model import HEAD, LifeModel, LifeProcess, cubic, life_model
+from echomimic.motion.speech.life_model import HEAD, HeadFollowing, LifeModel, LifeProcess, cubic, life_model
 from echomimic.motion.speech.log_mel import FRAME_RATE
 from echomimic.motion.speech.mouth_model import MouthModel, live_model
 from echomimic.motion.speech.net_stream import MouthStream
@@ -98,7 +98,7 @@ class Stepper:
         streams = [
             np.random.default_rng([seed & 0xFFFFFFFF, seed >> 32 & 0xFFFFFFFF, stream]) for stream in range(4)
         ]
-        self.process = LifeProcess(self.life, streams[0])
+        self.process, self.following = LifeProcess(self.life, streams[0]), HeadFollowing(self.life.jaw)
         self.blinks = Blinks(self.life.blink, streams[1], self.manner.blink_rate)
         self.glances, self.body = Glances(self.life.glance, streams[2]), BodySway(streams[3])
         self.articulator = Articulator(self.mouth, self.life.stretch, temperature, self.manner.expressiveness)
@@ -157,7 +157,8 @@ class Stepper:
 
     def _step(self, wave: Floats) -> Performance:
         heard = self.ear.hear(wave)
-        return self.act(heard.energy, *self.net.push(heard.mel))
+        shapes, cues = self.net.push(heard.mel)
+        return self.act(heard.energy, self.mouth.raised(shapes, heard.muffled), cues)
 
     def act(self, energy: Floats, shapes: Floats, cues: Floats) -> Performance:
         """What was heard, at 25 per second: (n,) loudness, (m, K) guessed mouths, (m, 3) cues; the frames
@@ -174,7 +175,8 @@ class Stepper:
         states = self.process.frames(start, stop) if stop > start else np.zeros((0, len(self.life.noise)))
         chance = self.temperature * states[:, HEAD:] @ self.life.mouth
         mouth, _ = self.articulator.push(shapes, cues, chance)
-        self.track.append(np.concatenate([states[:, :HEAD], mouth], 1))
+        head = states[:, :HEAD] + self.following.push(mouth @ self.mouth.gap)
+        self.track.append(np.concatenate([head, mouth], 1))
         return self._drawn()
 
     def _drawn(self) -> Performance:

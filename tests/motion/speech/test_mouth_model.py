@@ -20,7 +20,8 @@ def test_the_shipped_net_gives_a_shape_and_cues_per_frame() -> None:
     assert shapes.shape == (50, len(model.basis))
     assert cues.shape == (50, 3)
     assert cues.min() >= 0
-    assert cues.sum(1).max() <= 1 + 1e-5
+    assert cues[:, [mouth.PRESSED, mouth.TUCKED]].sum(1).max() <= 1 + 1e-5
+    assert cues[:, mouth.IS_SPEECH].max() <= 1
 
 
 def test_results_do_not_depend_on_how_the_speech_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
