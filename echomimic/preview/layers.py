@@ -41,7 +41,7 @@ class Layers:
         reach: pixels that nothing moves farther than.
         """
         strips = next((parts for most, parts in self.strips if reach <= most), self.strips[-1][1])
-        frame = self.background.copy()
+        frame: Pixels = self.background.copy()
         for strip in strips:
             seen = self.person.read(source[strip])
             beside = cv2.bitwise_not(cv2.extractChannel(seen, 3))
