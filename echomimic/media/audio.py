@@ -21,7 +21,6 @@ from echomimic.media.container import decoded, film_begin, open_media, sound_str
 from echomimic.media.files import check_readable
 from echomimic.media.samples import (
     FASTEST,
-    LARGEST,
     LOUDEST,
     SLOWEST,
     Levels,
@@ -42,6 +41,9 @@ SHORTEST = 0.2
 
 SILENCE = 10 ** (-55 / 20)
 """Peak amplitude below which a recording counts as silent (−55 dBFS)."""
+
+_LARGEST = float(np.finfo(np.float32).max)
+"""Amplitude at which samples from an array are cut off."""
 
 _TOLD = Fraction(1, 10)
 """Seconds of silence put in from which on the user is told."""
@@ -71,13 +73,13 @@ class _Source:
     """Where the original sound comes from: a film that begins at ``begin`` (its own seconds), or (channels,
     T) samples.
 
-    ``gain`` is what its samples are multiplied with.
+    ``gain`` is what its samples are multiplied with; None leaves them alone.
     """
 
     of: Path | Wave
     rate: int
     begin: Fraction = Fraction(0)
-    gain: float = 1.0
+    gain: float | None = None
 
     def frames(self, repairs: _Repairs | None = None) -> Iterator[av.AudioFrame]:
         """The sound from the film's beginning on; ``repairs`` learns what was put in between."""
@@ -131,7 +133,7 @@ class Speech:
             raise SpeechError(f"{name} is not made of numbers; give an array of samples in -1 to 1") from None
         if wave.ndim != 2 or wave.size == 0:
             raise SpeechError(f"{name} is empty; give a recording of at least {SHORTEST} s")
-        wave = np.clip(np.nan_to_num(wave, nan=0.0, posinf=0.0, neginf=0.0), -LARGEST, LARGEST)
+        wave = np.clip(np.nan_to_num(wave, nan=0.0, posinf=0.0, neginf=0.0), -_LARGEST, _LARGEST)
         wave = wave if np.abs(wave).max() > LOUDEST else np.clip(wave, -1.0, 1.0)
         if wave.shape[0] > 2:
             wave = wave.mean(0, keepdims=True)
@@ -143,11 +145,9 @@ class Speech:
         or channels that cancel each other."""
         levels, repairs, notes = Levels(), _Repairs(), []
         mono = _spool(levels.watch(source.frames(repairs)))
-        if levels.gain != 1.0:
+        if levels.gain is not None:
             source = replace(source, gain=levels.gain)
-            notes.append(
-                f"{name} has samples up to {levels.peak:.3g} where 1 is full scale; it was turned down"
-            )
+            notes.append(f"{name} {_scale_note(levels)}")
             mono = _spool(adjusted(source.frames(), source.gain, None))
         channel = levels.channel(_power(mono))
         if channel is not None:
@@ -181,6 +181,12 @@ class Speech:
     def sound(self) -> Iterator[av.AudioFrame]:
         """The original sound, frame by frame, for the encoder."""
         return adjusted(self._source.frames(), self._source.gain, None)
+
+
+def _scale_note(levels: Levels) -> str:
+    if levels.gain == 1.0:
+        return "has a few samples far beyond full scale; they were cut off"
+    return f"has samples up to {levels.peak:.3g} where 1 is full scale; it was turned down"
 
 
 def _look(path: Path) -> tuple[int, int]:

@@ -6,6 +6,7 @@ believed unless it jumps back or leaves a hole of minutes, as in joined or damag
 goes on.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -41,6 +42,10 @@ _ROUNDED = 0.06
 _KEPT = 0.97
 """Part of the frames that must find a slot of their own at a rate that a file declares;
 jitter may cost a few."""
+
+
+_TIE = 1e-6
+"""Part of a slot by which a half may be computed short and still is a half."""
 
 
 @dataclass
@@ -83,7 +88,13 @@ class Slots:
         if self._first is None:
             self._first = at
             self._lead = int(float(at) * self.fps + 1 - NO_LEAD)
-        return self._lead + round(float(at - self._first) * self.fps)
+        return self._lead + nearest_slot(float(at - self._first) * self.fps)
+
+
+def nearest_slot(place: float) -> int:
+    """The whole number nearest to ``place``; of two equally near ones always the later, so that frames half a
+    slot off, one slot apart, never fall together (as they do when halves go to even numbers)."""
+    return math.floor(place + 0.5 + _TIE)
 
 
 def base_rate(stamps: Iterable[float], declared: Sequence[float]) -> float:
@@ -105,7 +116,7 @@ def base_rate(stamps: Iterable[float], declared: Sequence[float]) -> float:
 
 def _kept(moments: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]", rate: float) -> float:
     """Part of the frames that are shown at a rate: two in one slot are one."""
-    return len(np.unique(np.round((moments - moments[0]) * rate))) / len(moments)
+    return len({nearest_slot(place) for place in ((moments - moments[0]) * rate).tolist()}) / len(moments)
 
 
 def _rounded(seen: float, told: Sequence[float]) -> float:

@@ -36,8 +36,12 @@ _BRANDS = {
     b"heix": "HEIC",
     b"mif1": "HEIC",
     b"heim": "HEIC",
+    b"heis": "HEIC",
+    b"hevc": "HEIC",
+    b"hevx": "HEIC",
     b"msf1": "HEIC",
     b"avif": "AVIF",
+    b"avis": "AVIF",
 }
 """What phones write that Pillow does not read, by the brand in the file's head."""
 

@@ -23,8 +23,17 @@ above it they are on another scale."""
 CANCELLED = 0.1
 """Part of the loudest channel's power below which a mono mix has lost what that channel says (−10 dB)."""
 
-LARGEST = 1e30
+LARGEST = 1e140
 """Amplitude at which samples are cut off before they are measured; their squares still are numbers."""
+
+STRAY = 1e-4
+"""Part of the samples that may be damaged (a bit of an exponent flipped) without speaking for the rest."""
+
+APART = 4
+"""Octaves (24 dB) by which stray samples lie above all others; speech has no such gaps."""
+
+_USUAL = -(10**6)
+"""Stands for all octaves up to ``LOUDEST``."""
 
 
 class Resampler:
@@ -123,12 +132,31 @@ _FLOATS = ("flt", "fltp", "dbl", "dblp")
 
 
 @dataclass
-class Levels:
-    """How loud every channel of a recording is; measured while its frames pass by."""
+class _Share:
+    """What was measured of a part of the samples."""
 
     peak: float = 0.0
-    samples: int = 0
+    count: int = 0
     power: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(1))
+
+    def add(self, samples: npt.NDArray[np.float64]) -> None:
+        power = (samples**2).sum(1)
+        if len(power) > len(self.power):
+            self.power = np.pad(self.power, (0, len(power) - len(self.power)))
+        self.power[: len(power)] += power
+        self.count += samples.shape[1]
+        self.peak = max(self.peak, float(np.abs(samples).max()))
+
+
+@dataclass
+class Levels:
+    """How loud every channel of a recording is; measured while its frames pass by.
+
+    What lies beyond ``LOUDEST`` is kept apart by octaves, so that a few damaged samples are told from a
+    recording on another scale.
+    """
+
+    _shares: dict[int, _Share] = field(default_factory=dict)
 
     def watch(self, frames: Iterable[av.AudioFrame]) -> Iterator[av.AudioFrame]:
         """The same frames."""
@@ -141,34 +169,60 @@ class Levels:
         """Measures (channels, T) samples."""
         if not samples.size:
             return
-        power = (samples**2).sum(1)
-        self.samples += samples.shape[1]
-        if len(power) > len(self.power):
-            self.power = np.pad(self.power, (0, len(power) - len(self.power)))
-        self.power[: len(power)] += power
-        self.peak = max(self.peak, float(np.abs(samples).max()))
+        loud = np.abs(samples).max(0)
+        octaves = np.where(loud > LOUDEST, np.frexp(loud)[1], _USUAL)
+        for octave in np.unique(octaves).tolist():
+            self._shares.setdefault(octave, _Share()).add(samples[:, octaves == octave])
 
     @property
-    def gain(self) -> float:
-        """What to multiply with: 1, or less where the samples are on a scale beyond −1…1."""
+    def _believed(self) -> list[_Share]:
+        """All but stray samples: few, and far above the others."""
+        octaves = sorted(self._shares)
+        left, few = len(octaves), STRAY * sum(share.count for share in self._shares.values())
+        for place in range(len(octaves) - 1, 0, -1):
+            few -= self._shares[octaves[place]].count
+            below = np.frexp(self._shares[octaves[place - 1]].peak)[1]
+            if few < 0:
+                break
+            if octaves[place] - below >= APART:
+                left = place
+        return [self._shares[octave] for octave in octaves[:left]]
+
+    @property
+    def peak(self) -> float:
+        """The largest amplitude, stray samples left out."""
+        return max((share.peak for share in self._believed), default=0.0)
+
+    @property
+    def gain(self) -> float | None:
+        """What to multiply with: less than 1 where the samples are on a scale beyond −1…1, 1 where a few only
+        are to be cut off; None where nothing is to be done."""
+        if not any(share.peak > LOUDEST for share in self._shares.values()):
+            return None
         return 1.0 if self.peak <= LOUDEST else 1.0 / self.peak
 
     def channel(self, mixed: float) -> int | None:
         """The loudest channel, where a mono mix of mean power ``mixed`` has lost it;
         None where the mix will do."""
-        loudest = int(self.power.argmax())
-        power = self.power[loudest] / max(1, self.samples) * self.gain**2
-        return loudest if len(self.power) > 1 and mixed < CANCELLED * power else None
+        believed = self._believed
+        powers: Doubles = np.zeros(max((len(share.power) for share in believed), default=1))
+        for share in believed:
+            powers[: len(share.power)] += share.power
+        loudest = int(powers.argmax())
+        power = powers[loudest] / max(1, sum(share.count for share in believed)) * (self.gain or 1.0) ** 2
+        return loudest if len(powers) > 1 and mixed < CANCELLED * power else None
 
 
-def adjusted(frames: Iterable[av.AudioFrame], gain: float, channel: int | None) -> Iterator[av.AudioFrame]:
-    """The frames times ``gain``, of one channel only where one is given;
-    more than two channels become one."""
-    if gain == 1.0 and channel is None:
+def adjusted(
+    frames: Iterable[av.AudioFrame], gain: float | None, channel: int | None
+) -> Iterator[av.AudioFrame]:
+    """The frames times ``gain`` and cut off at −1…1 (as they are where it is None), of one channel only where
+    one is given; more than two channels become one."""
+    if gain is None and channel is None:
         yield from frames
         return
     for frame in frames:
-        samples = as_float(frame) * gain
+        samples = as_float(frame) * (1.0 if gain is None else gain)
         if channel is not None:
             samples = samples[min(channel, len(samples) - 1)][None]
         elif len(samples) > 2:

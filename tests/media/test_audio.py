@@ -219,7 +219,7 @@ def test_samples_on_another_scale_are_turned_down(tmp_path: Path, scale: float, 
     kind = np.float32 if bits == 32 else np.float64
     wave_ = (VOICE.astype(np.float64) * 2 * scale).astype(kind)[:, None]
     speech = Speech.open(write_wave(tmp_path / "s.wav", wave_, bits=bits))
-    if scale > 1e30:  # what is absurd is cut off before it is measured
+    if scale > 1e140:  # what is absurd is cut off before it is measured
         assert not speech.silent
     else:
         assert np.abs(speech.read(0, 16000) - 2 * VOICE).max() < 0.001
@@ -228,6 +228,21 @@ def test_samples_on_another_scale_are_turned_down(tmp_path: Path, scale: float, 
         for _ in range(25):
             writer.add(np.zeros((64, 64, 3), np.uint8))
     assert 0.5 < np.abs(heard_in(tmp_path / "v.mp4")).max() < 1.6
+
+
+@pytest.mark.parametrize("scale", [1.0, 30_000.0])
+@pytest.mark.parametrize("stray", [500.0, 1e9, 3e38])
+def test_a_few_damaged_samples_do_not_silence_the_others(tmp_path: Path, scale: float, stray: float) -> None:
+    """A flipped bit in the exponent of a float; one of them must not become full scale for all."""
+    wave_ = (VOICE * scale).astype(np.float32)[:, None].repeat(2, 1)
+    wave_[5000, 0] = stray * scale if stray < 1e30 else stray
+    speech = Speech.open(write_wave(tmp_path / "s.wav", wave_, bits=32))
+    heard = np.delete(speech.read(0, 16000), slice(4900, 5100))
+    wanted = np.delete(VOICE / (1.0 if scale == 1.0 else np.abs(VOICE).max()), slice(4900, 5100))
+    assert np.abs(heard - wanted).max() < 0.01
+    assert len(speech.notes) == 1
+    sent = np.concatenate([frame.to_ndarray().ravel() for frame in speech.sound()])
+    assert np.abs(sent).max() <= 1.0
 
 
 def test_a_hot_master_is_left_as_it_is(tmp_path: Path) -> None:

@@ -185,6 +185,15 @@ def test_a_frame_is_shown_from_its_own_time_until_the_next(gaps: list[int], rate
     assert [row.begin(stamp) for stamp in stamps] == list(slots)
 
 
+def test_frames_half_a_slot_off_do_not_fall_together() -> None:
+    """As in a GIF whose first pictures stay for 0.1 s."""
+    stamps = [Fraction(ticks, 100) for ticks in (0, 10, 14, 18, 58, 62)]
+    rate = base_rate([float(stamp) for stamp in stamps], [49 / 12, 25.0])
+    assert rate == pytest.approx(25)
+    row = Slots(rate)
+    assert [row.begin(stamp) for stamp in stamps] == [0, 3, 4, 5, 15, 16]
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     zero=st.integers(-50, 50),

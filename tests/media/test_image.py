@@ -153,8 +153,9 @@ def test_formats_that_are_not_named_are_not_opened(tmp_path: Path, ramp: np.ndar
         read_picture(tmp_path / "p.png")
 
 
-def test_heic_is_called_by_its_name(tmp_path: Path) -> None:
-    (tmp_path / "p.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100))
+@pytest.mark.parametrize("brand", [b"heic", b"heix", b"hevc", b"mif1"])
+def test_heic_is_called_by_its_name(tmp_path: Path, brand: bytes) -> None:
+    (tmp_path / "p.heic").write_bytes(b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0mif1heic" + bytes(100))
     with pytest.raises(
         PictureError, match="is HEIC, which this program does not read; save it anew as PNG or JPEG"
     ):
