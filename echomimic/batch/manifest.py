@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import re
+import stat
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -244,7 +245,7 @@ def _lines(source: str) -> Iterator[tuple[int, Any]]:
     suffix = Path(source).suffix.lower()
     if _is_pipe(source):
         raise ManifestError(
-            f"{source} is a pipe, which may never end; save it to a file, or give - and pipe it in"
+            f"{source} is a pipe or a device, which may never end; save it to a file, or give - and pipe it in"
         )
     if suffix == ".parquet":
         yield from enumerate(_parquet(Path(source)), 1)
@@ -260,8 +261,9 @@ def _lines(source: str) -> Iterator[tuple[int, Any]]:
 
 def _is_pipe(source: str) -> bool:
     try:
-        return Path(source).is_fifo()
-    except OSError:  # a name that cannot be; reading it says so
+        kind = Path(source).stat().st_mode
+        return not (stat.S_ISREG(kind) or stat.S_ISDIR(kind))
+    except (OSError, ValueError):  # a name that cannot be; reading it says so
         return False
 
 

@@ -107,7 +107,7 @@ def _in_manifest(path: Path) -> list[BatchItem]:
     try:
         text = path.read_text(encoding="utf-8-sig")
         rows = list(_csv_rows(text)) if path.suffix.lower() == ".csv" else list(_json_rows(text))
-    except (OSError, UnicodeDecodeError, csv.Error, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError, csv.Error) as error:
         raise InputError(
             f"{path} cannot be read as a manifest ({error}); write it as CSV or JSON lines"
         ) from None

@@ -163,3 +163,9 @@ def test_a_pipe_is_refused_at_once(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / name)
     with pytest.raises(ManifestError, match="is a pipe"):
         read_manifest(str(tmp_path / name))
+
+
+@pytest.mark.parametrize("device", ["/dev/null", "/dev/full"])
+def test_a_device_is_refused_at_once(device: str) -> None:
+    with pytest.raises(ManifestError, match=r"is a pipe or a device.*save it to a file"):
+        read_manifest(device)

@@ -46,6 +46,7 @@ def test_manifests_and_what_is_wrong_with_them(tmp_path: Path) -> None:
         ("none.csv", "video,speech\n,s.wav\n", "row 1 has no video"),
         ("empty.csv", "video\n", "names no videos"),
         ("bad.jsonl", "{", "cannot be read"),
+        ("deep.jsonl", "[" * 100_000, "cannot be read"),
     ):
         (tmp_path / name).write_text(text)
         with pytest.raises(InputError, match=told):
