@@ -245,7 +245,7 @@ def _lines(source: str) -> Iterator[tuple[int, Any]]:
     suffix = Path(source).suffix.lower()
     if _is_pipe(source):
         raise ManifestError(
-            f"{source} is a pipe or a device, which may never end; save it to a file, or give - and pipe it in"
+            f"{source} is a pipe or a device, and may never end; save it to a file, or give - and pipe it"
         )
     if suffix == ".parquet":
         yield from enumerate(_parquet(Path(source)), 1)

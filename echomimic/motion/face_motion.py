@@ -21,6 +21,10 @@ SLOWEST_RATE, FASTEST_RATE = 0.1, 1000.0
 FARTHEST = 1e6
 """Pixels beyond which no point of a picture of at most 65536 pixels a side can be."""
 
+NARROWEST = 3e-6
+"""Width of a face over its length below which its points lie on a line, as far as 32 bits tell. (A face in a
+picture of 65536x1 pixels has 1e-5.)"""
+
 SMALLEST_EXTENT = 0.1
 """Pixels a face must at least be wide or high."""
 
@@ -194,6 +198,11 @@ def _check_extent(points: Floats) -> None:
     spread = np.ptp(points[..., :2], axis=1).max(1) if len(points) else np.ones(1)
     if spread.min() < SMALLEST_EXTENT:
         raise DriverError("the points of a face are all in one place; give a face that has a size")
+    flat = points[..., :2].astype(np.float64)
+    flat = flat - flat.mean(1, keepdims=True)
+    narrow, wide = np.linalg.eigvalsh(flat.transpose(0, 2, 1) @ flat).T if len(points) else np.ones((2, 1))
+    if (narrow < NARROWEST**2 * wide).any():
+        raise DriverError("the points of a face are all on one line; give a face that has a width")
 
 
 def unusable(path: str | os.PathLike[str], fault: object) -> DriverError:

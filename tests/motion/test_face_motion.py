@@ -112,6 +112,14 @@ def test_faces_without_a_size_or_beyond_any_picture_are_refused(points: np.ndarr
         FaceMotion(points, fps=25.0, size=(512, 512))
 
 
+@pytest.mark.parametrize("direction", [(1, 0), (0, 1), (1, 0.5), (3, -1)])
+def test_faces_on_a_line_are_refused(direction: tuple[float, float]) -> None:
+    points = portrait()[None].repeat(2, 0)
+    points[1, :, :2] = points[1, :, :1] * np.array(direction, np.float32) + 100
+    with pytest.raises(DriverError, match="on one line; give "):
+        FaceMotion(points, fps=25.0, size=(512, 512))
+
+
 @pytest.mark.parametrize("fps", [1e-300, 0.0, -1.0, np.inf, np.nan, 1001])
 def test_rates_that_no_motion_has_are_refused(fps: float) -> None:
     with pytest.raises(DriverError, match=r"give 0.1 to 1000 frames per second"):

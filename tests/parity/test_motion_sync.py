@@ -5,7 +5,7 @@ import pytest
 
 from echomimic.arrays import Doubles
 from echomimic.motion.metric_face import metric_motion, project
-from echomimic.motion.retarget.affine import fit_affine
+from echomimic.motion.retarget.affine import apply_affine, fit_affine
 from echomimic.motion.retarget.official_v1 import Geometry, transfer
 from tests.parity import fixtures
 
@@ -53,6 +53,15 @@ def test_projection(stored: dict[str, Doubles], atol: float, name: str, height: 
 def test_affine_fit_is_total_least_squares(stored: dict[str, Doubles], atol: float) -> None:
     fitted = fit_affine(stored["affine_src"], stored["affine_dst"])
     np.testing.assert_allclose(fitted, stored["affine_params"], rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("sizes", [(0, 0, 0), (1, 0, 0), (0, 0, 1)])
+def test_points_that_determine_no_map_are_moved(sizes: tuple[float, ...]) -> None:
+    source = np.random.default_rng(0).normal(size=(20, 3)) * sizes
+    fitted = fit_affine(source, source + np.array([1.0, 2, 3]))
+    np.testing.assert_allclose(
+        apply_affine(fitted, source.mean(0)), source.mean(0) + np.array([1, 2, 3]), atol=1e-9
+    )
 
 
 def test_face_geometry_agrees_with_the_recorded_one(stored: dict[str, Doubles]) -> None:

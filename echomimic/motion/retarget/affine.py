@@ -7,12 +7,16 @@ import numpy.typing as npt
 
 from echomimic.arrays import Doubles
 
+_UNDETERMINED = 1e-6
+"""Last component of the unit solution below which the map would stretch a millionfold."""
+
 
 def fit_affine(source: npt.ArrayLike, target: npt.ArrayLike) -> Doubles:
     """The (d + 1, d + 1) homogeneous affine map that takes `source` (N, d) to `target` (N, d).
 
     Homogeneous total least squares over centred and scaled points, which is what scikit-image does, not
-    ordinary least squares (fixture `v1_motion_sync`, `affine_params`).
+    ordinary least squares (fixture `v1_motion_sync`, `affine_params`). Points that determine no map, all on
+    a line or in one place, are moved from centre to centre.
     """
     a, a_frame = _normalised(np.asarray(source, np.float64))
     b, b_frame = _normalised(np.asarray(target, np.float64))
@@ -26,6 +30,11 @@ def fit_affine(source: npt.ArrayLike, target: npt.ArrayLike) -> Doubles:
         system[rows, -1] = b[:, axis]
     smallest = np.linalg.svd(system, full_matrices=True)[2][-1]
     fitted = np.eye(width + 1)
+    if abs(smallest[-1]) < _UNDETERMINED:
+        fitted[:width, width] = np.asarray(target, np.float64).mean(0) - np.asarray(source, np.float64).mean(
+            0
+        )
+        return fitted
     fitted[:width] = (-smallest[:-1] / smallest[-1]).reshape(width, width + 1)
     whole: Doubles = np.linalg.inv(b_frame) @ fitted @ a_frame
     whole /= whole[-1, -1]
