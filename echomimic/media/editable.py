@@ -27,10 +27,10 @@ from echomimic.media.output import placed
 from echomimic.media.video import (
     MP4_OPTIONS,
     VIDEO_OPTIONS,
+    Converter,
     Shape,
     VideoWriter,
     add_pictures,
-    as_picture,
     frame_rate,
 )
 
@@ -139,11 +139,11 @@ def _encoded(
 ) -> list[_Packet]:
     """A run of new frames as packets that fit where ``first`` was."""
     memory = io.BytesIO()
-    rate = frame_rate(shape.fps)
+    convert = Converter(frame_rate(shape.fps))
     with av.open(memory, "w", format="mp4") as container:
         stream = add_pictures(container, "libx264", shape, CODING)
         for number, frame in enumerate(frames):
-            container.mux(stream.encode(as_picture(frame, number, rate)))
+            container.mux(stream.encode(convert(frame, number)))
         container.mux(stream.encode(None))
     memory.seek(0)
     with av.open(memory) as made:

@@ -14,6 +14,7 @@ import av
 import av.audio
 import av.video
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
@@ -194,6 +195,7 @@ class VideoWriter(_Atomic):
         self._container = self._open()
         self._container.metadata.update(self.shape.tags)
         self._rate = frame_rate(self.shape.fps)
+        self._convert = Converter(self._rate)
         self._video = add_pictures(self._container, video_codec, self.shape, self._coding(video_codec))
         self._track = self._sound(audio_codec)
 
@@ -213,7 +215,7 @@ class VideoWriter(_Atomic):
     def add(self, frame: Picture) -> None:
         """Encodes one (height, width, 3) uint8 RGB frame and the sound up to its end."""
         with disk_errors(self.path):
-            self._container.mux(self._video.encode(as_picture(frame, self._count, self._rate)))
+            self._container.mux(self._video.encode(self._convert(frame, self._count)))
             self._count += 1
             if self._track:
                 self._track.advance(float(self._count / self._rate))
@@ -242,12 +244,21 @@ def add_pictures(
     return stream
 
 
-def as_picture(frame: Picture, number: int, rate: Fraction) -> av.VideoFrame:
-    """(height, width, 3) uint8 RGB as the encoder takes it."""
-    picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
-    picture = picture.reformat(format="yuv420p", dst_colorspace=BT709)
-    picture.pts, picture.time_base = number, 1 / rate
-    return picture
+class Converter:
+    """Turns pictures into frames of ``rate`` as the encoder takes them.
+
+    One serves a whole stream: setting a conversion up takes longer than converting.
+    """
+
+    def __init__(self, rate: Fraction) -> None:
+        self._rate, self._reformatter = rate, VideoReformatter()
+
+    def __call__(self, frame: Picture, number: int) -> av.VideoFrame:
+        """(height, width, 3) uint8 RGB as the frame of that number."""
+        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+        picture = self._reformatter.reformat(picture, format="yuv420p", dst_colorspace=BT709)
+        picture.pts, picture.time_base = number, 1 / self._rate
+        return picture
 
 
 def frame_rate(fps: float) -> Fraction:

@@ -8,13 +8,17 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.video.reformatter import VideoReformatter
 from PIL import Image
 
 from echomimic.errors import OutputError
+from echomimic.media import video
 from echomimic.media.audio import Speech
+from echomimic.media.container import BT709
 from echomimic.media.video import (
     CONTAINERS,
     VIDEO_OPTIONS,
+    Converter,
     Shape,
     VideoWriter,
     add_pictures,
@@ -153,6 +157,30 @@ def test_the_stream_is_told_its_colours_and_its_clock(tmp_path: Path, suffix: st
 )
 def test_odd_rates_are_kept_as_near_as_players_take_them(fps: float, rate: Fraction) -> None:
     assert frame_rate(fps) == rate
+
+
+def test_one_conversion_serves_a_whole_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[VideoReformatter] = []
+
+    def make() -> VideoReformatter:
+        made.append(VideoReformatter())
+        return made[-1]
+
+    monkeypatch.setattr(video, "VideoReformatter", make)
+    with VideoWriter(tmp_path / "a.mp4", Shape(64, 48, 25.0, 4), None, False, False) as writer:
+        for level in (0, 80, 160, 240):
+            writer.add(np.full((48, 64, 3), level, np.uint8))
+    assert len(made) == 1
+
+
+def test_a_kept_conversion_gives_what_a_new_one_gives() -> None:
+    noise = np.random.default_rng(0)
+    convert = Converter(Fraction(25))
+    for number in range(3):
+        picture = noise.integers(0, 256, (48, 64, 3), dtype=np.uint8)
+        plain = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        plain = plain.reformat(format="yuv420p", dst_colorspace=BT709)
+        assert np.array_equal(convert(picture, number).to_ndarray(), plain.to_ndarray())
 
 
 def test_every_picture_of_a_sequence_carries_the_tags(tmp_path: Path) -> None:
