@@ -5,10 +5,10 @@ foreign Host), other users of the network or the computer (they lack the token),
 content (see ``judge``).
 """
 
+import hashlib
 import hmac
 import ipaddress
 from collections.abc import Iterable
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -111,7 +111,7 @@ class Guard:
         given = headers.get("authorization", "")
         if given[:7].lower() == "bearer ":
             return is_token(given[7:].strip(), self.token)
-        return is_token(cookie_of(headers.get("cookie", "")), self.token)
+        return is_token(cookie_of("; ".join(headers.getlist("cookie")), self.token), self.token)
 
 
 def is_token(given: str, token: str | None) -> bool:
@@ -125,13 +125,16 @@ def path_of(scope: Scope) -> str:
     return path[len(root) :] or "/" if root and (path == root or path.startswith(root + "/")) else path
 
 
-def cookie_of(text: str) -> str:
-    """The studio's cookie in a Cookie header, or nothing."""
-    try:
-        found = SimpleCookie(text).get(COOKIE)
-    except CookieError:
-        return ""
-    return found.value if found else ""
+def cookie_name(token: str) -> str:
+    """The cookie of one studio; of the same name, another one on the same computer would replace it."""
+    return f"{COOKIE}_{hashlib.sha256(token.encode()).hexdigest()[:8]}"
+
+
+def cookie_of(text: str, token: str) -> str:
+    """The studio's cookie in a Cookie header, or nothing. Other programs of this computer may have put
+    anything else there, so each part is read by itself."""
+    parts = (part.strip().partition("=") for part in text.split(";"))
+    return next((value for name, _, value in parts if name == cookie_name(token)), "")
 
 
 def host_name(host: str) -> str:

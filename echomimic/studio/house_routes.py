@@ -14,7 +14,7 @@ from echomimic.studio.api import TYPES, Call, Route, json_body, ref, taken
 from echomimic.studio.assets import as_asset, receive
 from echomimic.studio.clean import clean_up
 from echomimic.studio.database import Row
-from echomimic.studio.guard import COOKIE, is_token
+from echomimic.studio.guard import cookie_name, is_token
 from echomimic.studio.models import models
 from echomimic.studio.problems import Refused
 from echomimic.studio.saying import SAID, TEXT_MOST
@@ -23,7 +23,8 @@ from echomimic.studio.takes import REQUEST, SETTINGS
 from echomimic.studio.voice import QUICKEST_VOICE, REMEDY, SLOWEST_VOICE, voice_ready
 from echomimic.version import VERSION
 
-YEAR = 365 * 24 * 3600
+ONE_DAY = 24 * 3600
+YEAR = 365 * ONE_DAY
 NAME_SHOWN = 60
 KEPT_DAYS = 30
 
@@ -104,16 +105,23 @@ async def _login(studio: Studio, request: Request) -> Response:
 
 async def _logout(studio: Studio, request: Request) -> Response:
     answer = Response(status_code=204)
-    answer.delete_cookie(COOKIE, path=request.scope.get("root_path") or "/")
+    if studio.token is not None:
+        answer.delete_cookie(cookie_name(studio.token), path=request.scope.get("root_path") or "/")
     return answer
 
 
-def with_cookie(answer: Response, request: Request, token: str | None) -> Response:
-    """The answer, with the cookie that lets its browser in."""
+def with_cookie(answer: Response, request: Request, token: str | None, seconds: int = YEAR) -> Response:
+    """The answer, with the cookie that lets its browser in, for so long."""
     if token is not None:
         path, secure = request.scope.get("root_path") or "/", request.url.scheme == "https"
         answer.set_cookie(
-            COOKIE, token, max_age=YEAR, path=path, httponly=True, samesite="strict", secure=secure
+            cookie_name(token),
+            token,
+            max_age=seconds,
+            path=path,
+            httponly=True,
+            samesite="strict",
+            secure=secure,
         )
     return answer
 

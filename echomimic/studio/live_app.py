@@ -22,7 +22,7 @@ from echomimic.request import Settings
 from echomimic.studio.app import PAGE, PageFiles
 from echomimic.studio.child import Child
 from echomimic.studio.guard import Guard, is_token
-from echomimic.studio.house_routes import with_cookie
+from echomimic.studio.house_routes import ONE_DAY, with_cookie
 from echomimic.studio.live_routes import live_routes
 from echomimic.studio.live_socket import Sessions
 from echomimic.studio.saying import Sayer
@@ -50,7 +50,8 @@ def make_live_app(
     async def front(request: Request) -> Response:
         given = request.query_params.get("token")
         if given is not None and is_token(given, token):
-            return with_cookie(RedirectResponse("/", 303), request, token)
+            # the token is another one each time: a lasting cookie would be left behind by every run
+            return with_cookie(RedirectResponse("/", 303), request, token, ONE_DAY)
         return FileResponse(PAGE / "live.html", headers={"Cache-Control": "no-cache"})
 
     async def shown(_: Request) -> Response:

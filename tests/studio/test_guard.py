@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 from echomimic.errors import SettingsError
 from echomimic.studio.app import all_routes, make_app
 from echomimic.studio.events import Events
-from echomimic.studio.guard import COOKIE, POLICY
+from echomimic.studio.guard import POLICY, cookie_name
 from echomimic.studio.serve import Serving, serve
 from tests.studio.door import TOKEN, Door
 
@@ -71,7 +71,7 @@ def test_every_route_needs_the_token(door: Door) -> None:
     for headers in (
         {},
         {"authorization": "Bearer wrong"},
-        {"cookie": f"{COOKIE}=wrong"},
+        {"cookie": f"{cookie_name(TOKEN)}=wrong"},
         {"authorization": TOKEN},
     ):
         for method, path in routes:
@@ -112,6 +112,16 @@ def test_the_address_gives_a_cookie_that_scripts_and_other_sites_do_not_get(door
     assert browser.post("/api/login", json={"token": "wrong"}).status_code == 401
     assert browser.post("/api/login", json={"token": TOKEN}).status_code == 204
     assert browser.get("/api/sizes").status_code == 200
+
+
+def test_the_cookie_is_found_among_those_of_other_programs(door: Door) -> None:
+    """Cookies know no ports: a browser sends those of every server on this computer."""
+    client = TestClient(door.client.app, base_url="http://127.0.0.1")
+    mine, other = (f"{cookie_name(token)}={token}" for token in (TOKEN, "another-studio"))
+    for beside in ('state={"x":1}', "user[0]=1", "a=b c", "bare", "=", other):
+        for text in (f"{beside}; {mine}", f"{mine}; {beside}"):
+            assert client.get("/api/sizes", headers={"cookie": text}).status_code == 200, text
+    assert client.get("/api/sizes", headers={"cookie": other}).status_code == 401
 
 
 def test_every_answer_keeps_the_page_to_itself(door: Door) -> None:
