@@ -70,6 +70,21 @@ def test_files_and_functions_stay_short(path: Path) -> None:
             assert (node.end_lineno or 0) - node.lineno < 45, f"{node.name} is too long"
 
 
+@pytest.mark.parametrize("path", sorted((PACKAGE / "preview").rglob("*.py")), ids=lambda p: p.stem)
+def test_what_the_preview_tunes_has_a_name(path: Path) -> None:
+    """A number in the middle of a formula tells nobody what it does, or where it comes from."""
+    functions = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]
+    numbers = {
+        (node.lineno, node.value)
+        for function in functions
+        for node in ast.walk(function)
+        if isinstance(node, ast.Constant) and isinstance(node.value, float)
+    }
+    assert {place for place in numbers if place[1] not in (0, 0.5, 1, 2)} == set(), (
+        "name it beside the others"
+    )
+
+
 def is_command(node: ast.stmt) -> bool:
     """Whether a function is a command of the terminal: those are named as the verbs of the package are."""
     called = [d.func if isinstance(d, ast.Call) else d for d in getattr(node, "decorator_list", ())]

@@ -40,6 +40,12 @@ TALK_REACH = 0.4
 TALK_MOVE = 0.02
 """… wholly if one of their points moves so far, in units."""
 
+_LIP_EDGE, _LIP_SKIN = 0.03, 0.1
+"""So far under the edge of the upper lip, canonical, its gain takes over from the jaw's; so far above it the
+gain begins to fade towards the nose, which does not move, …"""
+_LIP_BESIDE = (0.2, 0.35)
+"""… and between these distances from the middle towards the cheeks."""
+
 _BLOCK = 1024
 _NOSE_BRIDGE = 168
 _NOSE_BASE = 2
@@ -137,16 +143,17 @@ def seen_gain() -> Array:
     gain = np.ones_like(face)
     gain[:, 0] += (WIDTH_SEEN - 1) * speech_weight()
     upper, nose = face[list(UPPER_LIP_INNER), 1].mean(), face[_NOSE_BASE, 1]
-    lip = soft_step(face[:, 1], upper - 0.03, upper) * (1 - soft_step(face[:, 1], upper + 0.1, nose))
-    gain[:, 1] += (UPPER_LIP_SEEN - 1) * lip * (1 - soft_step(np.abs(face[:, 0]), 0.2, 0.35))
-    gain[:, 1] += (JAW_SEEN - 1) * (1 - soft_step(face[:, 1], upper - 0.03, upper)) * speech_weight()
+    below_nose = 1 - soft_step(face[:, 1], upper + _LIP_SKIN, nose)
+    lip = soft_step(face[:, 1], upper - _LIP_EDGE, upper) * below_nose
+    gain[:, 1] += (UPPER_LIP_SEEN - 1) * lip * (1 - soft_step(np.abs(face[:, 0]), *_LIP_BESIDE))
+    gain[:, 1] += (JAW_SEEN - 1) * (1 - soft_step(face[:, 1], upper - _LIP_EDGE, upper)) * speech_weight()
     gain.flags.writeable = False
     return gain
 
 
 def _limited(value: Array, limit: float) -> Array:
     """The value to two thirds of the limit, never above it."""
-    return np.asarray(value / (1 + (value / limit) ** 4) ** 0.25, dtype=np.float32)
+    return np.asarray(value / (1 + (value / limit) ** 4) ** (1 / 4), dtype=np.float32)
 
 
 def _eased(value: Array, limit: float) -> Array:

@@ -12,12 +12,29 @@ from numpy.typing import NDArray
 
 from echomimic.faces.geometry import OVAL
 from echomimic.preview.mesh.face_mesh import Array, Mesh
-from echomimic.preview.mesh.warp import FINER, OPAQUE, Pixels, Scene, Texture, remap
+from echomimic.preview.mesh.warp import FINER, OPAQUE, WHITE, Pixels, Scene, Texture, remap
 
 Strip: TypeAlias = tuple[slice, slice]
 """Rows and columns of the frame."""
 _STRIPS = 6
 _REACHES = (8, 16, 32, 64)
+_WIDER = 0.012
+"""By how much the matte is wider than the mask, and what is hidden than the matte, units: a rim of the head
+that stayed behind would be seen beside it as a ghost."""
+_MATTE_BLUR = 0.7
+"""Pixels by which the mask is smoothed at least: masks come in steps."""
+_MATTE = (0.06, 0.80)
+"""What of the smoothed mask is nothing, and the range above it that becomes 0…1: both ends of a blur are
+long."""
+_HIDDEN = 0.02
+"""From this coverage on the photo does not tell what lies behind."""
+_NO_BACKGROUND = 0.002
+"""A picture that shows less background than this share has none that could be continued."""
+_GRAIN = (2.5, 0.6)
+"""Levels of grain at most, for what is stronger is texture, and the share of them that is drawn behind the
+person."""
+_NO_COLOUR = 1e-4
+"""A place whose weight is less knows no colour."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +106,7 @@ def _least_matte(picture: Array, behind: Array) -> Array:
     """(H, W) the least coverage that explains the photo over that background:
     hairs that the mask has missed."""
     darker = 1.0 - picture / np.maximum(behind, 1.0)
-    brighter = (picture - behind) / np.maximum(255.0 - behind, 1.0)
+    brighter = (picture - behind) / np.maximum(WHITE - behind, 1.0)
     return np.asarray(np.maximum(darker, brighter).max(2).clip(0, 1), dtype=np.float32)
 
 
@@ -109,29 +126,29 @@ def _with_face(mask: Array, mesh: Mesh) -> Array:
 
 def _matte(mask: Array, unit: float) -> Array:
     """The mask a little wider, so that the head's own border moves with it and not with the background."""
-    wide = max(1, round(unit * 0.012))
+    wide = max(1, round(unit * _WIDER))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * wide + 1, 2 * wide + 1))
     grown = cv2.dilate(mask.astype(np.float32), kernel)
-    soft = cv2.GaussianBlur(grown, (0, 0), max(0.7, wide * 0.5))
-    return np.asarray(np.clip((soft - 0.06) / 0.80, 0.0, 1.0), dtype=np.float32)
+    soft = cv2.GaussianBlur(grown, (0, 0), max(_MATTE_BLUR, wide * 0.5))
+    return np.asarray(np.clip((soft - _MATTE[0]) / _MATTE[1], 0.0, 1.0), dtype=np.float32)
 
 
 def _cover(matte: Array, unit: float) -> Array:
     """1 where the background is not known."""
-    wide = max(1, round(unit * 0.012))
+    wide = max(1, round(unit * _WIDER))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * wide + 1, 2 * wide + 1))
-    return np.asarray(cv2.dilate((matte > 0.02).astype(np.float32), kernel), dtype=np.float32)
+    return np.asarray(cv2.dilate((matte > _HIDDEN).astype(np.float32), kernel), dtype=np.float32)
 
 
 def _fill(picture: Pixels, cover: Array) -> Array:
     """The background continued behind the person, with the grain of what is seen of it."""
     image = picture.astype(np.float32)
     known = 1.0 - cover
-    if known.mean() < 0.002:
+    if known.mean() < _NO_BACKGROUND:
         return image
     filled = push_pull(image, known)
     grain = image - cv2.GaussianBlur(image, (0, 0), 2.0)
-    spread = np.minimum(grain[known > 0].std(0), 2.5) * 0.6
+    spread = np.minimum(grain[known > 0].std(0), _GRAIN[0]) * _GRAIN[1]
     noise = np.random.default_rng(0).standard_normal(picture.shape[:2], dtype=np.float32)[..., None]
     return np.asarray(filled + cover[..., None] * noise * spread, dtype=np.float32)
 
@@ -146,9 +163,9 @@ def push_pull(image: Array, known: Array) -> Array:
         small = cv2.resize(colour, half, interpolation=cv2.INTER_AREA)
         levels.append((small, cv2.resize(weight, half, interpolation=cv2.INTER_AREA)))
     colour, weight = levels[-1]
-    result: Array = colour / np.maximum(weight, 1e-4)[..., None]
+    result: Array = colour / np.maximum(weight, _NO_COLOUR)[..., None]
     average = levels[0][0].sum((0, 1)) / max(float(known.sum()), 1.0)
-    result = np.where(weight[..., None] > 1e-4, result, average).astype(np.float32)
+    result = np.where(weight[..., None] > _NO_COLOUR, result, average).astype(np.float32)
     for colour, weight in levels[-2::-1]:
         result = cv2.resize(result, (weight.shape[1], weight.shape[0]), interpolation=cv2.INTER_LINEAR)
         share = weight[..., None]

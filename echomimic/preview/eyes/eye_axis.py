@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from echomimic.preview.curves import smooth_curve
+from echomimic.preview.eyes.tuning import EYE_TUNING
 from echomimic.preview.mesh.face_mesh import Array, Mesh
 from echomimic.preview.mesh.warp import remap
 
@@ -52,7 +53,7 @@ def make_axis(mesh: Mesh, contours: tuple[tuple[int, ...], tuple[int, ...], tupl
     width = max(float(np.linalg.norm(last - first)), 1.0)
     across = ((last - first) / width).astype(np.float32)
     down = np.array([-across[1], across[0]], np.float32)
-    stations = np.linspace(-0.5, 1.5, 201, dtype=np.float32) * width
+    stations = np.linspace(*EYE_TUNING.axis_ends, 201, dtype=np.float32) * width
 
     def heights(ids: tuple[int, ...]) -> Array:
         curve = smooth_curve(mesh.points[list(ids), :2]) - first

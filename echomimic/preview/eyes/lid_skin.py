@@ -8,7 +8,7 @@ import numpy as np
 
 from echomimic.preview.eyes.eye_axis import EyeAxis
 from echomimic.preview.eyes.tuning import EYE_TUNING
-from echomimic.preview.mesh.face_mesh import Array, soft_step
+from echomimic.preview.mesh.face_mesh import SMALL, Array, soft_step
 from echomimic.preview.mesh.warp import LUMA, Pixels, blur, remap
 
 
@@ -55,7 +55,7 @@ def _continue_skin(
     over = _probe(axis, picture, axis.upper, -np.array(reach))
     under = _probe(axis, picture, axis.lower, np.array(EYE_TUNING.probe_below) * width)
     light = np.clip(over @ LUMA / np.maximum(under @ LUMA, 1), 0, EYE_TUNING.upper_light[1])
-    shaded = np.maximum(EYE_TUNING.upper_light[0] - light, 0) / np.maximum(1 - light, 1e-3)
+    shaded = np.maximum(EYE_TUNING.upper_light[0] - light, 0) / np.maximum(1 - light, SMALL)
     over = over + (under - over) * shaded[:, None]
     start, end = upper - reach[0], lower + EYE_TUNING.probe_below[0] * width
     share = soft_step((down - start) / np.maximum(end - start, 1), 0, 1)[..., None]

@@ -14,7 +14,7 @@ import numpy as np
 from echomimic.preview.eyes.eye_axis import EyeAxis, make_axis
 from echomimic.preview.eyes.lid_skin import LidSkin, make_lid_skin
 from echomimic.preview.eyes.tuning import EYE_TUNING
-from echomimic.preview.mesh.face_mesh import Array, Mesh, soft_step
+from echomimic.preview.mesh.face_mesh import SMALL, Array, Mesh, soft_step
 from echomimic.preview.mesh.warp import Pixels, Scene
 from echomimic.preview.mesh.warp import blur as smooth
 
@@ -63,7 +63,7 @@ class Lid:
     ) -> Array:
         """The photo's own lid, its skin unfolding from `fold` above."""
         top = edge - self.fold
-        opened = np.maximum(edge + drop - top, 1e-3)
+        opened = np.maximum(edge + drop - top, SMALL)
         place = np.clip((down - top) / opened, 0, 1)
         start = np.maximum(2 - opened / self.fold, EYE_TUNING.fold_start)
         from_down = top + self.fold * (start * place + (1 - start) * place * place)

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 class EyeTuning:
     """How eyes look around and how lids close."""
 
+    axis_ends: tuple[float, float] = (-0.5, 1.5)
+    """Where the line through an eye's corners, at 0 and 1, begins and ends: the lids' skin reaches beside
+    it."""
     still_gaze: float = 0.04
     """Pixels: irises that move less are left to the photo."""
     still_lid: float = 0.01

@@ -66,6 +66,36 @@ _BROW_BESIDE = 0.25
 """How far beside an eye, in its widths, skin still lies between it and its brow."""
 
 
+_LIPS_APART = 0.03
+"""The mesh keeps closed lips so far apart, in widths of the mouth: where they touched, the triangles of one
+lip would show the other's motion."""
+_RING_SEES = 0.16
+"""How far along the outline a point of a ring looks for the motion it follows, units."""
+_RING_ENDS = (0.22, 0.44)
+"""How far out the rings follow at the sides, and how much further under the chin, where the skin is loose,
+…"""
+_RING_BELOW = 0.75
+"""… which is wholly there where the outline looks down by this sine."""
+_BROW_HIGH = 0.1
+"""A brow lies at least so far over its eye, in widths of the eye: one drawn lower would stretch its lid to
+nothing."""
+_BROW_LAST = 0.9
+"""What of a brow's way the skin right under it makes, as `_BROW_PULL` gives it to the brow's lower edge."""
+_THIN = 0.6
+"""A triangle lower than this, in steps of the grid, is thin."""
+
+TINY = 1e-6
+"""Lengths and weights are at least this where something is divided by them: none is wrong, nothing divides by
+zero."""
+SMALL = 1e-3
+"""The same for pixels, areas of triangles and shares, of which so little cannot be seen."""
+
+
+def direction(way: Array) -> Array:
+    """A way (2,) as a vector of length 1; none stays none."""
+    return np.asarray(way / max(float(np.linalg.norm(way)), TINY))
+
+
 def soft_step(x: Array, low: float, high: float) -> Array:
     """`smoothstep` as float32, whatever `x` is."""
     return np.asarray(smoothstep(x, low, high), dtype=np.float32)
@@ -120,12 +150,12 @@ def build_mesh(points: Array) -> Mesh:
     pose = head_pose(points)
     unit = pose.scale
     face = points[:MESH_POINTS, :2].copy()
-    _part_lips(face, 0.03 * mouth_width(points))
+    _part_lips(face, _LIPS_APART * mouth_width(points))
     outline = face[list(OVAL)]
     outward = outline - outline.mean(0)
     outward /= np.linalg.norm(outward, axis=1, keepdims=True)
     rings = [outline + outward * unit * reach for reach in _RINGS]
-    down = pose.rotation[:2, 1] / max(float(np.linalg.norm(pose.rotation[:2, 1])), 1e-6)
+    down = direction(pose.rotation[:2, 1])
     spread = np.concatenate(
         [
             _follow(ring, outline, outward @ down, unit, reach)
@@ -158,9 +188,9 @@ def _follow_brows(face: Array, down: Array) -> Array:
         high = np.interp(across, across[edge][order], below[edge][order])
         width = float(np.ptp(across[lid]))
         beside = np.maximum(across[lid].min() - across, across - across[lid].max()) / width
-        share = np.clip((low - below) / np.maximum(low - high, 0.1 * width), 0.0, 1.0)
+        share = np.clip((low - below) / np.maximum(low - high, _BROW_HIGH * width), 0.0, 1.0)
         between = (beside < _BROW_BESIDE) & (share > 0) & (share < 1)
-        follow[between] = 0.9 * share[between]
+        follow[between] = _BROW_LAST * share[between]
     return follow
 
 
@@ -177,9 +207,9 @@ def _follow(ring: Array, outline: Array, downness: Array, unit: float, reach: fl
     soon at the sides, late below the chin."""
     apart = np.linalg.norm(ring[:, None] - outline[None], axis=2)
     near = apart.min(1, keepdims=True)
-    weight = np.exp(-(apart**2 - near**2) / (2 * (0.16 * unit) ** 2))
+    weight = np.exp(-(apart**2 - near**2) / (2 * (_RING_SEES * unit) ** 2))
     weight /= weight.sum(1, keepdims=True)
-    end = 0.22 + 0.44 * soft_step(downness, 0.0, 0.75)
+    end = _RING_ENDS[0] + _RING_ENDS[1] * soft_step(downness, 0.0, _RING_BELOW)
     fade = 1.0 - np.array([soft_step(np.float32(reach), 0.0, float(e)) for e in end])
     return np.asarray(weight * fade[:, None], dtype=np.float32)
 
@@ -280,16 +310,16 @@ def _thin(mesh: Mesh, step: int) -> NDArray[np.bool_]:
     longest = np.max(
         [np.linalg.norm(b - a, axis=1), np.linalg.norm(c - b, axis=1), np.linalg.norm(a - c, axis=1)], 0
     )
-    return np.asarray(area < 0.6 * step * longest)
+    return np.asarray(area < _THIN * step * longest)
 
 
 def _barycentric(corner: NDArray[np.float64], at: Array) -> Array:
     a, b, c = corner[:, 0], corner[:, 1], corner[:, 2]
     ab, ac, ap = b - a, c - a, at - a
     area = ab[:, 0] * ac[:, 1] - ab[:, 1] * ac[:, 0]
-    area = np.where(np.abs(area) < 1e-3, 1e-3, area)
+    area = np.where(np.abs(area) < SMALL, SMALL, area)
     v = (ap[:, 0] * ac[:, 1] - ap[:, 1] * ac[:, 0]) / area
     w = (ab[:, 0] * ap[:, 1] - ab[:, 1] * ap[:, 0]) / area
     weights = np.clip(np.stack([1 - v - w, v, w], 1), 0.0, 1.0)
     total = weights.sum(1, keepdims=True)
-    return np.asarray(weights / np.where(total < 1e-6, 1.0, total), dtype=np.float32)
+    return np.asarray(weights / np.where(total < TINY, 1.0, total), dtype=np.float32)

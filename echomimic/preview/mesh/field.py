@@ -13,7 +13,46 @@ from echomimic.motion.retarget.face_regions import PIVOT
 from echomimic.preview.mesh.face_mesh import Array, Grid, Hold, Mesh, hold, soft_step
 from echomimic.preview.mesh.warp import remap
 
-"""Where the head turns: in the neck under the skull, canonical."""
+
+@dataclass(frozen=True)
+class _Tuning:
+    """Where the head's motion ends, and how deep what lies around the face is. Lengths in units (outer eye
+    distances) or, where said so, in lengths of the face from forehead to chin. Tuned by eye on photos and
+    painted portraits."""
+
+    outline_reach: float = 0.2
+    """How far along the outline a place beside the face looks for its depth."""
+    fall: tuple[float, float] = (0.55, 0.45)
+    """Hair and ears lie deeper than the outline by this share of their distance to it, at most by so much."""
+    face: float = 0.999
+    """A node that belongs to the mesh by this share shows face; the rings around it have no depth of their
+    own."""
+    rim: tuple[float, float] = (0.55, 0.95)
+    """From the first to the second radius of the face the depth is smoothed more, …"""
+    blur: tuple[float, float] = (0.05, 0.17)
+    """… from a smoothing by the first to one by the second: an edge in depth would tear the picture beside
+    it."""
+    neck: tuple[float, float] = (0.10, 0.62)
+    """The head's motion ends between so far above the chin and so far below it, lengths of the face, …"""
+    beside: tuple[float, float] = (2.1, 3.4)
+    """… and at the sides between these distances from its middle, units: wide hair still moves along."""
+    oval: tuple[float, float] = (0.98, 1.25)
+    """Up to the first radius all is face and moves wholly, up to the second it passes into the rest."""
+    border: float = 0.12
+    """So far from a border that cuts through the person the motion is held back, lengths of the face, …"""
+    cut: float = 0.02
+    """… if the person takes at least this share of the border, …"""
+    held: tuple[float, float] = (0.35, 0.65)
+    """… to the first share at the border itself, which rises by the second: nothing lies beyond it to be
+    shown."""
+    body: tuple[float, float] = (0.1, 0.5)
+    """The body's motion begins so far above the chin and is whole so far below it, lengths of the face; …"""
+    lower: tuple[float, float] = (0.55, 0.75)
+    """… by the first share of it the picture's lower end moves less, from the second share of the height
+    on."""
+
+
+_TUNING = _Tuning()
 
 
 @dataclass(frozen=True)
@@ -93,22 +132,21 @@ def _depth(mesh: Mesh, grid: Grid, nodes: Array, held: Hold) -> Array:
     coarse = nodes[::4, ::4]
     apart = np.linalg.norm(coarse[:, :, None] - outline[:, :2], axis=3)
     near = apart.min(2, keepdims=True)
-    weight = np.exp(-(apart**2 - near**2) / (2 * (0.2 * unit) ** 2))
-    around = (weight @ outline[:, 2]) / weight.sum(2) + np.minimum(near[..., 0] * 0.55, unit * 0.45)
+    weight = np.exp(-(apart**2 - near**2) / (2 * (_TUNING.outline_reach * unit) ** 2))
+    share, most = _TUNING.fall
+    around = (weight @ outline[:, 2]) / weight.sum(2) + np.minimum(near[..., 0] * share, unit * most)
     at = np.stack(np.meshgrid(np.arange(grid.width), np.arange(grid.height)), -1).astype(np.float32) / 4
     outside = remap(around.astype(np.float32), at)
     values = np.zeros((len(mesh.skin), 2), np.float32)
     values[:468, 0], values[:468, 1] = mesh.points[:468, 2], 1.0
     values[468:, 1] = 0.0
     inside = held.spread(values)
-    share = np.clip(inside[..., 1], 0.0, 1.0)
-    face = share > 0.999
+    face = np.clip(inside[..., 1], 0.0, 1.0) > _TUNING.face
     depth = np.where(face, inside[..., 0], outside)
     centre, half = _oval_box(mesh)
     radius = np.linalg.norm((nodes - centre) / half, axis=2)
-    blend = soft_step(radius, 0.55, 0.95)
-    fine = _blurred(depth, unit * 0.05 / grid.step)
-    soft = _blurred(depth, unit * 0.17 / grid.step)
+    blend = soft_step(radius, *_TUNING.rim)
+    fine, soft = (_blurred(depth, unit * sigma / grid.step) for sigma in _TUNING.blur)
     return np.asarray(fine * (1 - blend) + soft * blend, dtype=np.float32)
 
 
@@ -122,15 +160,19 @@ def _head_weight(mesh: Mesh, nodes: Array, mask: Array) -> Array:
     less where the frame cuts the person."""
     chin, length, unit = mesh.points[CHIN], mesh.length, mesh.unit
     centre, half = _oval_box(mesh)
-    weight = 1.0 - soft_step(nodes[..., 1], chin[1] - 0.10 * length, chin[1] + 0.62 * length)
-    weight *= 1.0 - soft_step(np.abs(nodes[..., 0] - centre[0]), 2.1 * unit, 3.4 * unit)
+    above, below = _TUNING.neck
+    weight = 1.0 - soft_step(nodes[..., 1], chin[1] - above * length, chin[1] + below * length)
+    near, far = _TUNING.beside
+    weight *= 1.0 - soft_step(np.abs(nodes[..., 0] - centre[0]), near * unit, far * unit)
     radius = np.linalg.norm((nodes - centre) / half, axis=2)
-    weight = np.maximum(weight, 1.0 - soft_step(radius, 0.98, 1.25))
-    return np.asarray(weight * _held_by_borders(nodes, mask, 0.12 * length, int(chin[1])), dtype=np.float32)
+    weight = np.maximum(weight, 1.0 - soft_step(radius, *_TUNING.oval))
+    held = _held_by_borders(nodes, mask, _TUNING.border * length, int(chin[1]))
+    return np.asarray(weight * held, dtype=np.float32)
 
 
 def _held_by_borders(nodes: Array, mask: Array, reach: float, chin: int) -> Array:
-    """1 inside; 0.35 at the borders that cut through the person."""
+    """1 inside; less at the borders that cut through the person."""
+    least, rise = _TUNING.held
     height, width = mask.shape
     # Below the chin shoulders may leave the frame at the sides: they do not move with the head.
     head = mask[: max(1, min(height, chin))]
@@ -141,15 +183,18 @@ def _held_by_borders(nodes: Array, mask: Array, reach: float, chin: int) -> Arra
         (head[:, : max(2, width // 128)].mean(), nodes[..., 0]),
         (head[:, -max(2, width // 128) :].mean(), width - 1 - nodes[..., 0]),
     ):
-        if cut > 0.02:
-            free = np.minimum(free, 0.35 + 0.65 * soft_step(distance, -1.0, reach))
+        if cut > _TUNING.cut:
+            free = np.minimum(free, least + rise * soft_step(distance, -1.0, reach))
     return free
 
 
 def _body_weight(mesh: Mesh, nodes: Array, height: int) -> Array:
     chin, length = mesh.points[CHIN, 1], mesh.length
-    rise = soft_step(nodes[..., 1], chin - 0.1 * length, chin + 0.5 * length)
-    return np.asarray(rise * (1.0 - 0.55 * soft_step(nodes[..., 1], height * 0.75, height)), dtype=np.float32)
+    (above, below), (less, start) = _TUNING.body, _TUNING.lower
+    rise = soft_step(nodes[..., 1], chin - above * length, chin + below * length)
+    return np.asarray(
+        rise * (1.0 - less * soft_step(nodes[..., 1], height * start, height)), dtype=np.float32
+    )
 
 
 def _blurred(values: Array, sigma: float) -> Array:

@@ -21,6 +21,8 @@ FINER = 2
 DETAILED = 1.4
 """A picture that is finer than the frame by this factor has detail of its own to keep."""
 OPAQUE = 255
+WHITE = 255.0
+"""The brightest level of a picture."""
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """Weights of red, green and blue in brightness (ITU-R BT.601)."""

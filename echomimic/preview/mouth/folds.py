@@ -10,19 +10,47 @@ import numpy as np
 
 from echomimic.faces.geometry import MOUTH_CORNERS
 from echomimic.preview.curves import smooth_curve
-from echomimic.preview.mesh.face_mesh import Array, Mesh, soft_step
-from echomimic.preview.mesh.warp import FINER, Pixels, remap
+from echomimic.preview.mesh.face_mesh import TINY, Array, Mesh, direction, soft_step
+from echomimic.preview.mesh.warp import FINER, WHITE, Pixels, remap
 
 _LEFT = (129, 203, 206, 216, 212)
 _RIGHT = (358, 423, 426, 436, 432)
-_DEEPEST = 0.095
-"""How much darker a fold gets, and …"""
-_LIT = 0.035
-"""… how much lighter the cheek that rises beside it."""
-_TINT = np.array([0.72, 1.05, 1.12], np.float32)
-"""Skin in shade turns red, not grey."""
-_FULL = 0.11
-"""The corner's way, in units, that makes a full fold."""
+
+
+@dataclass(frozen=True)
+class _Tuning:
+    """Lengths in units (outer eye distances), shades in shares of the light. Tuned by eye on photos and
+    painted portraits."""
+
+    deepest: float = 0.095
+    """How much darker a fold gets, and …"""
+    lit: float = 0.035
+    """… how much lighter the cheek that rises beside it."""
+    tint: tuple[float, float, float] = (0.72, 1.05, 1.12)
+    """Skin in shade turns red, not grey."""
+    way: tuple[float, float] = (0.008, 0.11)
+    """The way of a corner of the mouth that begins a fold, and that makes a full one, …"""
+    aside: float = 0.85
+    """… outwards, …"""
+    upwards: float = 0.75
+    """… and upwards: a smile does both."""
+    seen: float = 0.02
+    """A fold less deep than this share changes no level."""
+    margin: float = 0.32
+    """Room for the shades around the points of the folds."""
+    dark_blur: float = 0.036
+    lit_blur: float = 0.075
+    """How soft both are: a cheek is rounder than a fold."""
+    lit_aside: float = 0.11
+    lit_above: float = 0.03
+    """How far the lit cheek lies outside the fold and above it."""
+    least_blur: float = 0.8
+    """Pixels: a sharper line would show the steps of its pixels."""
+    upper: float = 0.8
+    """Below 1 a fold is deepest in its upper half, beside the nose."""
+
+
+_TUNING = _Tuning()
 
 
 @dataclass(frozen=True)
@@ -45,10 +73,10 @@ class Folds:
         moved in all, skin: (…, 2) how far by the expression; pixels.
         """
         depth = [
-            float(soft_step(skin[corner] @ way / self.unit, 0.008, _FULL))
+            float(soft_step(skin[corner] @ way / self.unit, *_TUNING.way))
             for corner, way in zip(MOUTH_CORNERS, self.outward, strict=True)
         ]
-        if max(depth) < 0.02:
+        if max(depth) < _TUNING.seen:
             return
         left, top = self.box[:2]
         x, y = np.round(moved[list(_LEFT + _RIGHT)].mean(0)).astype(int)
@@ -60,32 +88,35 @@ class Folds:
         at = (source[y0:y1, x0:x1] - self.offset) / FINER - np.array([left, top], np.float32)
         light = remap(shade, np.asarray(at, np.float32), "zero")
         part = frame[y0:y1, x0:x1]
-        part[:] = np.round(np.minimum(part * (1.0 + light[..., None] * self.tint), 255.0))
+        part[:] = np.round(np.minimum(part * (1.0 + light[..., None] * self.tint), WHITE))
 
 
 def make_folds(mesh: Mesh, width: int, height: int, chroma: float, offset: float) -> Folds:
     """chroma: 0 for a grey picture, 1 for a coloured one. offset: the texture's."""
     points, unit = mesh.points[:, :2], mesh.unit
     around = points[list(_LEFT + _RIGHT)]
-    low, high = around.min(0) - 0.32 * unit, around.max(0) + 0.32 * unit
+    low, high = around.min(0) - _TUNING.margin * unit, around.max(0) + _TUNING.margin * unit
     x0, y0 = int(np.clip(low[0], 0, width - 2)), int(np.clip(low[1], 0, height - 2))
     x1, y1 = int(np.clip(high[0], x0 + 2, width)), int(np.clip(high[1], y0 + 2, height))
     corners = points[list(MOUTH_CORNERS)]
-    across = (corners[1] - corners[0]) / max(float(np.linalg.norm(corners[1] - corners[0])), 1e-6)
+    across = direction(corners[1] - corners[0])
     down = np.array([-across[1], across[0]], np.float32)
     shades = []
     for ids, side in ((_LEFT, -1.0), (_RIGHT, 1.0)):
         line = smooth_curve(points[list(ids)]) - (x0, y0)
-        dark = _ridge(line, x1 - x0, y1 - y0, 0.036 * unit)
-        lit = _ridge(line + across * side * 0.11 * unit - down * 0.03 * unit, x1 - x0, y1 - y0, 0.075 * unit)
-        shades.append(np.asarray(_LIT * lit - _DEEPEST * dark, dtype=np.float32))
-    ways = tuple((0.85 * side * across - 0.75 * down).astype(np.float32) for side in (-1.0, 1.0))
+        dark = _ridge(line, x1 - x0, y1 - y0, _TUNING.dark_blur * unit)
+        cheek = line + across * side * _TUNING.lit_aside * unit - down * _TUNING.lit_above * unit
+        lit = _ridge(cheek, x1 - x0, y1 - y0, _TUNING.lit_blur * unit)
+        shades.append(np.asarray(_TUNING.lit * lit - _TUNING.deepest * dark, dtype=np.float32))
+    ways = tuple(
+        (_TUNING.aside * side * across - _TUNING.upwards * down).astype(np.float32) for side in (-1.0, 1.0)
+    )
     return Folds(
         (x0, y0, x1, y1),
         (shades[0], shades[1]),
         (ways[0], ways[1]),
         unit,
-        1 + (_TINT - 1) * np.float32(chroma),
+        1 + (np.array(_TUNING.tint, np.float32) - 1) * np.float32(chroma),
         offset,
     )
 
@@ -96,7 +127,7 @@ def _ridge(line: Array, width: int, height: int, sigma: float) -> Array:
     at = np.round(line * 16).astype(np.int32)
     count = len(line)
     for k in range(count - 1):
-        weight = float(np.sin(np.pi * ((k + 0.5) / count) ** 0.8))
+        weight = float(np.sin(np.pi * ((k + 0.5) / count) ** _TUNING.upper))
         cv2.line(drawn, at[k].tolist(), at[k + 1].tolist(), weight, 1, cv2.LINE_8, 4)
-    soft = cv2.GaussianBlur(drawn, (0, 0), max(0.8, sigma))
-    return np.asarray(soft / max(float(soft.max()), 1e-6), dtype=np.float32)
+    soft = cv2.GaussianBlur(drawn, (0, 0), max(_TUNING.least_blur, sigma))
+    return np.asarray(soft / max(float(soft.max()), TINY), dtype=np.float32)

@@ -9,23 +9,77 @@ import numpy as np
 
 from echomimic.faces.geometry import LOWER_LIP_INNER, UPPER_LIP_INNER
 from echomimic.preview.curves import polygon_mask, smooth_curve
-from echomimic.preview.mesh.face_mesh import Array, Mesh, soft_step
+from echomimic.preview.mesh.face_mesh import Array, Mesh, direction, soft_step
 from echomimic.preview.mesh.warp import Texture, remap
 from echomimic.preview.mouth.mouth_light import Light, find_light
 from echomimic.preview.mouth.photo_teeth import NO_TEETH_SEEN, ToothRow, look_inside
 from echomimic.preview.mouth.teeth import HALF, TALL, Paint, draw_lower, draw_tongue, draw_upper
 
 _JAW = (152, 175, 199)
-_ARCH = 0.55
-"""Radius of the arch of teeth in mouth widths: 27 mm (dental arches) of 50 mm."""
-_OUT_OF_SHADOW = 1.3
-"""Teeth that the photo shows between narrow lips get at most so much brighter when they part."""
-_BEHIND_LIPS = 0.10
-"""How far the teeth lie behind the lips, units."""
-_TURNED = (0.15, 0.40)
-"""Sines of the turn from which on, and at which, the middle of the lips is that of the face."""
-_SHADOW = np.array([0.72, 1.04, 1.12], np.float32)
-"""Light that gets into a mouth has met lips and gums: shadows are red."""
+
+
+@dataclass(frozen=True)
+class _Tuning:
+    """Lengths in mouth widths seen from the front unless said otherwise, shades in shares of the light. By
+    eye on the portraits of `LightTuning`; the arch is anatomy."""
+
+    arch: float = 0.55
+    """Radius of the arch of teeth: 27 mm (dental arches) of 50 mm."""
+    straight: float = 0.02
+    """A head turned by less than this sine shows teeth as from the front."""
+    behind_lips: float = 0.10
+    """How far the teeth lie behind the lips, units (outer eye distances)."""
+    turned: tuple[float, float] = (0.15, 0.40)
+    """Sines of the turn from which on, and at which, the middle of the lips is that of the face."""
+    widest: float = 1.5
+    """The mouth of a photo that is seen from the side is at most so many times as wide as it looks."""
+
+    seen: float = 0.004
+    """Coverage below which nothing of the inside is seen."""
+    throat: tuple[float, float] = (0.4, 0.30)
+    """How much darker the middle of the mouth's dark is, and half its width; …"""
+    throat_at: tuple[float, float] = (0.12, 0.2)
+    """… how far below the lip line it lies, and over which height."""
+    floor: tuple[float, float] = (0.02, 0.07)
+    """The lower teeth go down with the jaw and stand at least so far under it, and at least so far over the
+    lower lip: a lip that rolls down would bare the gum."""
+    tongue: tuple[float, float, float] = (0.06, 0.10, 0.80)
+    """How far the tongue lies over the lower teeth's edge, how much of an opening it rises along, and its
+    light."""
+    lower: tuple[float, float] = (0.150, 0.62)
+    """Where the lower row's edge lies in its drawing, over its end, and the row's light."""
+    upper: float = 0.215
+    """Where the upper row's edge lies in its drawing: the height of a front tooth."""
+
+    out_of_shadow: float = 1.3
+    """Teeth that the photo shows between narrow lips get at most so much brighter when they part, …"""
+    own_light: tuple[float, float] = (0.35, 0.65)
+    """… and of their light this share stays whatever the lips do, and this goes with their shadow."""
+    least_shade: float = 0.2
+    """The photo's own shadow counts as at least so bright: out of black nothing is brought back."""
+    shadow: tuple[float, float, float] = (0.72, 1.04, 1.12)
+    """Light that gets into a mouth has met lips and gums: shadows are red."""
+    occlusion_blur: float = 0.05
+    """How far away a lip still takes light."""
+    occlusion: tuple[float, float] = (0.38, 0.62)
+    """The light in the thinnest opening, and what a wide one adds, …"""
+    occlusion_open: tuple[float, float] = (0.10, 0.80)
+    """… between these shares of opening around a pixel."""
+    upper_lip: tuple[float, float] = (0.80, 0.20)
+    """The light right under the upper lip, which shades the teeth, and what is added below, …"""
+    upper_reach: tuple[float, float, float] = (0.10, -0.1, 0.9)
+    """… over the first length, between these shares of it."""
+
+    density: float = 1.5
+    """Pixels of the drawings per pixel of the mouth."""
+    blur: tuple[float, float] = (0.7, 0.005)
+    """Photos are softer, in pixels, the closer they show a mouth: pixels, and pixels per pixel of the mouth,
+    …"""
+    smallest: float = 8.0
+    """… which has at least so many."""
+
+
+_TUNING = _Tuning()
 
 
 @dataclass(frozen=True)
@@ -60,8 +114,8 @@ class Interior:
     ) -> None:
         """Blends the inside into `lips`, (h, w, 3) float32 of the mouth's box. turn: (3, 3) of the head."""
         rows, columns = (
-            np.flatnonzero(opening.mask.max(1) > 0.004),
-            np.flatnonzero(opening.mask.max(0) > 0.004),
+            np.flatnonzero(opening.mask.max(1) > _TUNING.seen),
+            np.flatnonzero(opening.mask.max(0) > _TUNING.seen),
         )
         if not len(rows) or not len(columns):
             return
@@ -74,16 +128,20 @@ class Interior:
     def _inside(self, opening: Opening, texture: Texture, place: _Place, part: tuple[slice, slice]) -> Array:
         width = place.width
         along = _around_arch(place.along / width, place.side)
-        inside = self.light.cavity * (1.0 - 0.4 * np.exp(-((along / 0.30) ** 2)) * place.deep)[..., None]
-        jaw = place.jaw / width
-        floor = max(jaw + 0.02, place.floor / width - 0.07)
-        place.lay(inside, self.tongue, floor - 0.06 - 0.10 * min(1.0, max(0.0, floor)), 0.80)
-        place.lay(inside, self.lower, floor - TALL + 0.150, 0.62)
-        place.lay(inside, self.upper, self.row.edge - 0.215, 1.0, self.row.arc)
+        dark, wide = _TUNING.throat
+        inside = self.light.cavity * (1.0 - dark * np.exp(-((along / wide) ** 2)) * place.deep)[..., None]
+        under, over = _TUNING.floor
+        floor = max(place.jaw / width + under, place.floor / width - over)
+        raised, along_with, lit = _TUNING.tongue
+        place.lay(inside, self.tongue, floor - raised - along_with * min(1.0, max(0.0, floor)), lit)
+        edge, lit = _TUNING.lower
+        place.lay(inside, self.lower, floor - TALL + edge, lit)
+        place.lay(inside, self.upper, self.row.edge - _TUNING.upper, 1.0, self.row.arc)
         shade = lip_shadow(opening, self.box, self.mesh.mouth, part)
         if self.own is not None:
             inside, shade = self._with_own(self.own, inside, shade, texture, place)
-        inside *= shade[..., None] ** (1 + (_SHADOW - 1) * np.float32(self.light.chroma))
+        shadow = np.array(_TUNING.shadow, np.float32)
+        inside *= shade[..., None] ** (1 + (shadow - 1) * np.float32(self.light.chroma))
         if self.grain is not None:
             inside += self.grain[part]
         return np.asarray(inside.clip(0, 255), dtype=np.float32)
@@ -97,7 +155,8 @@ class Interior:
         cover = remap(own, at - np.array(self.box[:2], np.float32), "zero")
         # The photo's own shadows are in it already: only what is darker now than then counts.
         then = remap(self.own_shade, at - np.array(self.box[:2], np.float32))
-        now = np.minimum(_OUT_OF_SHADOW, 0.35 + 0.65 * shade / np.maximum(then, 0.2))
+        stays, goes = _TUNING.own_light
+        now = np.minimum(_TUNING.out_of_shadow, stays + goes * shade / np.maximum(then, _TUNING.least_shade))
         shade = shade + (now - shade) * cover
         return inside + (photo - inside) * cover[..., None], shade
 
@@ -105,15 +164,15 @@ class Interior:
 def _front_width(mesh: Mesh) -> float:
     """The mouth's width in pixels as if it were seen from the front."""
     whole = float(np.linalg.norm(mesh.points[61] - mesh.points[291]))
-    return min(max(whole, mesh.mouth), 1.5 * mesh.mouth)
+    return min(max(whole, mesh.mouth), _TUNING.widest * mesh.mouth)
 
 
 def _around_arch(along: Array, side: float) -> Array:
     """Where on teeth seen from the front the place `along` lies when the head is turned; mouth widths."""
-    if abs(side) < 0.02:
+    if abs(side) < _TUNING.straight:
         return along
-    angle = np.arcsin(np.clip(along / _ARCH + side, -1, 1)) - np.arcsin(side)
-    return np.asarray(_ARCH * np.sin(angle.clip(-np.pi / 2, np.pi / 2)), dtype=np.float32)
+    angle = np.arcsin(np.clip(along / _TUNING.arch + side, -1, 1)) - np.arcsin(side)
+    return np.asarray(_TUNING.arch * np.sin(angle.clip(-np.pi / 2, np.pi / 2)), dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -151,25 +210,24 @@ class _Place:
         part: tuple[slice, slice],
     ) -> _Place:
         skull = settled[:468] - skin[:468]
-        across = skull[291] - skull[61]
-        across = across / max(float(np.linalg.norm(across)), 1e-6)
+        across = direction(skull[291] - skull[61])
         origin = skull[[13, 14]].mean(0)
         columns = np.arange(part[1].start, part[1].stop) + box[0]
         rows = np.arange(part[0].start, part[0].stop) + box[1]
         pixels = np.stack(np.meshgrid(columns, rows), -1).astype(np.float32)
         # Teeth lie behind the lips: where the head looks aside they show further back.
         before, now = (-(rotation @ mesh.pose.rotation)[:2, 2] for rotation in (np.eye(3), turn))
-        behind = -_BEHIND_LIPS * mesh.unit * (now - before)
+        behind = -_TUNING.behind_lips * mesh.unit * (now - before)
         drift = origin + behind - mesh.points[[13, 14], :2].mean(0)
         middle = skull[[61, 291]].mean(0) * 0.5 + settled[[61, 291]].mean(0) * 0.5 + behind
         # Seen from the side, the middle of the corners is not the middle of the face.
-        turned = float(soft_step(np.float32(abs(before @ across)), *_TURNED))
-        middle = middle + (origin - _BEHIND_LIPS * mesh.unit * now - middle) * turned
+        turned = float(soft_step(np.float32(np.abs(before @ across)), *_TUNING.turned))
+        middle = middle + (origin - _TUNING.behind_lips * mesh.unit * now - middle) * turned
         jaw = float(skin[list(_JAW)].mean(0) @ np.array([-across[1], across[0]]))
         along = (pixels - middle) @ across
-        deep = np.exp(
-            -(((((pixels - origin) @ np.array([-across[1], across[0]])) / mesh.mouth - 0.12) / 0.2) ** 2)
-        )
+        low, high = _TUNING.throat_at
+        down = ((pixels - origin) @ np.array([-across[1], across[0]])) / mesh.mouth
+        deep = np.exp(-(((down - low) / high) ** 2))
         floor = float((settled[14] - origin) @ np.array([-across[1], across[0]]))
         return _Place(
             pixels,
@@ -205,9 +263,9 @@ def make_interior(
         photo = texture.sample(_box_pixels(box))[..., :3].astype(np.float32)
         own, light, row = look_inside(mesh, photo, box, light)
         own_shade = lip_shadow(_photo_opening(mesh, box), box, mesh.mouth)
-    density = float(np.clip(1.5 * mesh.mouth, 24, 240))
-    # Photos are softer, in pixels, the closer they show a mouth.
-    blur = (0.7 + 0.005 * mesh.mouth) * density / max(mesh.mouth, 8.0)
+    density = float(np.clip(_TUNING.density * mesh.mouth, 24, 240))
+    pixels, more = _TUNING.blur
+    blur = (pixels + more * mesh.mouth) * density / max(mesh.mouth, _TUNING.smallest)
     return Interior(
         mesh,
         light,
@@ -238,17 +296,20 @@ def lip_shadow(
     under the upper lip."""
     height, across = opening.mask.shape
     rows, columns = part or (slice(0, height), slice(0, across))
-    blur = max(1.0, width * 0.05)
+    blur = max(1.0, width * _TUNING.occlusion_blur)
     margin = round(4 * blur) + 1
     top, left = max(0, rows.start - margin), max(0, columns.start - margin)
     light = cv2.GaussianBlur(
         opening.mask[top : rows.stop + margin, left : columns.stop + margin], (0, 0), blur
     )
     light = light[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
-    occlusion = 0.38 + 0.62 * soft_step(light, 0.10, 0.80)
+    least, more = _TUNING.occlusion
+    occlusion = least + more * soft_step(light, *_TUNING.occlusion_open)
     lip = np.interp(np.arange(columns.start, columns.stop) + box[0], opening.upper[:, 0], opening.upper[:, 1])
-    below = (np.arange(rows.start, rows.stop)[:, None] + box[1] - lip) / (0.10 * width)
-    return np.asarray(occlusion * (0.80 + 0.20 * soft_step(below, -0.1, 0.9)), dtype=np.float32)
+    least, more = _TUNING.upper_lip
+    reach, *between = _TUNING.upper_reach
+    below = (np.arange(rows.start, rows.stop)[:, None] + box[1] - lip) / (reach * width)
+    return np.asarray(occlusion * (least + more * soft_step(below, *between)), dtype=np.float32)
 
 
 def _photo_opening(mesh: Mesh, box: tuple[int, int, int, int]) -> Opening:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from echomimic.faces.geometry import LOWER_LIP_INNER, MOUTH_CORNERS, UPPER_LIP_INNER
-from echomimic.preview.mesh.face_mesh import Array
+from echomimic.preview.mesh.face_mesh import TINY, Array
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class LipAxis:
 def axis_between(first: Array, last: Array) -> LipAxis:
     """The axis through two points (2,)."""
     way = last - first
-    width = max(float(np.linalg.norm(way)), 1e-6)
+    width = max(float(np.linalg.norm(way)), TINY)
     return LipAxis(((first + last) / 2).astype(np.float32), (way / width).astype(np.float32), width)
 
 

@@ -16,7 +16,7 @@ from echomimic.faces.geometry import (
     UPPER_LIP_INNER,
     UPPER_LIP_OUTER,
 )
-from echomimic.preview.mesh.face_mesh import LOWER_LIP_BETWEEN, UPPER_LIP_BETWEEN, Array, Mesh
+from echomimic.preview.mesh.face_mesh import LOWER_LIP_BETWEEN, UPPER_LIP_BETWEEN, Array, Mesh, direction
 
 _WIDE_OPEN = 0.30
 """From this gap on, in units, opening is eased …"""
@@ -32,6 +32,13 @@ SQUEEZE = 0.45
 
 SHEAR = 0.7
 """The same around the corners of the mouth."""
+_CORNER_HELD = 0.7
+"""What of the way between the two points of a corner the inner one makes towards their mean."""
+_CHIN = 0.02
+"""From so far under the line through the corners on, in units, skin is chin and cheek and can be pushed
+down."""
+_SAME_GAP = 1e-4
+"""A gap that is this little too wide, in units, needs no easing."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +76,7 @@ class Lips:
             (LOWER_LIP_INNER[-1], LOWER_LIP_OUTER[-1]),
         ):
             middle = (skin[inner] + skin[outer]) / 2
-            skin[inner] += 0.7 * (middle - skin[inner])
+            skin[inner] += _CORNER_HELD * (middle - skin[inner])
             skin[outer] += 0.5 * (middle - skin[outer])
 
     def _ease_opening(self, skin: Array, rest: Array) -> None:
@@ -81,7 +88,7 @@ class Lips:
         own = (points[lower] + rest[lower] - points[upper] - rest[upper]) @ self.down
         widen = max(float(own.max()) / self.mesh.unit - self.room**2 * _WIDE_OPEN, 0.0)
         wide, widest = self.room**2 * _WIDE_OPEN + widen, self.room * _WIDEST + widen
-        if gap <= wide + 1e-4:
+        if gap <= wide + _SAME_GAP:
             return
         share = (wide + (widest - wide) * np.tanh((gap - wide) / (widest - wide))) / gap
         skin[lower] -= (np.maximum(apart, 0.0) * (1 - share))[:, None] * self.down
@@ -129,8 +136,7 @@ def make_lips(mesh: Mesh, closing: Array | None = None) -> Lips:
     """closing: (468, 2) displacement that brings the photo's lips to rest."""
     points = mesh.points[:MESH_POINTS, :2]
     across = points[291] - points[61]
-    down = np.array([-across[1], across[0]], np.float32)
-    down /= max(float(np.linalg.norm(down)), 1e-6)
+    down = direction(np.array([-across[1], across[0]], np.float32))
     lip = points[list(LOWER_LIP_OUTER[1:-1])]
     depth = (points - points[[61, 291]].mean(0)) @ down
     free = np.ones(MESH_POINTS, bool)
@@ -138,7 +144,7 @@ def make_lips(mesh: Mesh, closing: Array | None = None) -> Lips:
         free[list(row)] = False
     for row in LOWER_LIP_BETWEEN:
         free[list(row)] = False
-    below = np.flatnonzero(free & (depth > 0.02 * mesh.unit))
+    below = np.flatnonzero(free & (depth > _CHIN * mesh.unit))
     slack = SQUEEZE * np.linalg.norm(points[below, None] - lip[None], axis=2)
     corner_slack = SHEAR * np.linalg.norm(points[:, None] - points[None, list(MOUTH_CORNERS)], axis=2)
     at_rest = points if closing is None else points + closing

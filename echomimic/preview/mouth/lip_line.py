@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
@@ -12,12 +14,52 @@ from echomimic.faces.geometry import (
     UPPER_LIP_INNER,
     UPPER_LIP_OUTER,
 )
-from echomimic.preview.mesh.face_mesh import LOWER_LIP_BETWEEN, UPPER_LIP_BETWEEN, Array
+from echomimic.preview.mesh.face_mesh import (
+    LOWER_LIP_BETWEEN,
+    SMALL,
+    TINY,
+    UPPER_LIP_BETWEEN,
+    Array,
+    direction,
+)
 from echomimic.preview.mesh.warp import LUMA, Pixels, remap
 from echomimic.preview.mouth.rest import REST
 
 _PROBES = np.linspace(0.0, 0.6, 19, dtype=np.float32)
 """Places between a lip's inner and outer edge that are looked at."""
+
+
+@dataclass(frozen=True)
+class _Tuning:
+    """Lengths in mouth widths. Tuned by eye on photos and painted portraits, where the mesh misses the lips
+    by a pixel or two."""
+
+    upper: float = 0.010
+    lower: float = 0.014
+    pixels: float = 0.3
+    """The contour of an open mouth is moved into the lips by at least this, and so many pixels: what is
+    beside it is a mixture of lip and dark."""
+    between: tuple[float, float] = (0.1, 0.9)
+    """Where between a lip's two contours the rows between them may lie: on one they would fold over."""
+    smooth: tuple[float, float, float] = (0.25, 0.5, 0.25)
+    """Weights of neighbours along the lip: one wrong probe makes no dent."""
+    least_red: float = 0.08
+    """Lips are at least so much redder than grey."""
+    dark: float = 0.68
+    """What is darker than the lip by this is the mouth's inside; …"""
+    bright: float = 1.1
+    tooth_red: float = 0.45
+    """… so is what is brighter by the first, if it is not redder than the second share of the lip: a
+    tooth."""
+    blur: tuple[float, float] = (0.6, 0.008)
+    """Smoothing before the line of closed lips is looked for: pixels at least, and lengths."""
+    reach: float = 0.055
+    """How far from the mesh's line it is looked for, …"""
+    far: float = 0.315
+    """… where a place at the end of the reach has to be darker by this share of the contrast."""
+
+
+_TUNING = _Tuning()
 
 
 def prepared(points: Array, picture: Pixels) -> Array:
@@ -31,8 +73,8 @@ def prepared(points: Array, picture: Pixels) -> Array:
         points[inner] += 0.5 * (points[outer] - points[inner])
     gap = np.linalg.norm(points[list(UPPER_LIP_INNER), :2] - points[list(LOWER_LIP_INNER), :2], axis=1).max()
     if gap > REST.open_photo * unit:
-        _widen(points, picture, UPPER_LIP_INNER, UPPER_LIP_OUTER, 0.010 * width + 0.3)
-        _widen(points, picture, LOWER_LIP_INNER, LOWER_LIP_OUTER, 0.014 * width + 0.3)
+        _widen(points, picture, UPPER_LIP_INNER, UPPER_LIP_OUTER, _TUNING.upper * width + _TUNING.pixels)
+        _widen(points, picture, LOWER_LIP_INNER, LOWER_LIP_OUTER, _TUNING.lower * width + _TUNING.pixels)
     else:
         _snap(points, picture, width)
     _spread_rows(found, points)
@@ -49,8 +91,9 @@ def _spread_rows(found: Array, points: Array) -> None:
         for row in rows:
             ids, rim, edge = (list(part[1:-1]) for part in (row, outer, inner))
             before = found[edge, :2] - found[rim, :2]
-            length = np.maximum(np.square(before).sum(1), 1e-6)
-            share = np.clip(((found[ids, :2] - found[rim, :2]) * before).sum(1) / length, 0.1, 0.9)
+            length = np.maximum(np.square(before).sum(1), TINY)
+            share = ((found[ids, :2] - found[rim, :2]) * before).sum(1) / length
+            share = np.clip(share, *_TUNING.between)
             points[ids, :2] = found[ids, :2] + share[:, None] * (points[edge, :2] - found[edge, :2])
 
 
@@ -60,12 +103,12 @@ def _widen(
     """Moves an open mouth's inner contour out to where lip begins, so that no tooth or dark sticks to it."""
     edge, rim = points[list(inner[1:-1]), :2], points[list(outer[1:-1]), :2]
     across = rim - edge
-    height = np.maximum(np.linalg.norm(across, axis=1), 1e-6)
+    height = np.maximum(np.linalg.norm(across, axis=1), TINY)
     seen = remap(picture, (edge[:, None] + _PROBES[:, None] * across[:, None]).astype(np.float32)).astype(
         np.float32
     )
     depth = np.maximum(least, _inside_until(seen) * height + 0.5 * least)
-    soft = np.convolve(np.pad(depth, 1, mode="edge"), [0.25, 0.5, 0.25], mode="valid")
+    soft = np.convolve(np.pad(depth, 1, mode="edge"), _TUNING.smooth, mode="valid")
     points[list(inner[1:-1]), :2] += (
         across / height[:, None] * np.minimum(np.maximum(soft, depth), 0.5 * height)[:, None]
     )
@@ -76,8 +119,9 @@ def _inside_until(seen: Array) -> Array:
     lip = np.median(seen[:, -4:], axis=(0, 1))
     bright = seen @ LUMA / max(float(lip @ LUMA), 1.0)
     red = (seen[..., 0] - seen[..., 1:].mean(-1)) / np.maximum(seen @ LUMA, 1.0)
-    lip_red = max(float((lip[0] - lip[1:].mean()) / max(float(lip @ LUMA), 1.0)), 0.08)
-    inside = (bright < 0.68) | ((bright > 1.1) & (red < 0.45 * lip_red))
+    lip_red = max(float((lip[0] - lip[1:].mean()) / max(float(lip @ LUMA), 1.0)), _TUNING.least_red)
+    tooth = (bright > _TUNING.bright) & (red < _TUNING.tooth_red * lip_red)
+    inside = (bright < _TUNING.dark) | tooth
     # From the opening outwards, until two probes in a row show lip.
     lip_begins = ~inside & ~np.roll(inside, -1, axis=1)
     first = np.where(lip_begins[:, :-1].any(1), lip_begins[:, :-1].argmax(1), 0)
@@ -88,16 +132,17 @@ def _snap(points: Array, picture: Pixels, width: float) -> None:
     """Moves the line of closed lips onto the dark line between them, by a smooth curve through the darkest
     places."""
     grey: Array = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    grey = cv2.GaussianBlur(grey, (0, 0), max(0.6, width * 0.008))
+    grey = cv2.GaussianBlur(grey, (0, 0), max(_TUNING.blur[0], width * _TUNING.blur[1]))
     line = 0.5 * (points[list(UPPER_LIP_INNER), :2] + points[list(LOWER_LIP_INNER), :2])
-    across = (line[-1] - line[0]) / max(float(np.linalg.norm(line[-1] - line[0])), 1e-6)
+    across = direction(line[-1] - line[0])
     down = np.array([-across[1], across[0]], np.float32)
-    reach = np.linspace(-0.055, 0.055, 45, dtype=np.float32) * width
+    reach = np.linspace(-_TUNING.reach, _TUNING.reach, 45, dtype=np.float32) * width
     probes = (line[1:-1, None] + reach[None, :, None] * down).astype(np.float32)
     seen = remap(grey, probes)
-    cost = seen + 0.315 * (reach / (0.055 * width)) ** 2 * np.ptp(seen, axis=1, keepdims=True)
+    away = (reach / (_TUNING.reach * width)) ** 2
+    cost = seen + _TUNING.far * away * np.ptp(seen, axis=1, keepdims=True)
     best = cost.argmin(1)
-    depth = np.maximum(1e-3, np.median(seen, 1) - seen[np.arange(len(best)), best])
+    depth = np.maximum(SMALL, np.median(seen, 1) - seen[np.arange(len(best)), best])
     x = np.linspace(-1, 1, len(best))
     shift = np.polyval(np.polyfit(x, reach[best], 2, w=np.sqrt(depth)), x)
     for a, b, by in zip(UPPER_LIP_INNER[1:-1], LOWER_LIP_INNER[1:-1], shift, strict=True):

@@ -12,21 +12,64 @@ from echomimic.faces.geometry import LOWER_LIP_INNER, LOWER_LIP_OUTER, UPPER_LIP
 from echomimic.preview.acting import Acting
 from echomimic.preview.curves import feather, polygon_mask, smooth_curve
 from echomimic.preview.layers import Layers
-from echomimic.preview.mesh.face_mesh import Array, Grid, Mesh, soft_step
+from echomimic.preview.mesh.face_mesh import SMALL, TINY, Array, Grid, Mesh, soft_step
 from echomimic.preview.mesh.field import Field
 from echomimic.preview.mesh.patch import Patch, make_patch
 from echomimic.preview.mesh.warp import Pixels, Scene, Texture, invert, remap
 from echomimic.preview.mouth.interior import Interior, Opening, make_interior
 from echomimic.preview.mouth.rest import is_open
 
-_STILL = 0.02
-"""Lips that move less than this, in pixels, are left to the photo."""
 _LINE_REACH = 4
 """Rows over and under the line between the lips in which one side blends into the other."""
-_UNSEEN = 0.002
-"""A weight that changes no level."""
 _STRETCH_ROWS = 3
 """Rows of nodes that are inverted beyond those that are seen, and beyond what moves into them."""
+_FAR = 999.0
+"""Pixels: below every picture's end, so that an outline is closed where nobody looks."""
+
+
+@dataclass(frozen=True)
+class _Tuning:
+    """Lengths in mouth widths unless said otherwise. Tuned by eye on photos and painted portraits."""
+
+    still: float = 0.02
+    """Lips that move less than this, in pixels, are left to the photo."""
+    unseen: float = 0.002
+    """A weight that changes no level."""
+    line_blur: float = 0.6
+    """Pixels over which one lip blends into the other."""
+    lip_blur: tuple[float, float] = (0.6, 0.012)
+    """Smoothing of a lip's motion before it is inverted: nodes at least, and lengths. Kinks would not
+    converge."""
+    rounds: tuple[float, float] = (0.12, 0.2)
+    """Motion from which on more rounds of inversion are needed, units, and how much further they grow more.
+    Wide openings shear the corners: …"""
+    wide: float = 0.2
+    """… from this motion on, in units, the second damping holds, …"""
+    damping: tuple[float, float] = (0.7, 0.5)
+    """… which is what a round corrects of what it finds. With all of it a mouth's corners oscillate."""
+    around: float = 0.30
+    """How far around the lips the mouth is drawn, …"""
+    faded: float = 0.62
+    """… fading from this squared radius of it on."""
+    parted: float = 0.35
+    """Pixels between the lips from which on something is seen between them, …"""
+    open: float = 1.2
+    """… wholly from this on."""
+    opening_blur: float = 0.55
+    """Pixels of softness of the opening's outline, as lips have in photos."""
+    edge: float = 0.1
+    """Over this length the mouth's box blends into the frame."""
+    least_box: float = 0.52
+    """Half the box's width at least, in units (outer eye distances): a pursed mouth opens wider."""
+    box: tuple[float, float] = (0.65, 1.20)
+    """The box above and below the mouth's middle, in halves of its width: a jaw drops."""
+    line_ends: float = 0.18
+    """So far beyond the corners the two lips' motions end."""
+    inside: float = 0.004
+    """Coverage from which on a node lies between the lips."""
+
+
+_TUNING = _Tuning()
 
 
 Part: TypeAlias = tuple[slice, slice]
@@ -70,7 +113,7 @@ class Mouth:
         expression.
         """
         ids = list(UPPER_LIP_INNER + LOWER_LIP_INNER)
-        if np.abs(skin[ids]).max() < _STILL:
+        if np.abs(skin[ids]).max() < _TUNING.still:
             return
         head, offset = self.patch.head(acting.stance)
         settled = settled - offset
@@ -106,10 +149,11 @@ class Mouth:
             )
             for side, part in sides
         )
-        floor = self.patch.box[3] + 999.0
+        floor = self.patch.box[3] + _FAR
         border = np.array([[line[-1, 0], floor], [line[0, 0], floor]], np.float32)
         outline = np.concatenate([line, border])
-        low = polygon_mask(outline, x0, y0 + first, wide, last - first, fine=2, blur=0.6)[..., None]
+        blur = _TUNING.line_blur
+        low = polygon_mask(outline, x0, y0 + first, wide, last - first, fine=2, blur=blur)[..., None]
         lips = np.concatenate([above, below[last - first :]])
         blended = slice(first - rows.start, last - rows.start)
         lips[blended] += (below[: last - first] - lips[blended]) * low
@@ -131,40 +175,43 @@ class Mouth:
     def _inverse(self, head: Array, lip: Array) -> Array:
         """(h, w, 2) where what is at each node of these rows comes from, pixels."""
         grid, numbers = self.patch.field.grid, self.patch.field.numbers[: len(lip)]
-        soft = cv2.GaussianBlur(lip, (0, 0), max(0.6, self.mesh.mouth * 0.012 / grid.step))
-        # Wide openings shear the corners: there the rounds must be smaller and more.
+        least, reach = _TUNING.lip_blur
+        soft = cv2.GaussianBlur(lip, (0, 0), max(least, self.mesh.mouth * reach / grid.step))
         size = float(np.abs(lip).max()) / self.mesh.unit
-        rounds = 5 + round(70 * min(max(size - 0.12, 0.0), 0.2))
-        back = invert((head + soft) / grid.step, numbers, rounds=rounds, damping=0.7 if size < 0.2 else 0.5)
+        first, most = _TUNING.rounds
+        rounds = 5 + round(70 * min(max(size - first, 0.0), most))
+        damping = _TUNING.damping[0] if size < _TUNING.wide else _TUNING.damping[1]
+        back = invert((head + soft) / grid.step, numbers, rounds=rounds, damping=damping)
         return np.asarray(back * np.float32(grid.step))
 
     def _around(self, settled: Array) -> Array:
         """(h, w, 1) 1 around the lips, 0 where cheeks and chin are none of the mouth's business."""
         lips = settled[list(UPPER_LIP_OUTER + LOWER_LIP_OUTER)]
         low, high = lips.min(0), lips.max(0)
-        reach = (high - low) / 2 + 0.30 * self.mesh.mouth
+        reach = (high - low) / 2 + _TUNING.around * self.mesh.mouth
         x0, y0, x1, y1 = self.patch.box
         x = (np.arange(x0, x1, dtype=np.float32) - (low[0] + high[0]) / 2) / reach[0]
         y = (np.arange(y0, y1, dtype=np.float32) - (low[1] + high[1]) / 2) / reach[1]
-        return 1.0 - soft_step(np.square(x)[None] + np.square(y)[:, None], 0.62, 1.0)[..., None]
+        return 1.0 - soft_step(np.square(x)[None] + np.square(y)[:, None], _TUNING.faded, 1.0)[..., None]
 
     def _opening(self, upper: Array, lower: Array, moved: Array, seen: Part) -> Opening | None:
         gap = float(np.linalg.norm(upper - lower, axis=1).max())
-        if gap < 0.35:
+        if gap < _TUNING.parted:
             return None
         x0, y0, x1, y1 = self.patch.box
         outline = np.concatenate([upper, lower[::-1]])
         rows, columns = seen
         height, width = rows.stop - rows.start, columns.stop - columns.start
         mask = np.zeros((y1 - y0, x1 - x0), np.float32)
-        mask[seen] = polygon_mask(outline, x0 + columns.start, y0 + rows.start, width, height, blur=0.55)
-        mask *= min(1.0, gap / 1.2) * min(1.0, float(np.abs(moved).max()) / 1.0)
+        left, top = x0 + columns.start, y0 + rows.start
+        mask[seen] = polygon_mask(outline, left, top, width, height, blur=_TUNING.opening_blur)
+        mask *= min(1.0, gap / _TUNING.open) * min(1.0, float(np.abs(moved).max()) / 1.0)
         return Opening(mask, upper, lower)
 
 
 def _bounds(weight: Array) -> Part | None:
     """The rows and columns in which a weight counts."""
-    rows, columns = (np.flatnonzero(weight.max(axis) > _UNSEEN) for axis in (1, 0))
+    rows, columns = (np.flatnonzero(weight.max(axis) > _TUNING.unseen) for axis in (1, 0))
     if len(rows) < 2 or len(columns) < 2:
         return None
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
@@ -176,20 +223,21 @@ def make_mouth(mesh: Mesh, whole: Field, texture: Texture, width: int, height: i
     patch = make_patch(mesh, whole, box, step=1 + (mesh.mouth > 72) + (mesh.mouth > 200))
     upper, lower = _sides(mesh, patch.field.grid)
     interior = make_interior(mesh, texture, box, width, height, is_open(mesh))
-    edge = feather(box[2] - box[0], box[3] - box[1], max(3, round(0.1 * mesh.mouth)))
+    edge = feather(box[2] - box[0], box[3] - box[1], max(3, round(_TUNING.edge * mesh.mouth)))
     pixels = np.stack(np.meshgrid(np.arange(box[0], box[2]), np.arange(box[1], box[3])), -1)
     return Mouth(mesh, patch, upper, lower, interior, edge, pixels.astype(np.float32))
 
 
 def _box(mesh: Mesh, width: int, height: int) -> tuple[int, int, int, int]:
     centre = mesh.points[[61, 291, 13, 14], :2].mean(0)
-    reach = max(mesh.mouth, mesh.unit * 0.52)
-    x0, y0 = max(0, int(centre[0] - reach)), max(0, int(centre[1] - 0.65 * reach))
+    reach = max(mesh.mouth, mesh.unit * _TUNING.least_box)
+    above, below = _TUNING.box
+    x0, y0 = max(0, int(centre[0] - reach)), max(0, int(centre[1] - above * reach))
     return (
         x0,
         y0,
         max(x0 + 4, min(width, int(centre[0] + reach))),
-        max(y0 + 4, min(height, int(centre[1] + 1.20 * reach))),
+        max(y0 + 4, min(height, int(centre[1] + below * reach))),
     )
 
 
@@ -200,15 +248,16 @@ def _sides(mesh: Mesh, grid: Grid) -> tuple[Side, Side]:
     first, across, width = _axis(mesh)
     nodes = grid.nodes()
     offset = (nodes - first) @ across / width
-    share = (1.0 - soft_step(-offset, 0.0, 0.18)) * (1.0 - soft_step(offset - 1.0, 0.0, 0.18))
-    far = float(grid.y0 + grid.step * grid.height) + 999.0
+    ends = _TUNING.line_ends
+    share = (1.0 - soft_step(-offset, 0.0, ends)) * (1.0 - soft_step(offset - 1.0, 0.0, ends))
+    far = float(grid.y0 + grid.step * grid.height) + _FAR
     below = (
         _drawn(np.concatenate([line, [[line[-1, 0], far], [line[0, 0], far]]]).astype(np.float32), grid) > 0.5
     )
     # The mesh keeps the lips a little apart; between them its own field leaps from one lip to the other.
     parted = [smooth_curve(mesh.skin[list(ids)]) for ids in (UPPER_LIP_INNER, LOWER_LIP_INNER)]
-    inside = _drawn(np.concatenate([parted[0], parted[1][::-1]]), grid) > 0.004
-    inside |= _drawn(np.concatenate([upper, lower[::-1]]), grid) > 0.004
+    inside = _drawn(np.concatenate([parted[0], parted[1][::-1]]), grid) > _TUNING.inside
+    inside |= _drawn(np.concatenate([upper, lower[::-1]]), grid) > _TUNING.inside
     sides = []
     for lip, other in ((UPPER_LIP_INNER, below | inside), (LOWER_LIP_INNER, ~below | inside)):
         along = _along(mesh, lip, (nodes - first) @ across)
@@ -220,13 +269,13 @@ def _axis(mesh: Mesh) -> tuple[Array, Array, float]:
     """The left corner, the direction to the right corner, the distance."""
     first, last = (mesh.points[k, :2] for k in (UPPER_LIP_INNER[0], UPPER_LIP_INNER[-1]))
     width = float(np.linalg.norm(last - first))
-    return first, (last - first) / max(width, 1e-6), width
+    return first, (last - first) / max(width, TINY), width
 
 
 def _along(mesh: Mesh, lip: tuple[int, ...], offset: Array) -> Array:
     first, across, _ = _axis(mesh)
     stations = np.maximum.accumulate(
-        (mesh.points[list(lip), :2] - first) @ across + np.arange(len(lip)) * 1e-3
+        (mesh.points[list(lip), :2] - first) @ across + np.arange(len(lip)) * SMALL
     )
     place = np.interp(offset, stations, np.arange(len(lip))).astype(np.float32)
     return np.stack([place, np.zeros_like(place)], -1)

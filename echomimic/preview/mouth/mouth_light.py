@@ -13,8 +13,8 @@ import numpy as np
 
 from echomimic.faces import geometry as g
 from echomimic.preview.curves import polygon_mask, smooth_curve
-from echomimic.preview.mesh.face_mesh import Array, Mesh, soft_step
-from echomimic.preview.mesh.warp import LUMA, Texture
+from echomimic.preview.mesh.face_mesh import SMALL, Array, Mesh, soft_step
+from echomimic.preview.mesh.warp import LUMA, WHITE, Texture
 
 _LIP_SKIN = (17, 84, 314, 85, 315, 0, 37, 267, 16)
 _CHEEK_SKIN = (50, 280, 205, 425, 118, 347, 101, 330)
@@ -57,9 +57,39 @@ class LightTuning:
     """Pixels: what is finer than this on the cheeks is grain."""
     least_grain: float = 0.8
     """Levels of grain that are left away."""
+    grain_reach: float = 0.07
+    """Half the side of the patches of cheek that are looked at, outer eye distances."""
+    grain_lost: float = 1.2
+    """A blur of `grain_blur` takes a third of white noise along, so much is added again."""
+    levels: tuple[float, float] = (6.0, 235.0)
+    """Brightness of skin counts within these: what lies outside is black or white, not skin."""
+    cavity_light: tuple[float, float] = (0.45, 0.6)
+    """The light of the mouth's dark with black skin, and what white skin adds: a bright picture fills
+    shadows."""
+    tongue_lip: tuple[float, float] = (0.55, 0.45)
+    """A tongue has this share of the lips' colour and this of `tongue`, …"""
+    tongue_light: tuple[float, float] = (0.60, 0.25)
+    """… in light as `cavity_light`."""
+    tooth_most: float = 0.96
+    """`tooth_level` and the share of skin make this together."""
+    skin_colour: tuple[float, float, float] = (1.16, 0.97, 0.84)
+    """The usual skin against its brightness; what a portrait's differs from it by is the colour of the light,
+    …"""
+    skin_tells: float = 0.45
+    """… of which teeth take this share: the rest may be the skin's own, …"""
+    skin_range: tuple[float, float] = (0.75, 1.3)
+    """… within these limits."""
+    white_range: tuple[float, float] = (0.6, 1.5)
+    """The colour of the white of eyes against its brightness, within these limits."""
+    least_colour: float = 0.1
+    """Saturation that skin has at least when it is asked whether the eye's white is less colourful."""
+    in_eye: float = 0.9
+    """Coverage from which on a pixel lies wholly in the eye."""
 
 
 LIGHT_TUNING = LightTuning()
+_DEVIATIONS = 1.4826
+"""Median absolute deviations in a standard deviation of normal noise: 1 / Φ⁻¹(3/4)."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +110,14 @@ def find_light(mesh: Mesh, texture: Texture, width: int, height: int) -> Light:
     skin = np.median(_colours(mesh, texture, _CHEEK_SKIN, width, height), 0)
     lip = np.median(_colours(mesh, texture, _LIP_SKIN, width, height), 0)
     chroma = float(soft_step(np.float32(max(map(_saturation, (skin, lip)))), *LIGHT_TUNING.colourful))
-    level = float(np.clip(skin @ LUMA, 6.0, 235.0))
+    level = float(np.clip(skin @ LUMA, *LIGHT_TUNING.levels))
     dim = min(1.0, level / LIGHT_TUNING.lit)
-    cavity = np.array(LIGHT_TUNING.cavity, np.float32) * (0.45 + 0.6 * level / 255.0) * dim
-    tongue = 0.55 * lip + 0.45 * np.array(LIGHT_TUNING.tongue, np.float32) * dim
-    tongue = tongue * (0.60 + 0.25 * level / 255.0)
+    dark, more = LIGHT_TUNING.cavity_light
+    cavity = np.array(LIGHT_TUNING.cavity, np.float32) * (dark + more * level / WHITE) * dim
+    own, usual = LIGHT_TUNING.tongue_lip
+    tongue = own * lip + usual * np.array(LIGHT_TUNING.tongue, np.float32) * dim
+    dark, more = LIGHT_TUNING.tongue_light
+    tongue = tongue * (dark + more * level / WHITE)
     tooth = _tooth(_white(mesh, texture, width, height), skin, level)
     grain = _grain(mesh, texture, width, height)
     return Light(tooth, _greyed(cavity, chroma), _greyed(tongue, chroma), chroma, grain)
@@ -92,16 +125,16 @@ def find_light(mesh: Mesh, texture: Texture, width: int, height: int) -> Light:
 
 def _tooth(white: Array | None, skin: Array, level: float) -> Array:
     """(3,) the colour of front teeth; white: (3,) that of the eyes, None where they show none."""
-    most = min(
-        LIGHT_TUNING.tooth_level * 235 + (0.96 - LIGHT_TUNING.tooth_level) * level, LIGHT_TUNING.brightest
-    )
+    share = LIGHT_TUNING.tooth_level
+    most = min(share * 235 + (LIGHT_TUNING.tooth_most - share) * level, LIGHT_TUNING.brightest)
     low, high = (share * level for share in LIGHT_TUNING.tooth_range)
-    colour = skin / max(float(skin @ LUMA), 1.0) / np.array([1.16, 0.97, 0.84], np.float32)
-    colour = 1.0 + 0.45 * (np.clip(colour, 0.75, 1.3) - 1.0)
+    colour = skin / max(float(skin @ LUMA), 1.0) / np.array(LIGHT_TUNING.skin_colour, np.float32)
+    colour = 1.0 + LIGHT_TUNING.skin_tells * (np.clip(colour, *LIGHT_TUNING.skin_range) - 1.0)
     bright = LIGHT_TUNING.unseen * level
-    if white is not None and _saturation(white) < LIGHT_TUNING.paler[0] * max(_saturation(skin), 0.1):
-        pale = min(1.0, LIGHT_TUNING.paler[1] * _saturation(skin) / max(_saturation(white), 1e-3))
-        colour = np.clip(_greyed(white, pale) / max(float(white @ LUMA), 1.0), 0.6, 1.5)
+    coloured = max(_saturation(skin), LIGHT_TUNING.least_colour)
+    if white is not None and _saturation(white) < LIGHT_TUNING.paler[0] * coloured:
+        pale = min(1.0, LIGHT_TUNING.paler[1] * _saturation(skin) / max(_saturation(white), SMALL))
+        colour = np.clip(_greyed(white, pale) / max(float(white @ LUMA), 1.0), *LIGHT_TUNING.white_range)
         bright = LIGHT_TUNING.tooth * float(white @ LUMA)
     bright = min(float(np.clip(bright, low, high)), most)
     tooth = bright * colour * np.array(LIGHT_TUNING.tooth_tint, np.float32)
@@ -130,7 +163,7 @@ def _eye_white(
     centre = mesh.points[iris[0], :2]
     radius = float(np.linalg.norm(mesh.points[list(iris[1:]), :2] - centre, axis=1).mean())
     pixels = np.stack(np.meshgrid(np.arange(x0, x1), np.arange(y0, y1)), -1).astype(np.float32)
-    inside = polygon_mask(outline, x0, y0, x1 - x0, y1 - y0) > 0.9
+    inside = polygon_mask(outline, x0, y0, x1 - x0, y1 - y0) > LIGHT_TUNING.in_eye
     inside &= np.linalg.norm(pixels - centre, axis=2) > LIGHT_TUNING.iris * radius
     colours = texture.sample(pixels)[..., :3][inside].astype(np.float32)
     if len(colours) < LIGHT_TUNING.least_white:
@@ -151,16 +184,15 @@ def _saturation(colour: Array) -> float:
 
 def _grain(mesh: Mesh, texture: Texture, width: int, height: int) -> float:
     """The median over the cheeks of what is finer than any shading, in levels."""
-    reach = max(3, round(0.07 * mesh.unit))
+    reach = max(3, round(LIGHT_TUNING.grain_reach * mesh.unit))
     around = np.stack(np.meshgrid(*[np.arange(-reach, reach + 1)] * 2), -1).astype(np.float32)
     levels = []
     for point in _CHEEK_SKIN:
         at = around + np.round(mesh.points[point, :2].clip(0, [width - 1, height - 1])).astype(np.float32)
         seen = texture.sample(at)[..., :3].astype(np.float32) @ LUMA
         fine = seen - cv2.GaussianBlur(seen, (0, 0), LIGHT_TUNING.grain_blur)
-        levels.append(1.4826 * float(np.median(np.abs(fine - np.median(fine)))))
-    # A blur of this size takes a third of white noise along.
-    level = 1.2 * float(np.median(levels))
+        levels.append(_DEVIATIONS * float(np.median(np.abs(fine - np.median(fine)))))
+    level = LIGHT_TUNING.grain_lost * float(np.median(levels))
     return level if level > LIGHT_TUNING.least_grain else 0.0
 
 

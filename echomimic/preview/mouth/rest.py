@@ -19,7 +19,14 @@ from echomimic.faces.geometry import (
     UPPER_LIP_INNER,
     UPPER_LIP_OUTER,
 )
-from echomimic.preview.mesh.face_mesh import LOWER_LIP_BETWEEN, UPPER_LIP_BETWEEN, Array, Mesh, soft_step
+from echomimic.preview.mesh.face_mesh import (
+    LOWER_LIP_BETWEEN,
+    TINY,
+    UPPER_LIP_BETWEEN,
+    Array,
+    Mesh,
+    soft_step,
+)
 from echomimic.preview.mouth.lip_axis import LipAxis, corner_axis
 
 _NOSE_BASE = 2
@@ -121,7 +128,7 @@ def _raise_jaw(mesh: Mesh, axis: LipAxis) -> Array:
 def meeting(mesh: Mesh, axis: LipAxis) -> float:
     """Where the middles of the lips meet: pixels below the line through the corners."""
     _, y = axis.local(mesh.points[[_NOSE_BASE, UPPER_LIP_INNER[5], LOWER_LIP_INNER[5]], :2])
-    gap = max(float(y[2] - y[1]), 1e-6)
+    gap = max(float(y[2] - y[1]), TINY)
     wanted = (REST.philtrum * mesh.unit - float(y[1] - y[0])) / gap
     return float(y[1]) + gap * float(np.clip(wanted, *REST.upper_share))
 
@@ -145,7 +152,7 @@ def _meet_lips(mesh: Mesh, axis: LipAxis, closing: Array) -> None:
     left, top = axis.local(points[upper])
     right, bottom = axis.local(points[lower])
     middle = meeting(mesh, axis)
-    mean = top + (middle - top[5]) / max(float(bottom[5] - top[5]), 1e-6) * (bottom - top)
+    mean = top + (middle - top[5]) / max(float(bottom[5] - top[5]), TINY) * (bottom - top)
     own = float(1 - soft_step(np.float32(_gap(mesh)), *REST.level))
     for lip, x, y in ((upper, left, top), (lower, right, bottom)):
         even = middle * (1 - np.square(np.clip(2 * x / axis.width, -1, 1)))

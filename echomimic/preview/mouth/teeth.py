@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from echomimic.preview.mesh.face_mesh import Array, soft_step
+from echomimic.preview.mesh.face_mesh import SMALL, Array, soft_step
 from echomimic.preview.mesh.warp import LUMA
 from echomimic.preview.mouth.mouth_light import Light
 
@@ -20,8 +20,74 @@ _UPPER = ((0.132, 0.215), (0.104, 0.203), (0.096, 0.206), (0.074, 0.190), (0.060
 _LOWER = ((0.088, 0.150), (0.092, 0.148), (0.092, 0.152), (0.078, 0.142), (0.065, 0.132), (0.055, 0.122))
 """Width and height of the teeth from the middle outwards, in mouth widths, seen from the front."""
 
-_LOWER_TINT = np.array([0.95, 0.86, 0.82], np.float32)
-"""Lower teeth lie deeper, in light that lips and tongue have coloured."""
+
+@dataclass(frozen=True)
+class _TeethTuning:
+    """Lengths in mouth widths, shades in shares of the tooth's light. By eye on the portraits of
+    `LightTuning`; a row without gaps, shade and differences looks like a denture."""
+
+    lower_tint: tuple[float, float, float] = (0.95, 0.86, 0.82)
+    """Lower teeth lie deeper, in light that lips and tongue have coloured."""
+    lower_gum: float = 0.12
+    """The height up to which the lower row is closed: its gum, which is never seen."""
+    gap: tuple[float, float] = (0.0035, 0.45)
+    """Half the space between two teeth, at least so wide and so many pixels: a thinner one would flicker."""
+    width_spread: float = 0.03
+    height_spread: float = 0.010
+    tilt_spread: float = 0.012
+    """How different the teeth of one mouth are: standard deviations of their sizes, and of sideways per
+    down."""
+    own: float = 1.02
+    """Half a tooth's width in its halves: neighbours share a hair's breadth, so that no column is left
+    unshaded."""
+    aside: tuple[float, float, float] = (0.66, 0.12, 0.48)
+    """The row darkens by the first share between these distances from the middle: the cheeks shade it."""
+    corner: tuple[float, float] = (0.020, 0.016)
+    """How far the edge of a tooth rises at both of its corners, and more at the outer one."""
+    canine: tuple[float, float, float] = (0.022, 0.05, 1.7)
+    """A canine's edge is a point: its height, how far outside the middle it lies, how sharp it is."""
+    touch: tuple[float, float, float] = (0.80, 0.55, 0.72)
+    """Cover between neighbours; what of it is lost to the edge, from this share of the height on."""
+    tone_spread: float = 0.018
+    side_shade: float = 0.13
+    """A tooth is round: darker at its sides, …"""
+    edge_shade: tuple[float, float] = (0.07, 0.86)
+    """… thin at its edge, from the second share of its height on, where the dark behind shines through, …"""
+    gum_shade: tuple[float, float] = (0.14, 0.55)
+    """… shaded by the lip down to this share, …"""
+    gloss: float = 0.05
+    gloss_at: tuple[float, float, float, float] = (0.15, 0.35, 0.62, 0.16)
+    """… and glossy: place and reach across, place and reach down."""
+    warm: tuple[float, float, float] = (0.2, 0.8, 0.3)
+    """The gum's warmth fades between these heights; how differently warm teeth are."""
+    warmth: tuple[float, float, float] = (0.005, 0.006, 0.045)
+    """What it adds to red and takes of green and blue."""
+    brightest: float = 250.0
+    """Levels: wet enamel keeps some shape even in gloss."""
+    sharp: float = 0.05
+    """Pixels: less is no blur."""
+
+
+@dataclass(frozen=True)
+class _TongueTuning:
+    """Lengths in mouth widths, shades in shares of the tongue's light; by eye, as the teeth."""
+
+    mound: tuple[float, float] = (0.30, 0.33)
+    """Half its width and half its height, …"""
+    soft: tuple[float, float] = (0.72, 1.03)
+    """… of which it fades between these shares: its sides are never seen apart from the dark."""
+    shade: tuple[float, float] = (1.04, 0.32)
+    """The light on its middle, which is halved at this distance from it."""
+    furrow: tuple[float, float] = (0.10, 0.022)
+    """How dark and how wide the line along its middle is."""
+    gloss: float = 0.10
+    gloss_at: tuple[float, float, float] = (0.14, 0.06, 0.13)
+    """Wet, it shines: how far under its top, over which height and half width."""
+    blur: float = 0.012
+    """A tongue is softer than teeth."""
+
+
+_TEETH, _TONGUE = _TeethTuning(), _TongueTuning()
 
 
 @dataclass(frozen=True)
@@ -42,19 +108,22 @@ def draw_lower(light: Light, density: float, blur: float) -> Paint:
     """Lower teeth, turned over: their edge lies 0.15 above TALL; below the gum they sink into the dark."""
     cover, shade = _row(_LOWER, density, seed=8, soft=blur)
     x, y = _plane(density)
-    cover = np.maximum(cover, (y < 0.12) * (np.abs(x) < 0.5))
-    return _finish(cover[::-1], shade[::-1] * _LOWER_TINT, light.tooth, light.chroma, density, blur)
+    cover = np.maximum(cover, (y < _TEETH.lower_gum) * (np.abs(x) < 0.5))
+    tint = np.array(_TEETH.lower_tint, np.float32)
+    return _finish(cover[::-1], shade[::-1] * tint, light.tooth, light.chroma, density, blur)
 
 
 def draw_tongue(light: Light, density: float, blur: float) -> Paint:
     """The tongue's back: a soft mound, its top at y = 0."""
     x, y = _plane(density)
-    mound = np.hypot(x / 0.30, (y - 0.33) / 0.33)
-    cover = 1.0 - soft_step(mound, 0.72, 1.03)
-    shade = 1.04 - 0.5 * soft_step(np.abs(x), 0.0, 0.32) - 0.10 * np.exp(-((x / 0.022) ** 2))
-    shade = shade + 0.10 * np.exp(-(((y - 0.14) / 0.06) ** 2) - (x / 0.13) ** 2)
+    (wide, high), (bright, dims) = _TONGUE.mound, _TONGUE.shade
+    cover = 1.0 - soft_step(np.hypot(x / wide, (y - high) / high), *_TONGUE.soft)
+    furrow = _TONGUE.furrow[0] * np.exp(-((x / _TONGUE.furrow[1]) ** 2))
+    shade = bright - 0.5 * soft_step(np.abs(x), 0.0, dims) - furrow
+    at, reach, half = _TONGUE.gloss_at
+    shade = shade + _TONGUE.gloss * np.exp(-(((y - at) / reach) ** 2) - (x / half) ** 2)
     tint = (np.ones((*x.shape, 3)) * shade[..., None]).astype(np.float32)
-    soft = max(blur, 0.012 * density)
+    soft = max(blur, _TONGUE.blur * density)
     return _finish(cover.astype(np.float32), tint, light.tongue, light.chroma, density, soft)
 
 
@@ -72,32 +141,36 @@ def _row(
     rng = np.random.default_rng(seed)
     x, y = _plane(density)
     cover, shade = np.zeros_like(x), np.ones((*x.shape, 3), np.float32)
-    gap = max(0.0035, 0.45 / density)
+    gap = max(_TEETH.gap[0], _TEETH.gap[1] / density)
     for side in (-1, 1):
         inner = 0.0
         for number, (width, height) in enumerate(sizes):
-            width *= 1 + 0.03 * rng.standard_normal()
-            height *= 1 + 0.010 * rng.standard_normal()
-            tilt = 0.012 * rng.standard_normal()
+            width *= 1 + _TEETH.width_spread * rng.standard_normal()
+            height *= 1 + _TEETH.height_spread * rng.standard_normal()
+            tilt = _TEETH.tilt_spread * rng.standard_normal()
             across = (side * x - inner - width / 2 + tilt * (y - height)) / (width / 2)
             cover = np.maximum(cover, _tooth(across, y, height, number, gap / width, density))
-            own = np.abs(across) <= 1.02
+            own = np.abs(across) <= _TEETH.own
             shade = np.where(own[..., None], _enamel(across, y / height, rng), shade)
             inner += width
-    shade *= 1.0 - 0.66 * soft_step(np.abs(x), 0.12, 0.48)[..., None]
+    dark, *between = _TEETH.aside
+    shade *= 1.0 - dark * soft_step(np.abs(x), *between)[..., None]
     return cover, shade
 
 
 def _tooth(across: Array, y: Array, height: float, number: int, gap: float, density: float) -> Array:
     """Coverage of one tooth; `across` is −1…1 over its width, +1 away from the middle of the mouth."""
-    corner = 0.020 * np.abs(across) ** 5 + 0.016 * np.clip(across, 0, None) ** 3
+    both, outer = _TEETH.corner
+    corner = both * np.abs(across) ** 5 + outer * np.clip(across, 0, None) ** 3
     if number == 2:
-        corner = 0.022 * np.abs(across - 0.05) ** 1.7
+        high, aside, sharp = _TEETH.canine
+        corner = high * np.abs(across - aside) ** sharp
     edge = height - corner
     below = np.clip((edge - y) * density + 0.5, 0, 1)
-    beside = np.clip((1.0 - gap - np.abs(across)) / max(gap, 1e-3) + 0.5, 0, 1)
+    beside = np.clip((1.0 - gap - np.abs(across)) / max(gap, SMALL) + 0.5, 0, 1)
     # Teeth touch for most of their height and part only near the edge and under the gum.
-    touch = 0.80 - 0.55 * soft_step(y, height * 0.72, height)
+    most, lost, start = _TEETH.touch
+    touch = most - lost * soft_step(y, height * start, height)
     return np.asarray(
         below * np.where(np.abs(across) <= 1.0 + gap, np.maximum(beside, touch * (np.abs(across) <= 1)), 0)
     )
@@ -106,20 +179,23 @@ def _tooth(across: Array, y: Array, height: float, number: int, gap: float, dens
 def _enamel(across: Array, down: Array, rng: np.random.Generator) -> Array:
     """(h, w, 3) shade of one tooth: rounder at the sides, warmer at the gum, cooler and thinner at the
     edge."""
-    level = (
-        1.0 + 0.018 * rng.standard_normal() - 0.13 * np.abs(across) ** 3 - 0.07 * soft_step(down, 0.86, 1.0)
-    )
-    level = level - 0.14 * (1 - soft_step(down, 0.0, 0.55))
-    level = level + 0.05 * np.exp(-(((across + 0.15) / 0.35) ** 2) - ((down - 0.62) / 0.16) ** 2)
-    warm = (1 - soft_step(down, 0.2, 0.8)) + 0.3 * rng.standard_normal()
-    tint = np.stack([1.0 + 0.005 * warm, 1.0 - 0.006 * warm, 1.0 - 0.045 * warm], -1)
+    edge, thins = _TEETH.edge_shade
+    level = 1.0 + _TEETH.tone_spread * rng.standard_normal() - _TEETH.side_shade * np.abs(across) ** 3
+    level = level - edge * soft_step(down, thins, 1.0)
+    level = level - _TEETH.gum_shade[0] * (1 - soft_step(down, 0.0, _TEETH.gum_shade[1]))
+    x, wide, y, high = _TEETH.gloss_at
+    level = level + _TEETH.gloss * np.exp(-(((across + x) / wide) ** 2) - ((down - y) / high) ** 2)
+    *heights, spread = _TEETH.warm
+    warm = (1 - soft_step(down, *heights)) + spread * rng.standard_normal()
+    red, green, blue = _TEETH.warmth
+    tint = np.stack([1.0 + red * warm, 1.0 - green * warm, 1.0 - blue * warm], -1)
     return np.asarray(level[..., None] * tint, dtype=np.float32)
 
 
 def _finish(cover: Array, shade: Array, colour: Array, chroma: float, density: float, blur: float) -> Paint:
-    seen = np.minimum(shade * colour, 250.0)
+    seen = np.minimum(shade * colour, _TEETH.brightest)
     grey = (seen @ LUMA)[..., None]
     seen = grey + (seen - grey) * chroma
     pixels = np.concatenate([seen * cover[..., None], cover[..., None]], 2)
     pixels = np.ascontiguousarray(pixels, dtype=np.float32)
-    return Paint(cv2.GaussianBlur(pixels, (0, 0), blur) if blur > 0.05 else pixels, density)
+    return Paint(cv2.GaussianBlur(pixels, (0, 0), blur) if blur > _TEETH.sharp else pixels, density)
