@@ -16,9 +16,10 @@ import numpy.typing as npt
 
 from echomimic.arrays import AnyArray
 from echomimic.errors import ResourceError, SpeechError
-from echomimic.media.clock import UNHEARD, Clock
+from echomimic.media.clock import UNHEARD
 from echomimic.media.container import decoded, film_begin, open_media, sound_stream, stamp
 from echomimic.media.files import check_readable
+from echomimic.media.joins import clock_of
 from echomimic.media.samples import (
     FASTEST,
     LOUDEST,
@@ -44,6 +45,9 @@ SILENCE = 10 ** (-55 / 20)
 
 _LARGEST = float(np.finfo(np.float32).max)
 """Amplitude at which samples from an array are cut off."""
+
+_ROUNDED = Fraction(1, 10_000)
+"""Seconds by which a stamp may be rounded; a TS counts in 90 000ths."""
 
 _TOLD = Fraction(1, 10)
 """Seconds of silence put in from which on the user is told."""
@@ -111,9 +115,9 @@ class Speech:
         """Decodes a sound file, or the sound of a video, once. Raises :class:`SpeechError`."""
         path = Path(path)
         check_readable(path, SpeechError, "a sound file (wav, mp3, m4a, flac, ogg, …)")
-        rate, channels = _look(path)
+        rate, channels, notes = _look(path)
         try:
-            return cls._from(str(path), _Source(path, rate, film_begin(path)), channels)
+            return cls._from(str(path), _Source(path, rate, film_begin(path)), channels, notes)
         except av.FFmpegError as error:
             reason = f"{channels} channels at {rate} Hz: {error.strerror}"
             raise SpeechError(f"{path} cannot be converted ({reason}); save it as a stereo WAV") from None
@@ -140,10 +144,10 @@ class Speech:
         return cls._from(name, _Source(wave.astype(np.float32), rate), len(wave))
 
     @classmethod
-    def _from(cls, name: str, source: _Source, channels: int) -> "Speech":
+    def _from(cls, name: str, source: _Source, channels: int, known: Iterable[str] = ()) -> "Speech":
         """Listens once; again where the first time showed another scale,
-        or channels that cancel each other."""
-        levels, repairs, notes = Levels(), _Repairs(), []
+        or a channel that is lost among the others."""
+        levels, repairs, notes = Levels(), _Repairs(), [*known]
         mono = _spool(levels.watch(source.frames(repairs)))
         if levels.gain is not None:
             source = replace(source, gain=levels.gain)
@@ -152,7 +156,7 @@ class Speech:
         channel = levels.channel(_power(mono))
         if channel is not None:
             notes.append(
-                f"the channels of {name} cancel each other; its channel {channel + 1} alone is listened to"
+                f"mixed, the channels of {name} lose what channel {channel + 1} says; it alone is listened to"
             )
             mono = _spool(adjusted(source.frames(), source.gain, channel))
         _check_length(name, mono)
@@ -189,8 +193,8 @@ def _scale_note(levels: Levels) -> str:
     return f"has samples up to {levels.peak:.3g} where 1 is full scale; it was turned down"
 
 
-def _look(path: Path) -> tuple[int, int]:
-    """Sample rate and number of channels.
+def _look(path: Path) -> tuple[int, int, list[str]]:
+    """Sample rate, number of channels and remarks.
     Raises SpeechError when the file holds no sound that can be decoded."""
     try:
         container = open_media(path)
@@ -208,7 +212,9 @@ def _look(path: Path) -> tuple[int, int]:
                 f"{path} is coded in a way that this program does not know; save it as WAV or MP3"
             )
         rate, channels = stream.codec_context.sample_rate, stream.codec_context.channels
-    return _checked_rate(rate or RATE, str(path)), channels or 1
+        tracks = list(container.streams.audio)
+        which = f"{path} has {len(tracks)} sound tracks; number {tracks.index(stream) + 1} is listened to"
+    return _checked_rate(rate or RATE, str(path)), channels or 1, [which] if len(tracks) > 1 else []
 
 
 def _checked_rate(rate: Any, name: str) -> int:
@@ -224,12 +230,9 @@ def _checked_rate(rate: Any, name: str) -> int:
 def _placed(path: Path, begin: Fraction, repairs: _Repairs) -> Iterator[av.AudioFrame]:
     """The frames of a file, each where its timestamp says: silence fills holes, what overlaps is cut away."""
     with open_media(path) as container:
-        clock, written = Clock(begin), Fraction(0)
-        for frame in decoded(container, sound_stream(container)):
-            assert isinstance(frame, av.AudioFrame)
-            if not frame.samples or not frame.sample_rate:
-                continue
-            late = clock.place(stamp(frame), Fraction(frame.samples, frame.sample_rate)) - written
+        clock, written = clock_of(path, begin), Fraction(0)
+        for frame, at in _stamped(container):
+            late = clock.place(at, Fraction(frame.samples, frame.sample_rate)) - written
             samples = round(late * frame.sample_rate) if abs(late) > UNHEARD or not written else 0
             if samples > 0:
                 yield from _silence(frame, samples)
@@ -239,6 +242,21 @@ def _placed(path: Path, begin: Fraction, repairs: _Repairs) -> Iterator[av.Audio
                 frame.pts = None
                 yield clean(without_start(frame, -samples) if samples < 0 else frame)
                 written += Fraction(samples + frame.samples, frame.sample_rate)
+
+
+def _stamped(container: "av.container.InputContainer") -> Iterator[tuple[av.AudioFrame, Fraction | None]]:
+    """The frames of a file and their times, guesses left out: where the rate changes midway, FFmpeg goes on
+    counting by the first one until the file gives a time again."""
+    first, last = 0, None
+    for frame in decoded(container, sound_stream(container)):
+        assert isinstance(frame, av.AudioFrame)
+        if not frame.samples or not frame.sample_rate:
+            continue
+        at, first = stamp(frame), first or frame.sample_rate
+        guess = None if last is None else last + Fraction(frame.samples, first)
+        guessed = at is not None and guess is not None and abs(at - guess) < _ROUNDED
+        yield frame, None if guessed and frame.sample_rate != first else at
+        last = at
 
 
 def _silence(frame: av.AudioFrame, samples: int) -> Iterator[av.AudioFrame]:

@@ -2,12 +2,12 @@
 
 Nothing else in the package counts time from a file. A film begins where the earlier of its picture and its
 sound does; both readers measure from there, so what is late stays late by as much. What a timestamp says is
-believed unless it jumps back or leaves a hole of minutes, as in joined or damaged files: then the stream just
-goes on.
+believed unless it jumps back or leaves a hole of minutes, as in joined or damaged files: then the recording
+that is joined on begins where picture and sound have both ended, or else the stream just goes on.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -53,22 +53,38 @@ class Clock:
     """Turns the timestamps of one stream into seconds since the film's beginning (``zero``, the film's own
     time).
 
-    ``now`` is where the pieces seen so far end.
+    ``now`` is where the pieces seen so far end. ``joins`` gives what is added to the stamps of each recording
+    that is joined on; it is asked at the first jump.
     """
 
     zero: Fraction
+    joins: Callable[[], Sequence[Fraction]] = tuple
     now: Fraction = Fraction(0)
     _shift: Fraction = Fraction(0)
+    _jumps: int = 0
 
     def place(self, time: Fraction | None, lasts: Fraction) -> Fraction:
         """Where a piece stamped ``time`` lies that lasts so long;
         one without a stamp follows the last one."""
         at = self.now if time is None else time - self.zero + self._shift
-        if not -JUMP_BACK <= at - self.now <= LONGEST_HOLE:
-            self._shift += self.now - at
-            at = self.now
+        if not follows(at, self.now):
+            at += self._join(at)
         self.now = max(self.now, at + lasts)
         return at
+
+    def _join(self, at: Fraction) -> Fraction:
+        """By how much a piece at ``at`` is to be moved, which another recording begins with."""
+        shifts = self.joins()
+        known = shifts[self._jumps] - self._shift if self._jumps < len(shifts) else self.now - at
+        move = known if follows(at + known, self.now) else self.now - at
+        self._jumps += 1
+        self._shift += move
+        return move
+
+
+def follows(at: Fraction, now: Fraction) -> bool:
+    """Whether a piece at ``at`` belongs to the recording that ends at ``now`` so far."""
+    return -JUMP_BACK <= at - now <= LONGEST_HOLE
 
 
 @dataclass

@@ -13,10 +13,20 @@ import av.video
 import numpy as np
 
 from echomimic.errors import DriverError
-from echomimic.media.clock import LONGEST_HOLE, Clock, Slots, base_rate
-from echomimic.media.container import BT601, BT709, decoded, film_begin, open_media, picture_stream, stamp
+from echomimic.media.clock import LONGEST_HOLE, Slots, base_rate
+from echomimic.media.container import (
+    BT601,
+    BT709,
+    coding_lag,
+    decoded,
+    film_begin,
+    open_media,
+    picture_stream,
+    stamp,
+)
 from echomimic.media.files import check_readable
 from echomimic.media.image import Picture
+from echomimic.media.joins import clock_of, stamps_of
 
 _LOOKED_AT = 5000
 """Packets whose timestamps tell the frame rate: three minutes at 25 fps."""
@@ -53,7 +63,7 @@ class VideoReader:
                 seconds = max(seconds, max(stamps) - min(stamps) + 1 / self.fps)
             self.frames = max(1, stream.frames if not seconds else round(seconds * self.fps))
             self._pixel = _pixel(stream)
-        self._begin = film_begin(self.path)
+        self._begin, self._lag = film_begin(self.path), coding_lag(self.path)
         self.notes = self._remarks()
         self.size = (0, 0)
         first = next(iter(self), None)
@@ -123,7 +133,7 @@ class VideoReader:
         except av.FFmpegError:
             return None
         for frame in decoded(container, stream):
-            if shown is not None and (stamp(frame) or 0) > moment + _EARLY:
+            if shown is not None and (stamp(frame, self._lag) or 0) > moment + _EARLY:
                 break
             shown = cast(av.VideoFrame, frame)
         return None if shown is None else self._upright(shown)
@@ -133,10 +143,10 @@ class VideoReader:
         with self._open() as container:
             stream = self._stream(container)
             stream.thread_type = "AUTO"
-            clock, each = Clock(self._begin), 1 / Fraction(self.fps)
+            clock, each = clock_of(self.path, self._begin), 1 / Fraction(self.fps)
             end = self._end(container, stream)
             for frame in decoded(container, stream):
-                at = clock.place(stamp(frame), each)
+                at = clock.place(stamp(frame, self._lag), each)
                 yield (
                     self._upright(cast(av.VideoFrame, frame)),
                     at,
@@ -177,9 +187,7 @@ def _rate(container: "av.container.InputContainer", stream: "av.VideoStream") ->
         packets = list(islice(container.demux(stream), _LOOKED_AT))
     except av.FFmpegError:
         packets = []
-    scale = float(stream.time_base or 0)
-    stamps = [(p.pts if p.pts is not None else p.dts) for p in packets if p.size]
-    known = [stamp * scale for stamp in stamps if stamp is not None]
+    known = stamps_of(packets)
     return base_rate(known, declared), known
 
 

@@ -41,12 +41,15 @@ def write_film(
     last: float = 0.0,
     options: dict[str, str] | None = None,
     aspect: Fraction | None = None,
+    codec: str | None = None,
+    sound_rate: int = 48000,
 ) -> Path:
     """A film whose frame i appears at ``moments[i]`` s, with sound of (start, length) s;
     ``last``: the last hold."""
     kind = path.suffix[1:]
-    with av.open(str(path), "w") as container:
-        codec = VIDEO.get(kind, "libx264")
+    bundled = {"max_delay": "700000"} if kind == "ts" else {}  # several frames of sound under one time
+    with av.open(str(path), "w", options=bundled) as container:
+        codec = codec or VIDEO.get(kind, "libx264")
         stream = container.add_stream(
             codec, rate=Fraction(rate).limit_denominator(1001), options=options or {}
         )
@@ -56,7 +59,9 @@ def write_film(
         constant = kind == "avi"  # which numbers its frames and has no timestamps
         stream.codec_context.time_base = 1 / Fraction(rate).limit_denominator(1001) if constant else _TICK
         sound = (
-            container.add_stream(SOUND.get(kind, "pcm_s16le"), rate=48000, layout="mono") if tones else None
+            container.add_stream(SOUND.get(kind, "pcm_s16le"), rate=sound_rate, layout="mono")
+            if tones
+            else None
         )
         queue = [(at, number) for number, at in enumerate(moments)]
         for at, number in queue:
@@ -68,7 +73,7 @@ def write_film(
         for packet in stream.encode(None):
             container.mux(_held(packet, len(moments) - 1, moments, last))
         for start, length in tones:
-            _write_tone(container, sound, start, length)
+            _write_tone(container, sound, start, length, sound_rate)
         if sound is not None:
             container.mux(sound.encode(None))
     return path
@@ -82,16 +87,16 @@ def _held(
     return packet
 
 
-def _write_tone(container: object, sound: object, start: float, length: float) -> None:
-    wave = (0.5 * np.sin(2 * np.pi * 1000 * np.arange(round(length * 48000)) / 48000)).astype(np.float32)
+def _write_tone(container: object, sound: object, start: float, length: float, rate: int) -> None:
+    wave = (0.5 * np.sin(2 * np.pi * 1000 * np.arange(round(length * rate)) / rate)).astype(np.float32)
     for at in range(0, len(wave), 960):
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(wave[None, at : at + 960]), "fltp", "mono")
-        frame.sample_rate, frame.time_base = 48000, Fraction(1, 48000)
-        frame.pts = round(start * 48000) + at
+        frame.sample_rate, frame.time_base = rate, Fraction(1, rate)
+        frame.pts = round(start * rate) + at
         if sound.format.name != "fltp":  # type: ignore[attr-defined]
             pts = frame.pts
-            (frame,) = av.AudioResampler(sound.format.name, "mono", 48000).resample(frame)  # type: ignore[attr-defined]
-            frame.pts, frame.time_base = pts, Fraction(1, 48000)
+            (frame,) = av.AudioResampler(sound.format.name, "mono", rate).resample(frame)  # type: ignore[attr-defined]
+            frame.pts, frame.time_base = pts, Fraction(1, rate)
         container.mux(sound.encode(frame))  # type: ignore[attr-defined]
 
 

@@ -197,7 +197,7 @@ def test_channels_of_opposite_phase_are_heard(tmp_path: Path, shape: tuple[float
     for speech in (Speech.open(write_wave(tmp_path / "s.wav", stereo)), Speech.from_array(stereo.T, 16000)):
         assert not speech.silent
         assert np.abs(speech.read(0, 16000) - loud).max() < 0.001
-        assert "cancel each other" in speech.notes[0]
+        assert "mixed, the channels of" in speech.notes[0]
 
 
 @pytest.mark.parametrize("channel", range(6))
@@ -296,6 +296,27 @@ def test_lists_of_other_files_are_not_followed(tmp_path: Path, name: str) -> Non
         Speech.open(tmp_path / name)
     with pytest.raises(DriverError, match="not a video"):
         VideoReader(tmp_path / name)
+
+
+@pytest.mark.parametrize(("marked", "heard"), [(None, 300), (0, 300), (1, 1200)])
+def test_the_default_of_several_tracks_is_heard(tmp_path: Path, marked: int | None, heard: int) -> None:
+    """A recorder that writes system and microphone apart; the first may well be silent."""
+    path = tmp_path / "s.mkv"
+    with av.open(str(path), "w") as container:
+        tracks = [container.add_stream("pcm_s16le", rate=16000, layout="mono") for _ in range(2)]
+        if marked is not None:
+            if not hasattr(av.stream, "Disposition"):
+                pytest.skip("this PyAV cannot mark a track")
+            for number, track in enumerate(tracks):
+                track.disposition = av.stream.Disposition(int(number == marked))
+        for number, track in enumerate(tracks):
+            tone = 16000 * np.sin(2 * np.pi * (300, 1200)[number] * np.arange(16000) / 16000)
+            frame = av.AudioFrame.from_ndarray(tone.astype(np.int16)[None], "s16", "mono")
+            frame.sample_rate, frame.pts, frame.time_base = 16000, 0, Fraction(1, 16000)
+            container.mux([*track.encode(frame), *track.encode(None)])
+    speech = Speech.open(path)
+    assert np.abs(np.fft.rfft(speech.read(0, 16000))).argmax() == heard
+    assert speech.notes == (f"{path} has 2 sound tracks; number {1 + (heard == 1200)} is listened to",)
 
 
 class _Flags(enum.Flag):

@@ -124,6 +124,48 @@ def test_joined_films_go_on(tmp_path: Path) -> None:
     assert Speech.open(tmp_path / "ab.ts").seconds == pytest.approx(1.6, abs=0.1)
 
 
+@pytest.mark.parametrize("rate", [48000, 24000])
+def test_joined_films_keep_picture_and_sound_together(tmp_path: Path, rate: int) -> None:
+    """The sound of each ends before its picture does; the second one's has another rate."""
+    one = write_film(tmp_path / "a.ts", steady(40, 25), [(0.0, 0.4), (0.8, 0.4)])
+    two = write_film(tmp_path / "b.ts", steady(30, 25, 0.2), [(0.0, 0.3), (0.9, 0.3)], sound_rate=rate)
+    (tmp_path / "ab.ts").write_bytes(one.read_bytes() + two.read_bytes())
+    reader = VideoReader(tmp_path / "ab.ts")
+    assert reader.fps == pytest.approx(25)
+    assert abs(reader.frames - 70) <= 1
+    seen = shown(tmp_path / "ab.ts")
+    assert seen[:40] == list(range(40))
+    assert abs(seen.index(1, 40) - 46) <= 1  # 1.6 s, 0.2 s and one frame
+    priming = 1024 / 48000 + 1024 / rate  # heard in a TS
+    speech = Speech.open(tmp_path / "ab.ts")
+    assert onsets(speech) == pytest.approx([0, 0.8, 1.6, 2.5], abs=priming + 0.003)
+    loud = np.abs(speech.read(round(1.5 * 16000), 32800)) > 0.05
+    assert loud.sum() / 16000 == pytest.approx(0.3, abs=0.05)  # nothing of a tone is cut away
+
+
+@pytest.mark.parametrize("bframes", [0, 1, 3])
+def test_pictures_that_have_coding_times_only_are_seen_in_order(tmp_path: Path, bframes: int) -> None:
+    path = write_film(
+        tmp_path / "v.avi",
+        steady(60, 25),
+        [(0.0, 2.4)],
+        codec="libx264",
+        options={"bf": str(bframes), "b-pyramid": "normal", "x264-params": "b-adapt=0"},
+    )
+    assert shown(path)[-60:] == list(range(60))
+    assert len(shown(path)) <= 61
+    assert [number_of(p) for p in VideoReader(path).at([0.5, 2.0]) if p is not None] == pytest.approx(
+        [12, 50], abs=1
+    )
+
+
+def test_low_rates_with_pictures_coded_far_ahead_are_one_recording(tmp_path: Path) -> None:
+    options = {"bf": "6", "x264-params": "b-adapt=0"}
+    path = write_film(tmp_path / "v.ts", steady(30, 5), rate=5, options=options)
+    assert shown(path) == list(range(30))
+    assert VideoReader(path).frames == 30
+
+
 @pytest.mark.parametrize(
     ("aspect", "size"), [((8, 11), (128, 88)), ((1, 2), (128, 128)), ((2, 1), (256, 64))]
 )
