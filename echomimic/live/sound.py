@@ -11,7 +11,7 @@ import numpy.typing as npt
 from echomimic.arrays import AnyArray, Doubles, Floats
 from echomimic.errors import SpeechError
 from echomimic.media.audio import RATE
-from echomimic.media.samples import CANCELLED, Resampler, make_frame
+from echomimic.media.samples import CANCELLED, LARGEST, Resampler, make_frame
 
 LOWEST, HIGHEST = 8000, 48_000
 """Sample rates that are taken, Hz."""
@@ -35,20 +35,20 @@ def as_mono(
         raise SpeechError(
             f"a chunk of {wave.dtype}, {wave.ndim}-dimensional, cannot be used; send int16 or float"
         )
-    scale = 2.0 ** (1 - 8 * wave.dtype.itemsize) if wave.dtype.kind == "i" else 1.0
-    mono = np.asarray(_mixed(wave) * scale, np.float32) if wave.size else np.zeros(0, np.float32)
-    if not np.isfinite(mono).all():
+    if not np.isfinite(wave).all():
         raise SpeechError("a chunk holds a sample that is not a number; send numbers between -1 and 1")
-    return np.clip(mono, -1.0, 1.0)
+    scale = 2.0 ** (1 - 8 * wave.dtype.itemsize) if wave.dtype.kind == "i" else 1.0
+    mono = _mixed(np.clip(wave.astype(np.float64), -LARGEST, LARGEST)) * scale if wave.size else np.zeros(0)
+    return np.clip(mono, -1.0, 1.0).astype(np.float32)
 
 
-def _mixed(wave: AnyArray) -> Doubles:
+def _mixed(wave: Doubles) -> Doubles:
     """The mean of the channels, or the louder one where they cancel each other."""
-    mixed: Doubles = wave.mean(0, dtype=np.float64)
-    powers = np.square(wave, dtype=np.float64).mean(1)
+    mixed: Doubles = wave.mean(0)
+    powers = wave.var(1)
     loudest = int(powers.argmax())
-    cancelled = float(np.square(mixed).mean()) < CANCELLED * float(powers[loudest])
-    return wave[loudest].astype(np.float64) if cancelled else mixed
+    cancelled = float(mixed.var()) < CANCELLED * float(powers[loudest])
+    return wave[loudest] if cancelled else mixed
 
 
 def _from_bytes(pcm: bytes, channels: int) -> npt.NDArray[np.int16]:

@@ -30,6 +30,7 @@ from echomimic.media.samples import (
     adjusted,
     clean,
     make_frame,
+    power,
     silence_like,
     without_start,
 )
@@ -96,7 +97,8 @@ class _Source:
 class Speech:
     """A recording: mono 16 kHz to listen to (:meth:`read`), and the original to be heard (:meth:`sound`).
 
-    ``rate`` and ``channels`` describe the original, ``peak`` (0…1) is the largest amplitude of the mono mix.
+    ``rate`` and ``channels`` describe the original, ``peak`` (0…1) is the largest amplitude of the mono mix
+    around its mean.
     ``notes`` are remarks for the user, one line each. A film's sound begins with the film: silence comes
     first where it is late.
     """
@@ -160,7 +162,7 @@ class Speech:
             )
             mono = _spool(adjusted(source.frames(), source.gain, channel))
         _check_length(name, mono)
-        peak = max((float(np.abs(part.astype(np.int32)).max()) for part in _parts(mono)), default=0.0) / 32768
+        peak = _peak(mono)
         return cls(name, source.rate, channels, len(mono), peak, mono, source, (*repairs.notes(name), *notes))
 
     @property
@@ -290,12 +292,18 @@ def _parts(mono: Mono) -> Iterator[Mono]:
 
 
 def _power(mono: Mono) -> float:
-    """Mean square of the samples as −1…1."""
-    return (
-        sum(float(np.square(part, dtype=np.float64).sum()) for part in _parts(mono))
-        / 2**30
-        / max(1, len(mono))
-    )
+    """Mean power of the samples as −1…1."""
+    sums = np.zeros((2, 1))
+    for part in _parts(mono):
+        wide = part.astype(np.float64) / 32768
+        sums += [[wide.sum()], [np.square(wide).sum()]]
+    return float(power(len(mono), sums)[0])
+
+
+def _peak(mono: Mono) -> float:
+    """The largest amplitude as −1…1, around the samples' mean: a constant is no sound."""
+    mean = sum(float(part.sum(dtype=np.float64)) for part in _parts(mono)) / max(1, len(mono))
+    return max((float(np.abs(part - mean).max()) for part in _parts(mono)), default=0.0) / 32768
 
 
 def _check_length(name: str, mono: Mono) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any
 
 import av
@@ -133,19 +134,33 @@ _FLOATS = ("flt", "fltp", "dbl", "dblp")
 
 @dataclass
 class _Share:
-    """What was measured of a part of the samples."""
+    """What was measured of a part of the samples: ``sums`` holds those of every channel's samples and of
+    their squares."""
 
     peak: float = 0.0
     count: int = 0
-    power: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(1))
+    sums: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros((2, 1)))
 
     def add(self, samples: npt.NDArray[np.float64]) -> None:
-        power = (samples**2).sum(1)
-        if len(power) > len(self.power):
-            self.power = np.pad(self.power, (0, len(power) - len(self.power)))
-        self.power[: len(power)] += power
+        self.sums = _added(self.sums, np.stack([samples.sum(1), (samples**2).sum(1)]))
         self.count += samples.shape[1]
         self.peak = max(self.peak, float(np.abs(samples).max()))
+
+
+def _added(one: npt.NDArray[np.float64], two: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The sum of (2, channels) sums; a channel that one of them does not have is 0 there."""
+    wide = np.zeros((2, max(one.shape[1], two.shape[1])))
+    wide[:, : one.shape[1]] += one
+    wide[:, : two.shape[1]] += two
+    return wide
+
+
+def power(count: int, sums: Doubles) -> Doubles:
+    """Mean power of ``count`` samples of which ``sums`` holds the sum and that of the squares, each
+    channel's constant part (which nobody hears) left out."""
+    mean, square = sums / max(1, count)
+    left: Doubles = np.maximum(square - mean**2, 0.0)
+    return left
 
 
 @dataclass
@@ -205,12 +220,10 @@ class Levels:
         """The loudest channel, where a mono mix of mean power ``mixed`` has lost it;
         None where the mix will do."""
         believed = self._believed
-        powers: Doubles = np.zeros(max((len(share.power) for share in believed), default=1))
-        for share in believed:
-            powers[: len(share.power)] += share.power
+        sums: Doubles = reduce(_added, (share.sums for share in believed), np.zeros((2, 1)))
+        powers = power(sum(share.count for share in believed), sums) * (self.gain or 1.0) ** 2
         loudest = int(powers.argmax())
-        power = powers[loudest] / max(1, sum(share.count for share in believed)) * (self.gain or 1.0) ** 2
-        return loudest if len(powers) > 1 and mixed < CANCELLED * power else None
+        return loudest if len(powers) > 1 and mixed < CANCELLED * powers[loudest] else None
 
 
 def adjusted(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from echomimic.errors import NoFaceError, SpeechError
 from echomimic.live import Live, LiveFrame, LivePortrait, prepare
+from echomimic.live.sound import as_mono
 from echomimic.media.audio import RATE, Speech
 from echomimic.request import Settings
 
@@ -111,6 +112,14 @@ def test_sound_of_every_form_is_the_same_sound(face: LivePortrait, spoken: np.nd
         live.push(np.stack([exact, exact]), RATE)
     live.end()
     assert np.allclose(np.concatenate([f.sound for f in live]), exact, atol=1e-6)
+
+
+@pytest.mark.parametrize("loud", [1e30, 1e200, 1e308])
+def test_wild_samples_are_cut_off_and_a_constant_hides_no_channel(loud: float, spoken: np.ndarray) -> None:
+    assert as_mono(np.array([loud, -loud, 0.5]), RATE).tolist() == [1.0, -1.0, 0.5]
+    assert as_mono(np.array([[loud, -loud, 0.5]] * 2), RATE).tolist() == [1.0, -1.0, 0.5]
+    voice = spoken[:1600] * 0.5
+    assert np.allclose(as_mono(np.stack([voice + 0.3, 0.3 - voice]), RATE), voice + 0.3)
 
 
 @pytest.mark.parametrize(

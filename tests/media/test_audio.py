@@ -200,6 +200,16 @@ def test_channels_of_opposite_phase_are_heard(tmp_path: Path, shape: tuple[float
         assert "mixed, the channels of" in speech.notes[0]
 
 
+@pytest.mark.parametrize("constant", [0.2, -0.4])
+def test_a_constant_part_hides_no_lost_channel_and_no_silence(tmp_path: Path, constant: float) -> None:
+    """A cheap sound card adds a constant to both channels; nobody hears it."""
+    stereo = np.stack([VOICE * 0.8, -VOICE * 0.8], 1) + np.float32(constant)
+    speech = Speech.open(write_wave(tmp_path / "s.wav", stereo))
+    assert "it alone is listened to" in speech.notes[0]
+    assert np.abs(speech.read(0, 16000) - stereo[:, 0]).max() < 0.001
+    assert Speech.open(write_wave(tmp_path / "s.wav", np.full((16000, 1), constant, np.float32))).silent
+
+
 @pytest.mark.parametrize("channel", range(6))
 def test_speech_in_any_one_channel_is_heard(tmp_path: Path, channel: int) -> None:
     sound = np.zeros((16000, 6), np.float32)
