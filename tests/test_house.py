@@ -132,7 +132,10 @@ def test_a_file_name_stands_once_in_a_room() -> None:
             "import echomimic.cli",
             ("torch", "cv2", "onnxruntime", "av", "diffusers", "transformers", "rich", "numpy"),
         ),
-        ("import echomimic.flow, echomimic.preview.engine", ("diffusers", "transformers", "torch")),
+        (
+            "import echomimic.flow, echomimic.preview.engine",
+            ("diffusers", "transformers", "torch", "http.client"),
+        ),
     ],
 )
 def test_light_imports(statement: str, heavy: tuple[str, ...]) -> None:

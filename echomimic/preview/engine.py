@@ -51,9 +51,12 @@ class PreviewEngine:
         yield from rendered(renderer, acted, wanted, self.threads)
 
     def _prepare(self, conditions: Conditions, report: Report) -> tuple[PreviewRenderer, Performance]:
-        acted = performance(conditions, report)
-        report(Progress("preparing", 0, 1))
-        self._ready[conditions] = renderer_for(conditions), acted
+        # The portrait waits for nothing that is heard, nor the speech for anything that is seen.
+        with ThreadPoolExecutor(1, thread_name_prefix="portrait") as beside:
+            portrait = beside.submit(renderer_for, conditions)
+            acted = performance(conditions, report)
+            report(Progress("preparing", 0, 1))
+            self._ready[conditions] = portrait.result(), acted
         report(Progress("preparing", 1, 1))
         return self._ready[conditions]
 

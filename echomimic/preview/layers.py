@@ -15,9 +15,9 @@ from echomimic.preview.mesh.face_mesh import Array, Mesh
 from echomimic.preview.mesh.warp import FINER, OPAQUE, WHITE, Pixels, Scene, Texture, remap
 
 Strip: TypeAlias = tuple[slice, slice]
-"""Rows and columns of the frame."""
+"""Rows and columns."""
 _STRIPS = 6
-_REACHES = (8, 16, 32, 64)
+_REACHES = (4, 8, 12, 16, 24, 32, 48, 64)
 _WIDER = 0.012
 """By how much the matte is wider than the mask, and what is hidden than the matte, units: a rim of the head
 that stayed behind would be seen beside it as a ghost."""
@@ -38,6 +38,23 @@ _NO_COLOUR = 1e-4
 
 
 @dataclass(frozen=True)
+class Shown:
+    """Where a person that moves at most so far can be seen."""
+
+    reach: float
+    """pixels"""
+    box: Strip
+    """the part of the frame in which the person can be seen"""
+    strips: tuple[Strip, ...]
+    """the same more exactly: parts of that box"""
+
+    @property
+    def corner(self) -> tuple[int, int]:
+        """Where the box begins, x first."""
+        return self.box[1].start, self.box[0].start
+
+
+@dataclass(frozen=True)
 class Layers:
     """person + background · (1 − coverage) is the photo again, to rounding.
 
@@ -49,21 +66,26 @@ class Layers:
     """what the head moves"""
     background: Pixels
     """(H, W, 3)"""
-    strips: tuple[tuple[int, tuple[Strip, ...]], ...]
-    """how far the person may move, pixels, and where it can be seen then; the last holds for any way"""
+    reaches: tuple[Shown, ...]
+    """where the person can be seen when it moves so far, near before far; the last holds for any way"""
 
-    def compose(self, source: Array, reach: float = np.inf) -> Pixels:
-        """(H, W, 3) the frame whose pixels show the places `source`, (H, W, 2), of the person's texture.
+    def shown(self, reach: float) -> Shown:
+        """Where the person can be seen when nothing of it moves farther than `reach` pixels."""
+        return next((shown for shown in self.reaches if reach <= shown.reach), self.reaches[-1])
 
-        reach: pixels that nothing moves farther than.
+    def compose(self, source: Array, shown: Shown | None = None) -> Pixels:
+        """(H, W, 3) the frame whose pixels show the places `source` of the person's texture.
+
+        source: (h, w, 2) for the pixels of the box of `shown`; of the whole frame when that is None.
         """
-        strips = next((parts for most, parts in self.strips if reach <= most), self.strips[-1][1])
+        shown = shown or self.reaches[-1]
         frame: Pixels = self.background.copy()
-        for strip in strips:
+        drawn, background = frame[shown.box], self.background[shown.box]
+        for strip in shown.strips:
             seen = self.person.read(source[strip])
             beside = cv2.bitwise_not(cv2.extractChannel(seen, 3))
-            behind = cv2.multiply(self.background[strip], cv2.merge([beside] * 3), scale=1 / OPAQUE)
-            frame[strip] = cv2.add(cv2.cvtColor(seen, cv2.COLOR_RGBA2RGB), behind)
+            behind = cv2.multiply(background[strip], cv2.merge([beside] * 3), scale=1 / OPAQUE)
+            drawn[strip] = cv2.add(cv2.cvtColor(seen, cv2.COLOR_RGBA2RGB), behind)
         return frame
 
     def behind(self, box: tuple[int, int, int, int], offset: Array) -> Scene:
@@ -83,23 +105,31 @@ def split(texture: Texture, picture: Pixels, mask: Array, mesh: Mesh) -> Layers:
     person = np.clip(texture.pixels[..., :3] - fine[..., :3] * (1 - fine[..., 3:]), 0, cover)
     layer = np.concatenate([person, cover], 2).round().clip(0, OPAQUE).astype(np.uint8)
     seen = cv2.dilate((layer[..., 3] > 0).astype(np.uint8), np.ones((3, 3), np.uint8))
-    shown = cv2.resize(seen, picture.shape[1::-1], interpolation=cv2.INTER_AREA) > 0
-    strips = tuple((reach, _strips(shown, reach)) for reach in _REACHES)
-    height, width = picture.shape[:2]
-    whole = (max(height, width), ((slice(0, height), slice(0, width)),))
-    return Layers(Texture(layer, texture.offset), behind.astype(np.uint8), (*strips, whole))
+    there = cv2.resize(seen, picture.shape[1::-1], interpolation=cv2.INTER_AREA) > 0
+    everywhere = slice(0, len(there)), slice(0, there.shape[1])
+    reaches = *(_shown(there, reach) for reach in _REACHES), Shown(np.inf, everywhere, (everywhere,))
+    return Layers(Texture(layer, texture.offset), behind.astype(np.uint8), reaches)
 
 
-def _strips(seen: NDArray[np.bool_], reach: int) -> tuple[Strip, ...]:
-    """Strips of rows, each with the columns in which a person that is `seen` there may come, (H, W)."""
-    wide = cv2.dilate(seen.astype(np.uint8), np.ones((2 * reach + 3, 2 * reach + 3), np.uint8))
-    edges = np.linspace(0, len(wide), min(_STRIPS, len(wide)) + 1).astype(int)
+def _shown(there: NDArray[np.bool_], reach: int) -> Shown:
+    """Where a person that is `there`, (H, W), may come: strips of rows, each with its columns."""
+    around = np.ones((2 * reach + 3, 2 * reach + 3), np.uint8)
+    wide = np.asarray(cv2.dilate(there.astype(np.uint8), around), dtype=np.uint8)
+    top, left, rows, columns = _bounds(wide)
+    wide = wide[top : top + rows, left : left + columns]
+    edges = np.linspace(0, rows, min(_STRIPS, rows) + 1).astype(int)
     found = []
-    for top, bottom in itertools.pairwise(edges.tolist()):
-        columns = np.flatnonzero(wide[top:bottom].any(0))
-        if len(columns):
-            found.append((slice(top, bottom), slice(int(columns[0]), int(columns[-1]) + 1)))
-    return tuple(found)
+    for first, last in itertools.pairwise(edges.tolist()):
+        _, begin, _, length = _bounds(wide[first:last])
+        if length:
+            found.append((slice(first, last), slice(begin, begin + length)))
+    return Shown(reach, (slice(top, top + rows), slice(left, left + columns)), tuple(found))
+
+
+def _bounds(there: NDArray[np.uint8]) -> tuple[int, int, int, int]:
+    """Where what is not 0 begins, row and column, and its size."""
+    left, top, columns, rows = cv2.boundingRect(there)
+    return int(top), int(left), int(rows), int(columns)
 
 
 def _least_matte(picture: Array, behind: Array) -> Array:

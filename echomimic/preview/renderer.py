@@ -10,7 +10,7 @@ from echomimic.faces.detect import Face
 from echomimic.motion.performance import Performance
 from echomimic.preview.acting import Acting, make_actor
 from echomimic.preview.eyes.eye import make_eyes
-from echomimic.preview.layers import resized_float, split
+from echomimic.preview.layers import Shown, resized_float, split
 from echomimic.preview.mesh.face_mesh import Array, build_mesh
 from echomimic.preview.mesh.field import frame_field
 from echomimic.preview.mesh.warp import FINER, Pixels, invert, make_texture, remap, resized
@@ -56,29 +56,38 @@ class PreviewRenderer:
         """Frame `i` of `performance`, (height, width, 3) uint8 RGB; the same inputs give the same bits."""
         acting = self._actor.act(performance, i)
         skin = self._mesh.with_rings(acting.skin)
-        source, reach = self._source(acting, skin)
-        frame = self._layers.compose(source, reach)
+        source, shown = self._source(acting, skin)
+        frame = self._layers.compose(source, shown)
         for eye, blink in zip(self._eyes, acting.blink, strict=True):
             if eye is not None:
                 eye.paint(frame, self._layers, acting, skin, float(blink))
         settled = self._settled(acting, skin)
         self._mouth.paint(frame, self._layers, acting, settled, skin)
-        self._folds.paint(frame, source, settled - self._mesh.points[:, :2], skin)
+        self._folds.paint(frame, source, shown.corner, settled - self._mesh.points[:, :2], skin)
         return frame
 
-    def _source(self, acting: Acting, skin: Array) -> tuple[Array, float]:
-        """(height, width, 2) which place of the person's texture each pixel shows, and how far at most that
-        lies from its own, pixels."""
+    def _source(self, acting: Acting, skin: Array) -> tuple[Array, Shown]:
+        """(h, w, 2) which place of the person's texture each pixel shows, for the part of the frame in which
+        the person may be seen."""
         field, step = self._field, self._field.grid.step
-        moved = (field.head(acting.stance) + field.skin(skin)) / step
-        back = invert(moved, field.numbers, rounds=4)
-        first = -round((field.grid.x0 - (step - 1) / 2) / step) - 1
-        rows, columns = (-(-length // step) + 2 for length in (self.height, self.width))
-        back = back[first : first + rows, first : first + columns] * np.float32(step * FINER)
-        reach = float(max(back.max(), -back.min())) / FINER
-        wide = cv2.resize(back, None, fx=step, fy=step, interpolation=cv2.INTER_LINEAR) if step > 1 else back
-        at = cv2.add(self._places, wide[step : step + self.height, step : step + self.width])
-        return np.asarray(at), reach
+        moved = field.head(acting.stance)
+        moved += field.skin(skin)
+        low, high, *_ = cv2.minMaxLoc(moved.reshape(-1))
+        shown = self._layers.shown(max(high, -low))
+        before = -round((field.grid.x0 - (step - 1) / 2) / step)  # nodes left of the frame, and above it
+        nodes = [
+            slice(before + side.start // step - 1, before - -side.stop // step + 1) for side in shown.box
+        ]
+        moved *= np.float32(1 / step)
+        back = invert(moved, field.numbers, rounds=4, part=(nodes[0], nodes[1]))
+        back *= np.float32(step * FINER)
+        if step > 1:
+            back = np.asarray(cv2.resize(back, None, fx=step, fy=step, interpolation=cv2.INTER_LINEAR))
+        top, left = (step + side.start % step for side in shown.box)
+        places = self._places[shown.box]
+        return np.asarray(
+            cv2.add(places, back[top : top + len(places), left : left + places.shape[1]])
+        ), shown
 
     def _at_points(self, values: Array) -> Array:
         """A grid's values at the mesh points: (478, C)."""
@@ -89,9 +98,8 @@ class PreviewRenderer:
     def _settled(self, acting: Acting, skin: Array) -> Array:
         """(478, 2) where the mesh points lie in the frame."""
         stance = acting.stance
-        matrix = np.concatenate([(stance.turn - np.eye(3, dtype=np.float32))[:2], stance.shift[:, None]], 1)
-        moved = (
-            self._mesh.points[:, :2] + np.einsum("ij,nj->ni", matrix, self._lever) + self._body * stance.body
-        )
+        moved = np.einsum("ij,nj->ni", stance.matrix[:2], self._lever)
+        moved += self._mesh.points[:, :2]
+        moved += self._body * stance.body
         moved[:468] += skin[:468]
         return np.asarray(moved, dtype=np.float32)

@@ -7,7 +7,6 @@ appended: nothing that is already in the file moves.
 import re
 import struct
 from pathlib import Path
-from xml.sax.saxutils import escape, quoteattr
 
 from echomimic.provenance.marks import AIGC, SOURCE_TYPE, Marks
 
@@ -19,6 +18,22 @@ _LARGEST = 1 << 20
 """Packets are a few kilobytes; a box that claims more is not one of ours."""
 
 
+_TEXT = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\n": "&#10;", "\r": "&#13;", "\t": "&#9;"})
+
+
+def _escaped(text: str) -> str:
+    """``text`` as XML has it. Python's own function would load its whole web client at every start."""
+    return text.translate(_TEXT)
+
+
+def _quoted(text: str) -> str:
+    """The same as the value of an attribute, in quotes of the kind that it does not contain."""
+    safe = _escaped(text)
+    if '"' in safe and "'" not in safe:
+        return f"'{safe}'"
+    return '"' + safe.replace('"', "&quot;") + '"'
+
+
 def xmp_packet(marks: Marks) -> bytes:
     """The packet as UTF-8."""
     return f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
@@ -28,11 +43,11 @@ def xmp_packet(marks: Marks) -> bytes:
     xmlns:dc="http://purl.org/dc/elements/1.1/"
     xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
     xmlns:TC260="http://www.tc260.org.cn/ns/AIGC/1.0/"
-    Iptc4xmpExt:DigitalSourceType={quoteattr(marks.source_type)}
-    TC260:AIGC={quoteattr(marks.aigc)}>
-   <dc:title><rdf:Alt><rdf:li xml:lang="x-default">{escape(marks.title)}</rdf:li></rdf:Alt></dc:title>
+    Iptc4xmpExt:DigitalSourceType={_quoted(marks.source_type)}
+    TC260:AIGC={_quoted(marks.aigc)}>
+   <dc:title><rdf:Alt><rdf:li xml:lang="x-default">{_escaped(marks.title)}</rdf:li></rdf:Alt></dc:title>
    <dc:description>
-    <rdf:Alt><rdf:li xml:lang="x-default">{escape(marks.comment)}</rdf:li></rdf:Alt>
+    <rdf:Alt><rdf:li xml:lang="x-default">{_escaped(marks.comment)}</rdf:li></rdf:Alt>
    </dc:description>
   </rdf:Description>
  </rdf:RDF>

@@ -1,14 +1,23 @@
 """Frames come in order, the same on any number of threads, and stop when nobody wants them."""
 
 import contextlib
+from dataclasses import replace
+from pathlib import Path
+from threading import Event
 
 import cv2
 import numpy as np
 import pytest
 
+from echomimic.conditions import Conditions, gather
+from echomimic.errors import NoFaceError
+from echomimic.media.audio import Speech
+from echomimic.media.image import read_picture
 from echomimic.motion.performance import Performance
-from echomimic.preview.engine import moved, rendered
+from echomimic.preview import engine
+from echomimic.preview.engine import PreviewEngine, moved, rendered
 from echomimic.preview.renderer import PreviewRenderer
+from echomimic.request import Settings
 from tests.preview.portrait import draw, play
 
 
@@ -64,6 +73,39 @@ def test_two_renders_at_once_leave_opencv_as_it_was(
 def test_a_frame_that_fails_fails_the_iterator(renderer: PreviewRenderer, performance: Performance) -> None:
     with pytest.raises(IndexError):
         list(rendered(renderer, performance, range(14)))
+
+
+def test_the_portrait_is_prepared_while_the_speech_is_heard(
+    portrait: Path,
+    short_speech: Path,
+    renderer: PreviewRenderer,
+    performance: Performance,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = Settings(size=128, length=2)
+    job = gather(read_picture(portrait), Speech.open(short_speech), settings)
+    begun = Event()
+
+    def prepare(_: Conditions) -> PreviewRenderer:
+        begun.set()
+        return renderer
+
+    def hear(*_: object) -> Performance:
+        assert begun.wait(20), "the portrait waits for the speech"
+        return performance
+
+    monkeypatch.setattr(engine, "renderer_for", prepare)
+    monkeypatch.setattr(engine, "performance", hear)
+    assert len(list(PreviewEngine(settings).frames(job))) == 2
+
+
+def test_a_portrait_without_a_face_is_refused_from_the_thread_that_prepares_it(
+    portrait: Path, short_speech: Path
+) -> None:
+    settings = Settings(size=128, length=2)
+    job = gather(read_picture(portrait), Speech.open(short_speech), settings)
+    with pytest.raises(NoFaceError, match="from the front"):
+        next(PreviewEngine(settings).frames(replace(job, face=None)))
 
 
 def test_a_face_moves_with_its_picture() -> None:

@@ -34,6 +34,14 @@ def test_inversion_undoes_a_smooth_field() -> None:
     assert np.abs(error[8:-8, 8:-8]).max() < 0.03
 
 
+def test_a_part_is_inverted_as_the_whole_is() -> None:
+    nodes = node_numbers(64)
+    field = np.stack([3 * np.sin(nodes[..., 1] / 9), 2 * np.cos(nodes[..., 0] / 11)], -1).astype(np.float32)
+    part = slice(5, 30), slice(11, 64)
+    found = invert(field, nodes, rounds=4, damping=0.7, part=part)
+    assert np.array_equal(found, invert(field, nodes, rounds=4, damping=0.7)[part])
+
+
 def test_mesh_points_hold_to_themselves() -> None:
     portrait = draw()
     mesh = build_mesh(portrait.face.points)
@@ -155,4 +163,11 @@ def test_a_person_that_moves_is_drawn_whole_wherever_it_moves() -> None:
     layers = layers_of(draw())
     for way in (0.0, 7.0, 30.0, 150.0):
         at = layers.person.places(192, 192) + np.float32(2 * way)
-        assert np.array_equal(layers.compose(at, way), layers.compose(at))
+        shown = layers.shown(way)
+        assert np.array_equal(layers.compose(np.ascontiguousarray(at[shown.box]), shown), layers.compose(at))
+
+
+def test_little_motion_is_drawn_in_few_places() -> None:
+    layers = layers_of(draw())
+    size = [np.prod([side.stop - side.start for side in layers.shown(way).box]) for way in (3.0, 30.0, 150.0)]
+    assert size[0] < size[1] < size[2] == 192 * 192

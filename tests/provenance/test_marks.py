@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import av
 import pytest
@@ -10,7 +11,9 @@ from PIL import Image
 import echomimic
 from echomimic import flow
 from echomimic.errors import InputError
+from echomimic.provenance.marks import AIGC, Marks
 from echomimic.provenance.show import read_provenance
+from echomimic.provenance.xmp import marks_in_xmp, xmp_packet
 from tests.conftest import FakeEngine
 
 
@@ -55,6 +58,18 @@ def test_mp4_and_pictures_carry_an_xmp_packet_that_does_not_disturb_the_video(vi
     if video.suffix == ".mp4":
         with av.open(str(video)) as container:
             assert sum(1 for _ in container.decode(video=0)) == 4
+
+
+def test_an_xmp_packet_is_well_formed_whatever_is_in_it() -> None:
+    odd = """<a> & "b" isn't\ta 'c'\n"""
+    for aigc in (odd, '{"Label": "1"}', "it's"):
+        packet = xmp_packet(Marks(odd, odd, aigc, odd, (), ())).decode()
+        root = ElementTree.fromstring(packet.partition("?>")[2].rpartition("<?xpacket")[0])
+        about = next(root.iter("{http://www.w3.org/1999/02/22-rdf-syntax-ns#}Description"))
+        assert about.get("{http://www.tc260.org.cn/ns/AIGC/1.0/}AIGC") == aigc
+        assert marks_in_xmp(packet)[AIGC] == aigc
+        texts = [line.text for line in root.iter("{http://www.w3.org/1999/02/22-rdf-syntax-ns#}li")]
+        assert texts == [odd, odd]
 
 
 def test_another_seed_is_another_work(

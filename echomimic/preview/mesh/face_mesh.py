@@ -271,18 +271,19 @@ class Hold:
     corners: _Indices
     """(3, n)"""
     weights: Array
-    """(3, n, 1)"""
+    """(3, n, 2) the same for both axes"""
     shape: tuple[int, int]
 
     def spread(self, values: Array) -> Array:
         """(vertices, 2) → (height, width, 2), zero outside the mesh."""
         # A pair of float32 read as one complex64 halves the cost of gathering rows.
-        pairs = np.ascontiguousarray(values, dtype=np.float32).view(np.complex64)
-        total = pairs[self.corners[0]] * self.weights[0]
-        total += pairs[self.corners[1]] * self.weights[1]
-        total += pairs[self.corners[2]] * self.weights[2]
-        out = np.zeros((self.shape[0] * self.shape[1], pairs.shape[1]), np.complex64)
-        out[self.inside] = total
+        pairs = np.ascontiguousarray(values, dtype=np.float32).view(np.complex64)[:, 0]
+        parts = pairs.take(self.corners).view(np.float32).reshape(self.weights.shape)
+        parts *= self.weights
+        total = parts[0] + parts[1]
+        total += parts[2]
+        out = np.zeros(self.shape[0] * self.shape[1], np.complex64)
+        out[self.inside] = total.view(np.complex64)[:, 0]
         return out.view(np.float32).reshape(*self.shape, -1)
 
 
@@ -299,7 +300,7 @@ def hold(mesh: Mesh, grid: Grid) -> Hold:
     inside = np.flatnonzero(flat >= 0)
     corners = mesh.corners[flat[inside]]
     weights = _barycentric(mesh.skin[corners].astype(np.float64), grid.nodes().reshape(-1, 2)[inside])
-    return Hold(inside, corners.T.copy(), weights.T[..., None].copy(), (grid.height, grid.width))
+    return Hold(inside, corners.T.copy(), np.repeat(weights.T[..., None], 2, 2), (grid.height, grid.width))
 
 
 def _thin(mesh: Mesh, step: int) -> NDArray[np.bool_]:

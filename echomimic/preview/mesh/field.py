@@ -4,6 +4,7 @@ with the expression, with the body."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -66,6 +67,16 @@ class Stance:
     body: Array
     """(2,) pixels."""
 
+    @cached_property
+    def matrix(self) -> Array:
+        """(4, 4) from a :attr:`Field.lever` to x and y of the motion, and two zeros: OpenCV is four times
+        as quick with a square matrix."""
+        square = np.zeros((4, 4), np.float32)
+        square[:2, :3] = self.turn[:2]
+        square[[0, 1], [0, 1]] -= 1.0
+        square[:2, 3] = self.shift
+        return square
+
 
 @dataclass(frozen=True)
 class Field:
@@ -77,16 +88,18 @@ class Field:
     lever: Array
     """(h, w, 4) weight × (x, y, z from the pivot, 1): the head's motion is linear in it."""
     body: Array
-    """(h, w, 1) how much a point follows the body."""
+    """(h, w, 2) how much a point follows the body, the same for both axes."""
     hold: Hold
 
     def head(self, stance: Stance) -> Array:
         """(h, w, 2) pixels: head and body."""
-        matrix = np.concatenate([(stance.turn - np.eye(3, dtype=np.float32))[:2], stance.shift[:, None]], 1)
-        moved = cv2.transform(self.lever, np.ascontiguousarray(matrix, dtype=np.float32))
+        both = np.asarray(cv2.transform(self.lever, stance.matrix), dtype=np.float32)
+        # Two float32 copied as one complex64: a tenth of the time.
+        moved: Array = both.view(np.complex64)[..., 0].copy().view(np.float32).reshape(*both.shape[:2], 2)
         if np.any(stance.body):
-            moved = cv2.add(moved, cv2.transform(self.body, stance.body.reshape(2, 1).astype(np.float32)))
-        return np.asarray(moved, dtype=np.float32)
+            way = np.array([*stance.body, 0.0, 0.0], np.float64)  # OpenCV takes four numbers for a colour
+            moved += cv2.multiply(self.body, way)
+        return moved
 
     def skin(self, shift: Array) -> Array:
         """(612, 2) pixel displacement of mesh and rings → (h, w, 2)."""
@@ -112,7 +125,7 @@ def frame_field(mesh: Mesh, width: int, height: int, mask: Array) -> Field:
     arm = np.concatenate([nodes, depth[..., None]], 2) - pivot
     lever = np.concatenate([arm, np.ones_like(arm[..., :1])], 2) * weight[..., None]
     numbers = np.stack(np.meshgrid(np.arange(grid.width), np.arange(grid.height)), -1).astype(np.float32)
-    body = _body_weight(mesh, nodes, height)[..., None]
+    body = np.repeat(_body_weight(mesh, nodes, height)[..., None], 2, 2)
     return Field(grid, numbers, np.ascontiguousarray(lever, dtype=np.float32), body, held)
 
 
@@ -122,7 +135,7 @@ def detail_field(mesh: Mesh, whole: Field, grid: Grid) -> Field:
     lever = remap(whole.lever, at)
     body = remap(whole.body, at)
     numbers = np.stack(np.meshgrid(np.arange(grid.width), np.arange(grid.height)), -1).astype(np.float32)
-    return Field(grid, numbers, lever, body[..., None], hold(mesh, grid))
+    return Field(grid, numbers, lever, body, hold(mesh, grid))
 
 
 def _depth(mesh: Mesh, grid: Grid, nodes: Array, held: Hold) -> Array:

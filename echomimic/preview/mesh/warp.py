@@ -41,15 +41,23 @@ def remap(values: Array, at: Array, border: str = "edge") -> Array:
     return np.asarray(cv2.remap(values, at, _NO_SECOND_MAP, cv2.INTER_LINEAR, borderMode=_BORDERS[border]))
 
 
-def invert(field: Array, nodes: Array, *, rounds: int, damping: float = 1.0) -> Array:
+def invert(
+    field: Array,
+    nodes: Array,
+    *,
+    rounds: int,
+    damping: float = 1.0,
+    part: tuple[slice, slice] = (slice(None), slice(None)),
+) -> Array:
     """Where each node's content comes from.
 
     field: (h, w, 2) displacement in nodes of what lies at each node. nodes: (h, w, 2) node numbers (x, y).
+    part: rows and columns of the nodes that are wanted.
     Returns b in nodes with b(q) = −field(q + b(q)), by fixed-point rounds; `damping` below 1 where the field
     is steep.
     """
-    back = -field
-    source: Array = back
+    source: Array = -field
+    nodes, back = nodes[part], source[part]
     for turn in range(rounds):
         found = remap(source, cv2.add(nodes, back))
         back = (

@@ -66,11 +66,12 @@ class Folds:
     offset: float
     """where the frame's first pixel lies in the texture"""
 
-    def paint(self, frame: Pixels, source: Array, moved: Array, skin: Array) -> None:
+    def paint(self, frame: Pixels, source: Array, corner: tuple[int, int], moved: Array, skin: Array) -> None:
         """Shades `frame`.
 
-        source: (H, W, 2) which place of the texture each pixel shows. moved: (478, 2) how far the mesh points
-        moved in all, skin: (…, 2) how far by the expression; pixels.
+        source: (h, w, 2) which place of the texture each pixel of a part of the frame shows; corner: where
+        that part begins, x first. moved: (478, 2) how far the mesh points moved in all, skin: (…, 2) how far
+        by the expression; pixels.
         """
         depth = [
             float(soft_step(skin[corner] @ way / self.unit, *_TUNING.way))
@@ -80,12 +81,13 @@ class Folds:
             return
         left, top = self.box[:2]
         x, y = np.round(moved[list(_LEFT + _RIGHT)].mean(0)).astype(int)
-        x0, x1 = (int(np.clip(v + x, 0, frame.shape[1])) for v in self.box[::2])
-        y0, y1 = (int(np.clip(v + y, 0, frame.shape[0])) for v in self.box[1::2])
+        x0, x1 = (int(np.clip(v + x, corner[0], corner[0] + source.shape[1])) for v in self.box[::2])
+        y0, y1 = (int(np.clip(v + y, corner[1], corner[1] + source.shape[0])) for v in self.box[1::2])
         if x1 <= x0 or y1 <= y0:
             return
         shade = self.shades[0] * np.float32(depth[0]) + self.shades[1] * np.float32(depth[1])
-        at = (source[y0:y1, x0:x1] - self.offset) / FINER - np.array([left, top], np.float32)
+        shown = source[y0 - corner[1] : y1 - corner[1], x0 - corner[0] : x1 - corner[0]]
+        at = (shown - self.offset) / FINER - np.array([left, top], np.float32)
         light = remap(shade, np.asarray(at, np.float32), "zero")
         part = frame[y0:y1, x0:x1]
         part[:] = np.round(np.minimum(part * (1.0 + light[..., None] * self.tint), WHITE))

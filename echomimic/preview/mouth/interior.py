@@ -127,15 +127,15 @@ class Interior:
 
     def _inside(self, opening: Opening, texture: Texture, place: _Place, part: tuple[slice, slice]) -> Array:
         width = place.width
-        along = _around_arch(place.along / width, place.side)
         dark, wide = _TUNING.throat
-        inside = self.light.cavity * (1.0 - dark * np.exp(-((along / wide) ** 2)) * place.deep)[..., None]
+        lit = 1.0 - dark * np.exp(-((place.along / wide) ** 2)) * place.deep
+        inside = self.light.cavity * lit[..., None]
         under, over = _TUNING.floor
         floor = max(place.jaw / width + under, place.floor / width - over)
-        raised, along_with, lit = _TUNING.tongue
-        place.lay(inside, self.tongue, floor - raised - along_with * min(1.0, max(0.0, floor)), lit)
-        edge, lit = _TUNING.lower
-        place.lay(inside, self.lower, floor - TALL + edge, lit)
+        raised, along_with, light = _TUNING.tongue
+        place.lay(inside, self.tongue, floor - raised - along_with * min(1.0, max(0.0, floor)), light)
+        edge, light = _TUNING.lower
+        place.lay(inside, self.lower, floor - TALL + edge, light)
         place.lay(inside, self.upper, self.row.edge - _TUNING.upper, 1.0, self.row.arc)
         shade = lip_shadow(opening, self.box, self.mesh.mouth, part)
         if self.own is not None:
@@ -182,11 +182,9 @@ class _Place:
     pixels: Array
     """(h, w, 2) frame coordinates"""
     along: Array
-    """(h, w) pixels to the right of the middle of the mouth, along the lip line"""
-    origin: Array
-    """(2,) the middle of the photo's lip line, moved with the skull"""
-    across: Array
-    """(2,) direction of the lip line"""
+    """(h, w) mouth widths to the right of the middle of the mouth, on teeth seen from the front"""
+    below: Array
+    """(h, w) mouth widths below the photo's lip line, which moved with the skull"""
     drift: Array
     """(2,) how far the skull moved there"""
     jaw: float
@@ -195,8 +193,6 @@ class _Place:
     """how far the lower lip's inner edge lies below the photo's lip line, pixels"""
     width: float
     """of the mouth, seen from the front, pixels"""
-    side: float
-    """sine of the angle by which the head is turned to the right along the lip line"""
     deep: Array
     """(h, w) 1 at the height of the throat"""
 
@@ -211,6 +207,7 @@ class _Place:
     ) -> _Place:
         skull = settled[:468] - skin[:468]
         across = direction(skull[291] - skull[61])
+        down = np.array([-across[1], across[0]], np.float32)
         origin = skull[[13, 14]].mean(0)
         columns = np.arange(part[1].start, part[1].stop) + box[0]
         rows = np.arange(part[0].start, part[0].stop) + box[1]
@@ -223,32 +220,24 @@ class _Place:
         # Seen from the side, the middle of the corners is not the middle of the face.
         turned = float(soft_step(np.float32(np.abs(before @ across)), *_TUNING.turned))
         middle = middle + (origin - _TUNING.behind_lips * mesh.unit * now - middle) * turned
-        jaw = float(skin[list(_JAW)].mean(0) @ np.array([-across[1], across[0]]))
-        along = (pixels - middle) @ across
+        width = _front_width(mesh)
+        below = (pixels - origin) @ down
         low, high = _TUNING.throat_at
-        down = ((pixels - origin) @ np.array([-across[1], across[0]])) / mesh.mouth
-        deep = np.exp(-(((down - low) / high) ** 2))
-        floor = float((settled[14] - origin) @ np.array([-across[1], across[0]]))
         return _Place(
             pixels,
-            along,
-            origin,
-            across,
+            _around_arch((pixels - middle) @ across / width, float(now @ across)),
+            below / width,
             drift.astype(np.float32),
-            jaw,
-            floor,
-            _front_width(mesh),
-            float(now @ across),
-            deep.astype(np.float32),
+            float(skin[list(_JAW)].mean(0) @ down),
+            float((settled[14] - origin) @ down),
+            width,
+            np.exp(-(((below / mesh.mouth - low) / high) ** 2)).astype(np.float32),
         )
 
     def lay(self, inside: Array, paint: Paint, top: float, gain: float, arc: float = 0.0) -> None:
         """Lays a drawing over `inside`, its y = 0 `top` mouth widths below the lip line."""
-        down = (
-            (self.pixels - self.origin) @ np.array([-self.across[1], self.across[0]], np.float32)
-        ) / self.width - top
-        across = _around_arch(self.along / self.width, self.side)
-        at = np.stack([across + HALF, down - arc * across * across], -1) * paint.density - 0.5
+        down = self.below - top - arc * self.along * self.along
+        at = np.stack([self.along + HALF, down], -1) * paint.density - 0.5
         seen = remap(paint.pixels, at.astype(np.float32), "zero")
         inside *= 1.0 - seen[..., 3:]
         inside += seen[..., :3] * gain

@@ -21,8 +21,6 @@ from echomimic.preview.mouth.rest import is_open
 
 _LINE_REACH = 4
 """Rows over and under the line between the lips in which one side blends into the other."""
-_STRETCH_ROWS = 3
-"""Rows of nodes that are inverted beyond those that are seen, and beyond what moves into them."""
 _FAR = 999.0
 """Pixels: below every picture's end, so that an outline is closed where nobody looks."""
 
@@ -162,26 +160,26 @@ class Mouth:
     def _source(self, head: Array, lip: Array, rows: slice, columns: slice) -> Array:
         """(h, w, 2) frame coordinates that the pixels of these rows and columns of the box show."""
         step = self.patch.field.grid.step
-        reach = _STRETCH_ROWS + int(np.abs(lip[..., 1]).max() + np.abs(head[..., 1]).max()) // step
-        begin = max(0, rows.start // step - reach)
-        nodes = slice(begin, min(len(lip), -(-rows.stop // step) + reach))
-        back = self._inverse(head[nodes], lip[nodes])
+        nodes = tuple(
+            slice(max(0, side.start // step - 1), -(-side.stop // step) + 1) for side in (rows, columns)
+        )
+        back = self._inverse(head, lip, (nodes[0], nodes[1]))
         if step > 1:
             back = cv2.resize(back, None, fx=step, fy=step, interpolation=cv2.INTER_LINEAR)
-        top = rows.start - begin * step
-        back = back[top : top + rows.stop - rows.start, columns]
-        return np.asarray(self.pixels[rows, columns] + back)
+        top, left = rows.start - nodes[0].start * step, columns.start - nodes[1].start * step
+        pixels = self.pixels[rows, columns]
+        return np.asarray(pixels + back[top : top + len(pixels), left : left + pixels.shape[1]])
 
-    def _inverse(self, head: Array, lip: Array) -> Array:
-        """(h, w, 2) where what is at each node of these rows comes from, pixels."""
-        grid, numbers = self.patch.field.grid, self.patch.field.numbers[: len(lip)]
+    def _inverse(self, head: Array, lip: Array, nodes: Part) -> Array:
+        """(h, w, 2) where what is at these nodes comes from, pixels."""
+        grid, numbers = self.patch.field.grid, self.patch.field.numbers
         least, reach = _TUNING.lip_blur
         soft = cv2.GaussianBlur(lip, (0, 0), max(least, self.mesh.mouth * reach / grid.step))
         size = float(np.abs(lip).max()) / self.mesh.unit
         first, most = _TUNING.rounds
         rounds = 5 + round(70 * min(max(size - first, 0.0), most))
         damping = _TUNING.damping[0] if size < _TUNING.wide else _TUNING.damping[1]
-        back = invert((head + soft) / grid.step, numbers, rounds=rounds, damping=damping)
+        back = invert((head + soft) / grid.step, numbers, rounds=rounds, damping=damping, part=nodes)
         return np.asarray(back * np.float32(grid.step))
 
     def _around(self, settled: Array) -> Array:
