@@ -113,7 +113,7 @@ def _reason(error: Exception) -> str:
 def _flatten(image: Image.Image, tell: Tell) -> Picture:
     image = _upright(image)
     if image.mode.startswith("I") or image.mode == "F":
-        return _from_deep_grey(np.asarray(image))
+        image = _from_deep_grey(image)
     image, remark = to_srgb(image)
     if remark:
         tell(remark)
@@ -141,13 +141,23 @@ def _background(image: Image.Image) -> tuple[int, int, int]:
     return 255, 255, 255
 
 
-def _from_deep_grey(grey: AnyArray) -> Picture:
+_BRIGHTEST = 8.0
+"""Value up to which floats are meant as 0…1, with lights above white; above it they count in 8 or 16 bits."""
+
+
+def _from_deep_grey(image: Image.Image) -> Image.Image:
     """16- or 32-bit integers, or floats, to 8 bits: by the range that the values show to be meant."""
+    grey: AnyArray = np.asarray(image)
     values = np.nan_to_num(grey.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
     top = float(values.max(initial=0.0))
-    scale = 255.0 if top <= 1.0 and grey.dtype.kind == "f" else 1.0 if top <= 255.0 else 255.0 / 65535.0
-    eight = np.clip(np.round(values * scale), 0, 255).astype(np.uint8)
-    return np.repeat(eight[..., None], 3, axis=2)
+    ranges = (1.0,) if top <= _BRIGHTEST and grey.dtype.kind == "f" else (255.0, 65535.0, 2.0**31 - 1)
+    full = next((reach for reach in ranges if top <= reach), ranges[-1])
+    eight = Image.fromarray(np.clip(np.round(values * (255.0 / full)), 0, 255).astype(np.uint8))
+    eight.info = {**image.info}
+    clear = eight.info.pop("transparency", None)
+    if isinstance(clear, int):
+        eight.putalpha(Image.fromarray(np.where(grey == clear, 0, 255).astype(np.uint8)))
+    return eight
 
 
 def _from_array(array: AnyArray) -> Picture:

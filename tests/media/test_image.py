@@ -1,5 +1,6 @@
 """Every kind of picture that people have becomes upright RGB; the rest is refused with the remedy."""
 
+import struct
 import warnings
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,16 @@ from PIL import Image, ImageCms
 
 from echomimic.errors import PictureError
 from echomimic.media.image import read_picture, resize
-from tests.media.profiles import ADOBE_RGB, DISPLAY_P3, profile, to_srgb
+from tests.media.profiles import (
+    ADOBE_RGB,
+    DISPLAY_P3,
+    SRGB,
+    grey_profile,
+    print_profile,
+    profile,
+    to_srgb,
+    write_png,
+)
 
 
 @pytest.fixture
@@ -121,6 +131,114 @@ def test_alpha_and_grey_keep_their_place_beside_a_profile(tmp_path: Path) -> Non
     picture = read_picture(tmp_path / "p.png")
     assert (picture[:, :40] == 255).all()
     assert np.abs(picture[40, 60] - to_srgb(COLOURS[:1], DISPLAY_P3)[0]).max() <= 1
+
+
+FLAT = np.repeat(np.repeat(COLOURS.reshape(2, 3, 3), 40, 0), 40, 1).astype(np.uint8)
+
+
+def seen_in(path: Path, told: list[str] | None = None) -> np.ndarray:
+    """The six colours of a picture like ``FLAT``."""
+    return read_picture(path, [].append if told is None else told.append)[20::40, 20::40].reshape(-1, 3)
+
+
+@pytest.mark.parametrize(("mode", "suffix"), [("L", "png"), ("LA", "png"), ("L", "jpg"), ("L", "tiff")])
+@pytest.mark.parametrize("gamma", [1.0, 1.8])
+def test_a_profile_for_grey(tmp_path: Path, mode: str, suffix: str, gamma: float) -> None:
+    grey = Image.fromarray(FLAT).convert("L")
+    grey.convert(mode).save(tmp_path / f"p.{suffix}", icc_profile=grey_profile(gamma), quality=100)
+    values = np.repeat(np.asarray(grey)[20::40, 20::40].reshape(-1, 1), 3, 1)
+    assert np.abs(seen_in(tmp_path / f"p.{suffix}") - to_srgb(values, SRGB, gamma)).max() <= 2
+
+
+def test_a_profile_for_grey_takes_no_colours_away(tmp_path: Path) -> None:
+    told: list[str] = []
+    Image.fromarray(FLAT).save(tmp_path / "p.png", icc_profile=grey_profile(1.8))
+    assert (seen_in(tmp_path / "p.png", told) == COLOURS).all()
+    assert "was left out" in told[0]
+
+
+@pytest.mark.parametrize("suffix", ["tiff", "jpg"])
+def test_a_profile_for_print(tmp_path: Path, suffix: str) -> None:
+    inks = np.zeros((80, 120, 4), np.uint8)
+    inks[:, 40:80, 3], inks[:, 80:] = 255, (0, 255, 255, 0)  # paper, black ink, red
+    picture = Image.fromarray(inks, "CMYK")
+    picture.save(tmp_path / f"p.{suffix}", icc_profile=print_profile(), quality=100)
+    paper, black, red = seen_in(tmp_path / f"p.{suffix}")[:3].astype(int)
+    assert paper.min() > 250
+    assert black.max() < 5
+    assert red[0] > 180
+    assert red[1:].max() < 80
+
+
+PNG_P3 = struct.pack(">8I", 31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000)
+PNG_SRGB = struct.pack(">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
+
+
+@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize(
+    ("gamma", "primaries", "wanted"),
+    [
+        (45455, PNG_P3, (DISPLAY_P3, 2.2)),
+        (None, PNG_P3, (DISPLAY_P3, 2.2)),
+        (100000, None, (SRGB, 1.0)),
+        (55556, PNG_SRGB, (SRGB, 1.8)),
+        (45455, PNG_SRGB, None),
+        (45455, None, None),
+        (0, None, None),
+        (7, bytes(32), None),
+        (4294967295, b"\xff" * 32, None),
+    ],
+)
+def test_what_a_png_says_of_its_colours(
+    tmp_path: Path, deep: bool, gamma: int | None, primaries: bytes | None, wanted: Any
+) -> None:
+    chunks = [] if gamma is None else [(b"gAMA", struct.pack(">I", gamma))]
+    chunks += [] if primaries is None else [(b"cHRM", primaries)]
+    samples = FLAT.astype(np.uint16) * 257 if deep else FLAT
+    told: list[str] = []
+    seen = seen_in(write_png(tmp_path / "p.png", samples, 2, chunks), told)
+    assert np.abs(seen - (COLOURS if wanted is None else to_srgb(COLOURS, *wanted))).max() <= 1
+    assert len(told) == (wanted is not None)
+    write_png(tmp_path / "p.png", samples, 2, [*chunks, (b"sRGB", b"\0")])
+    assert (seen_in(tmp_path / "p.png") == COLOURS).all()
+
+
+@pytest.mark.parametrize("orientation", [1, 3])
+@pytest.mark.parametrize("tags", [{0xA001: 65535, 0xA005: {1: "R03"}}, {0xA001: 2}])
+def test_adobe_rgb_that_only_the_tags_name(tmp_path: Path, tags: dict[int, Any], orientation: int) -> None:
+    """As cameras do that are set to it: they embed no profile."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    exif.get_ifd(0x8769).update(tags)
+    Image.fromarray(FLAT).save(tmp_path / "p.jpg", quality=100, subsampling=0, exif=exif)
+    told: list[str] = []
+    seen = seen_in(tmp_path / "p.jpg", told)[:: -1 if orientation == 3 else 1]
+    assert np.abs(seen - to_srgb(COLOURS, ADOBE_RGB)).max() <= 4
+    assert told == [
+        f"{tmp_path / 'p.jpg'}: its colour profile (Adobe RGB, by its tags) was converted to sRGB"
+    ]
+
+
+@pytest.mark.parametrize("top", [1.0, 1.3, 4.0])
+def test_floats_with_lights_above_white_are_no_dark_picture(tmp_path: Path, top: float) -> None:
+    deep = np.full((80, 80), 0.5, np.float32)
+    deep[40:] = top
+    Image.fromarray(deep).save(tmp_path / "p.tiff")
+    assert read_picture(tmp_path / "p.tiff")[::79, 0, 0].tolist() == [128, 255]
+
+
+def test_integers_of_32_bits(tmp_path: Path) -> None:
+    deep = np.full((80, 80), 2**30, np.int32)
+    deep[40:] = 2**31 - 1
+    Image.fromarray(deep).save(tmp_path / "p.tiff")
+    assert read_picture(tmp_path / "p.tiff")[::79, 0, 0].tolist() == [128, 255]
+
+
+def test_sixteen_bit_grey_keeps_its_clear_value(tmp_path: Path) -> None:
+    deep = np.full((80, 80), 124 * 257, np.uint16)
+    deep[40:] = 60 * 257
+    path = write_png(tmp_path / "p.png", deep, 0, [(b"tRNS", struct.pack(">H", 60 * 257))])
+    assert read_picture(path)[::79, 0, 0].tolist() == [124, 255]
 
 
 @pytest.mark.parametrize("broken", [b"x", b"\0" * 500, profile("P3", DISPLAY_P3)[:200], None])
