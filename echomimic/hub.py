@@ -123,8 +123,10 @@ def _cut_short(path: Path) -> bool:
         length = int.from_bytes(head, "little")
         try:
             entries = json.loads(file.read(min(length, 2**26)))
-            ends = [entry["data_offsets"][1] for name, entry in entries.items() if name != "__metadata__"]
-        except (ValueError, TypeError, KeyError, AttributeError):
+            ends = [
+                int(entry["data_offsets"][1]) for name, entry in entries.items() if name != "__metadata__"
+            ]
+        except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
             return True
     return path.stat().st_size != 8 + length + max(ends, default=0)
 

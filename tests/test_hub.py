@@ -183,6 +183,25 @@ def test_what_is_cut_short_is_fetched_again(
     assert len(server.gets()) == 1
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"[" * 100_000,
+        b"[]",
+        b'{"a": {}}',
+        b'{"a": {"data_offsets": []}}',
+        b'{"a": {"data_offsets": [0, "x"]}}',
+        b'{"a": {"data_offsets": [0, 1e999]}}',
+    ],
+    ids=range(6),
+)
+def test_a_header_that_is_none_counts_as_cut_short(server: Hub, tmp_path: Path, header: bytes) -> None:
+    path = hub.get("v1", tmp_path / "w").paths["vae"]
+    whole = path.read_bytes()
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    assert hub.get("v1", tmp_path / "w").paths["vae"].read_bytes() == whole
+
+
 def test_into_a_folder(server: Hub, tmp_path: Path) -> None:
     folder = tmp_path / "weights"
     hub.get("v1", folder)

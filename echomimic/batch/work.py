@@ -166,7 +166,7 @@ def read_sidecar(folder: Folder, row: ManifestRow) -> dict[str, Any] | None:
     """The row's record, None when there is none that can be read."""
     try:
         facts = json.loads(folder.read(sidecar(row)) or b"")
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     good = isinstance(facts, dict) and {"digest", "frames", "seconds"} <= facts.keys()
     return facts if good else None

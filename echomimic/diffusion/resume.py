@@ -89,6 +89,10 @@ class Saved:
     scheduler: dict[str, Any] = field(default_factory=dict)
 
 
+_MISSHAPEN = (AttributeError, TypeError, RecursionError)
+"""What reading a header raises that is JSON, but not ours."""
+
+
 class ResumeFile:
     """The state of one job. ``say`` gets a line when an existing file is not used, or none can be written."""
 
@@ -111,7 +115,7 @@ class ResumeFile:
                 tensors = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118
             if header.pop("checksum") != _checksum(header, tensors):
                 raise ValueError("its checksum is wrong")
-        except (SafetensorError, OSError, KeyError, ValueError) as error:
+        except (SafetensorError, OSError, KeyError, ValueError, *_MISSHAPEN) as error:
             self.say(f"{self.path.name} cannot be used ({str(error).splitlines()[0]}); starting anew")
             return None
         return Saved(header["done"], tensors["latents"], _unpacked(header["scheduler"], tensors))

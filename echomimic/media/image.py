@@ -1,8 +1,9 @@
 """Pictures in and out: every common format becomes (H, W, 3) uint8 RGB, upright, without alpha."""
 
+import contextlib
 import io
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -78,14 +79,29 @@ def _check_size(width: int, height: int, name: str) -> None:
         )
 
 
+@contextlib.contextmanager
+def open_picture(path: Path) -> Iterator[Image.Image]:
+    """A file opened by Pillow, if its format is one of those that are read; raises what Pillow raises."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of odd tags, which do not matter here
+        with Image.open(path, formats=_OPENED) as image:
+            yield image
+
+
+def format_of(path: Path) -> str:
+    """The format of a picture that is read, as Pillow names it: ``PNG``, ``JPEG``, ``WEBP``, ``BMP``,
+    ``TIFF``."""
+    with open_picture(path) as image:
+        name = image.format or ""
+    return "JPEG" if name == "MPO" else name  # a phone's JPEG with a second picture in it
+
+
 def _read_file(path: Path, tell: Tell) -> Picture:
     check_readable(path, PictureError, f"a picture ({_FORMATS})")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd tags, which do not matter here
-            with Image.open(path, formats=_OPENED) as image:
-                _check_size(image.width, image.height, str(path))
-                return _flatten(image, lambda remark: tell(f"{path}: {remark}"))
+        with open_picture(path) as image:
+            _check_size(image.width, image.height, str(path))
+            return _flatten(image, lambda remark: tell(f"{path}: {remark}"))
     except (PictureError, MemoryError):
         raise
     except UnidentifiedImageError:

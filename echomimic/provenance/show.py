@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import av
-from PIL import Image
 
 from echomimic.errors import InputError
 from echomimic.media.container import open_media
 from echomimic.media.files import check_readable
+from echomimic.media.image import open_picture
 from echomimic.provenance.marks import AIGC, SOURCE_TYPE
 from echomimic.provenance.signing import Signature, read_signature
 from echomimic.provenance.xmp import PNG_KEYWORD, marks_in_xmp, read_xmp
@@ -76,9 +76,11 @@ def _tags(path: Path) -> tuple[dict[str, str], str | None]:
 
 def _picture_tags(path: Path) -> tuple[dict[str, str], str | None]:
     try:
-        with Image.open(path) as picture:
+        with open_picture(path) as picture:
             texts = {str(k): str(v) for k, v in picture.info.items() if isinstance(v, str)}
-    except (OSError, ValueError, SyntaxError):
+    except MemoryError:
+        raise
+    except Exception:  # a damaged file can fail in any way its bytes happen to spell
         raise InputError(f"{path} is not a picture that this program reads; give one it wrote") from None
     return texts, texts.pop(PNG_KEYWORD, None)
 
@@ -86,6 +88,6 @@ def _picture_tags(path: Path) -> tuple[dict[str, str], str | None]:
 def _parsed(text: str) -> dict[str, str]:
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else {}

@@ -42,13 +42,10 @@ def judge(question: Question) -> Answer:
 
 
 def _portrait(path: Path) -> Answer:
-    from PIL import Image
-
-    from echomimic.media.image import read_picture
+    from echomimic.media.image import format_of, read_picture
 
     height, width = read_picture(path).shape[:2]
-    with Image.open(path) as image:
-        name = (image.format or "").lower()
+    name = format_of(path).lower()
     if name not in _TYPES:
         raise Refused("unsupported", f"{name.upper()} pictures are not taken; save it as PNG, JPEG or WebP")
     return {"type": _TYPES[name], "suffix": f".{name}", "info": {"width": width, "height": height}}, b""

@@ -91,6 +91,18 @@ def test_what_differs_is_refused_unless_asked_for(
     )
 
 
+@pytest.mark.parametrize("record", ["", "[]", "{}", "[" * 100_000])
+def test_a_record_that_cannot_be_read_is_none(
+    manifest: Make, tmp_path: Path, fake_engine: FakeEngine, record: str
+) -> None:
+    path, out = manifest({"id": "a"}), tmp_path / "out"
+    assert batch(path, "-o", out) == 0
+    (out / "a.json").write_text(record)
+    assert batch(path, "-o", out) == 1
+    assert states(out) == {"a": "refused"}
+    assert batch(path, "-o", out, "--overwrite") == 0
+
+
 def test_a_file_of_somebody_else_is_not_replaced(
     manifest: Make, tmp_path: Path, fake_engine: FakeEngine
 ) -> None:

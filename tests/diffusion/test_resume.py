@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save
 
 from echomimic.conditions import Conditions
 from echomimic.diffusion.resume import (
@@ -51,7 +52,24 @@ def test_another_job_is_named(tmp_path: Path) -> None:
     assert told == ["the unfinished run was made with another seed, speech; starting anew"]
 
 
-@pytest.mark.parametrize("content", [b"", b"nonsense", b"\x02\0\0\0\0\0\0\0{}", b"\xff" * 64])
+def headed(job: str) -> bytes:
+    """A state whose header is not ours."""
+    return save({"latents": torch.zeros(2)}, {"job": job, "checksum": '""', "done": "1"})
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"nonsense",
+        b"\x02\0\0\0\0\0\0\0{}",
+        b"\xff" * 64,
+        headed("[]"),
+        headed("1"),
+        headed("[" * 100_000),
+    ],
+    ids=range(7),
+)
 def test_damage_is_no_obstacle(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "state"
     path.write_bytes(content)

@@ -138,7 +138,8 @@ FLAT = np.repeat(np.repeat(COLOURS.reshape(2, 3, 3), 40, 0), 40, 1).astype(np.ui
 
 def seen_in(path: Path, told: list[str] | None = None) -> np.ndarray:
     """The six colours of a picture like ``FLAT``."""
-    return read_picture(path, [].append if told is None else told.append)[20::40, 20::40].reshape(-1, 3)
+    lines: list[str] = [] if told is None else told
+    return read_picture(path, lines.append)[20::40, 20::40].reshape(-1, 3)
 
 
 @pytest.mark.parametrize(("mode", "suffix"), [("L", "png"), ("LA", "png"), ("L", "jpg"), ("L", "tiff")])

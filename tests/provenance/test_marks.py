@@ -1,12 +1,15 @@
 """Every video says that it is generated, in every form and container, and it can be read back."""
 
 import json
+import struct
 from pathlib import Path
 from xml.etree import ElementTree
 
 import av
+import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 import echomimic
 from echomimic import flow
@@ -15,6 +18,10 @@ from echomimic.provenance.marks import AIGC, Marks
 from echomimic.provenance.show import read_provenance
 from echomimic.provenance.xmp import marks_in_xmp, xmp_packet
 from tests.conftest import FakeEngine
+from tests.media.profiles import write_png
+
+HUGE = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+"""A header whose picture would take 11 GB."""
 
 
 @pytest.fixture(params=["talk.mp4", "talk.webm", "frames"])
@@ -101,6 +108,22 @@ def test_a_file_of_somebody_else_says_nothing(tmp_path: Path, portrait: Path) ->
     found = read_provenance(portrait)
     assert not found.marked
     assert found.aigc == {}
+
+
+def test_pictures_that_are_none_are_refused_in_words(tmp_path: Path) -> None:
+    flat = Image.new("RGB", (80, 80))
+    flat.save(tmp_path / "eps.png", format="EPS")
+    write_png(tmp_path / "bomb.png", np.zeros((2, 2, 3), np.uint8), 2, [(b"IHDR", HUGE)])
+    for name in ("eps.png", "bomb.png"):
+        with pytest.raises(InputError, match=rf"{name} is not a picture that this program reads; give one"):
+            read_provenance(tmp_path / name)
+
+
+def test_a_field_that_nests_too_deep_is_no_field(tmp_path: Path) -> None:
+    texts = PngInfo()
+    texts.add_itxt("AIGC", "[" * 100_000)
+    Image.new("RGB", (80, 80)).save(tmp_path / "p.png", pnginfo=texts)
+    assert read_provenance(tmp_path / "p.png").aigc == {}
 
 
 def test_a_root_that_is_no_certificate_is_refused(video: Path, portrait: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from echomimic.option import options
 from echomimic.request import Settings
@@ -148,6 +149,15 @@ def test_broken_files_are_refused_and_leave_nothing(door: Door) -> None:
         count += 1
     assert count >= 100
     assert stored(door) == before
+
+
+def test_a_phones_picture_with_a_second_one_in_it_is_a_jpeg(door: Door, tmp_path: Path) -> None:
+    """Pillow calls it MPO."""
+    with Image.open(EXAMPLE / "portrait.jpg") as picture:
+        picture.save(tmp_path / "p.mpo", save_all=True, append_images=[picture])
+    answer = door.client.post("/api/assets?kind=portrait", content=(tmp_path / "p.mpo").read_bytes())
+    assert answer.status_code in (200, 201), answer.text
+    assert door.client.get(f"/api/assets/{answer.json()['id']}/file").headers["content-type"] == "image/jpeg"
 
 
 def test_too_much_is_refused_before_it_is_stored(door: Door) -> None:
