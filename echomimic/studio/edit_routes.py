@@ -98,19 +98,25 @@ def _put_edits(studio: Studio, call: Call) -> Response:
     spans = None
     if row["ready"]:
         spans = studio.bench.ask(_question(studio, row, "changes", edits), SOON)[0]["frames"]
-    job = order_edit(studio, row, edits, spans)
+    job = order_edit(studio, row, edits, spans, taken(call.body, "was", list))
     take = studio.takes.shown(studio.takes.get(row["id"]))
     shown = job_shown(studio, job) if job else None
     return JSONResponse({"take": take, "job": shown, "frames": spans or []}, 202)
 
 
-def order_edit(studio: Studio, row: Row, edits: list[Row], spans: list[list[int]] | None) -> str | None:
+def order_edit(
+    studio: Studio, row: Row, edits: list[Row], spans: list[list[int]] | None, was: list[Row] | None = None
+) -> str | None:
     """Keeps the edits and orders what they change; the id of the job. ``spans`` is None before there is a
-    video.
+    video. Raises :class:`Refused` when the take's edits are no longer what they ``was``.
 
     A job of this take that has not begun will do; one that runs may have read the old list.
     """
     with studio.database.write() as connection:
+        if was is not None and studio.takes.get(row["id"])["edits"] != was:
+            raise Refused(
+                "conflict", "the take was edited in another window; look at its edits, and try again"
+            )
         update(connection, "takes", row["id"], {"edits": edits})
         query = f"SELECT id, state FROM jobs WHERE take = ? AND state IN {OPEN} ORDER BY state"
         found = list(connection.execute(query, [row["id"]]))
@@ -227,7 +233,9 @@ def _same(path: Path, file: IO[bytes]) -> bool:
         return False
 
 
-_EDITS = {"type": "object", "properties": {"edits": {"type": "array", "items": ref("Edit")}}}
+_LISTED = {"type": "array", "items": ref("Edit")}
+_EDITS = {"type": "object", "properties": {"edits": _LISTED}}
+_CHANGED = {"type": "object", "properties": {"edits": _LISTED, "was": _LISTED}}
 _PART = (Query("start", "s", float, 0.0), Query("stop", "s", float, None))
 _WITH = Query("edits", "with its edits", bool, True)
 _TIME = (Query("time", "s", float, 0.0, most=1e6),)
@@ -243,7 +251,7 @@ EDIT_ROUTES = (
         f"{_TAKE}/edits",
         "All its edits anew; what changes is rendered",
         _put_edits,
-        body=_EDITS,
+        body=_CHANGED,
         status=202,
     ),
     Route("GET", f"{_TAKE}/motion", "Its motion as .npz", _motion, answer="application/octet-stream"),

@@ -13,6 +13,7 @@ from echomimic.provenance.show import read_provenance
 from tests.studio.door import Door
 
 SETTINGS = {"size": 128}
+MUTE = {"op": "mute", "start": 0.4, "stop": 1.0}
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +115,16 @@ def test_a_further_edit_replaces_one_that_waits(door: Door, take: str) -> None:
     ]
     assert jobs[0] == jobs[1]
     assert door.work() == 1
+
+
+def test_an_edit_of_what_another_window_changed_is_refused(door: Door, take: str) -> None:
+    mine, theirs = (MUTE | {"track": track} for track in ("mouth", "head"))
+    edit(door, take, theirs)
+    answer = door.client.put(f"/api/takes/{take}/edits", json={"edits": [mine], "was": []})
+    assert (answer.status_code, answer.json()["error"]["kind"]) == (409, "conflict")
+    assert door.client.get(f"/api/takes/{take}/edits").json()["edits"] == [theirs]
+    both = {"edits": [theirs, mine], "was": [theirs]}
+    assert door.client.put(f"/api/takes/{take}/edits", json=both).status_code == 202
 
 
 def test_every_edit_can_be_rendered(door: Door, take: str) -> None:

@@ -64,9 +64,9 @@ export function upload(file, kind, name, told) {
 
 /**
  * Follows what changes; opens again by itself when the server was away.
- * @param {(kind: string, value: any) => void} heard @param {(open: boolean) => void} connected
+ * @param {(kind: string, value: any) => void} heard @param {(open: boolean) => void} connected @param {() => void} locked the token is another one now
  */
-export function follow(heard, connected) {
+export function follow(heard, connected, locked) {
   const source = new EventSource("api/events");
   for (const kind of ["hello", "job", "take", "asset", "gone", "status", "queue", "reset"]) {
     source.addEventListener(kind, (event) => heard(kind, JSON.parse(/** @type {MessageEvent} */ (event).data)));
@@ -74,6 +74,7 @@ export function follow(heard, connected) {
   source.onopen = () => connected(true);
   source.onerror = () => {
     connected(false);
-    if (source.readyState === EventSource.CLOSED) setTimeout(() => follow(heard, connected), 2000);
+    if (source.readyState !== EventSource.CLOSED) return;
+    send("sizes").then(() => "", (error) => error.kind).then((kind) => { if (kind === "unauthorized") locked(); else setTimeout(() => follow(heard, connected, locked), 2000); });
   };
 }

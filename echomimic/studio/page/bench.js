@@ -2,11 +2,16 @@
 // @ts-check
 import * as api from "./api.js";
 import { Recorder, closeCamera, openCamera, shoot } from "./capture.js";
-import { announce, clock, fill, guarded, h } from "./dom.js";
+import { announce, clock, fill, guarded, h, toast } from "./dom.js";
+import { filesOf, kindOf, receive } from "./drop.js";
 import { SLIDERS, field, groups, option, slider } from "./form.js";
 import { t, title } from "./i18n.js";
-import { assets, bench, handsKnown, heard, jobs, listen, newestFirst, options, saveBench, status, takes } from "./store.js";
+import { makeScreen } from "./screen.js";
+import { assets, bench, heard, listen, newestFirst, options, saveBench, status, takes } from "./store.js";
 import { timeline } from "./timeline.js";
+
+/** Cards that record or film: they are not drawn anew meanwhile. What ends it, by card. @type {Map<Element, () => void>} */
+const held = new Map();
 
 /** @param {Element} main @returns {() => void} */
 export function show(main) {
@@ -15,8 +20,15 @@ export function show(main) {
   fill(main, h("div", { class: "bench" }, h("div", { class: "column" }, parts.portrait, parts.speech), h("div", { class: "column middle" }, parts.screen, parts.line), h("div", { class: "column" }, parts.motion)));
   const screen = makeScreen(parts.screen);
   const drawLine = () => timeline(parts.line, takes.get(bench.take), screen);
-  const drawAll = () => { drawPortrait(parts.portrait); drawSpeech(parts.speech); drawMotion(parts.motion, screen); screen.draw(); drawLine(); };
-  const stopPaste = onPaste(parts.portrait);
+  const drawSide = () => drawMotion(parts.motion, screen);
+  const drawAll = () => { drawPortrait(parts.portrait); drawSpeech(parts.speech); drawSide(); screen.draw(); drawLine(); };
+  const given = (/** @type {File} */ file, /** @type {import("./drop.js").Kind} */ kind) => {
+    if (kind === "portrait") void usePortrait(parts.portrait, file, file.name);
+    else if (kind === "motion") void useMotion(parts.motion, file, drawSide);
+    else void giveSpeech(parts.speech, file, file.name);
+  };
+  passOn = given;
+  const forgetDrops = receive(given), stopPaste = onPaste(given);
   const forget = listen((kind, value) => {
     if (kind === "loaded" || kind === "chosen") drawAll();
     if (kind === "asset") { drawPortrait(parts.portrait); drawSpeech(parts.speech); }
@@ -26,8 +38,11 @@ export function show(main) {
     if (kind === "hands" && value.id === bench.take) screen.offer(value);
   });
   if (options) drawAll();
-  return () => { forget(); stopPaste(); screen.close(); };
+  return () => { forget(); forgetDrops(); stopPaste(); for (const end of [...held.values()]) end(); screen.close(); };
 }
+
+/** Where a file goes that was dropped into a zone for another kind. @type {(file: File, kind: import("./drop.js").Kind) => void} */
+let passOn = () => undefined;
 
 const PICTURES = "image/png,image/jpeg,image/webp,image/bmp,image/tiff";
 
@@ -42,23 +57,29 @@ async function send(place, file, kind, name) {
   return asset;
 }
 
-/** @param {string} text @param {string} accept @param {(file: File) => void} got */
-function dropZone(text, accept, got) {
-  const input = h("input", { type: "file", accept, "aria-label": text, onchange: () => input.files[0] && got(input.files[0]) });
+/** @param {string} text @param {string} accept @param {import("./drop.js").Kind} kind @param {(file: File) => void} got */
+function dropZone(text, accept, kind, got) {
+  const input = h("input", { type: "file", accept, "aria-label": text, onchange: () => { const file = input.files[0]; input.value = ""; if (file) got(file); } });
   const zone = h("div", { class: "drop" }, h("strong", {}, text), input);
-  for (const kind of ["dragover", "dragleave", "drop"]) zone.addEventListener(kind, (/** @type {any} */ event) => {
+  for (const what of ["dragover", "dragleave", "drop"]) zone.addEventListener(what, (/** @type {any} */ event) => {
     event.preventDefault();
-    zone.classList.toggle("over", kind === "dragover");
-    if (kind === "drop" && event.dataTransfer.files[0]) got(event.dataTransfer.files[0]);
+    zone.classList.toggle("over", what === "dragover");
+    if (what !== "drop") return;
+    document.body.classList.remove("dragging");
+    for (const file of filesOf(event.dataTransfer).slice(0, 2)) {
+      const seems = kindOf(file);
+      if (kind === "motion" || !seems || seems === kind) got(file); else passOn(file, seems);
+    }
   });
   return zone;
 }
 
-/** @param {Element} place */
-function onPaste(place) {
+/** A picture or a sound can be pasted; typed text is what is to be said. @param {(file: File, kind: import("./drop.js").Kind) => void} given */
+function onPaste(given) {
   const paste = (/** @type {ClipboardEvent} */ event) => {
-    const file = [...(event.clipboardData?.files ?? [])].find((one) => one.type.startsWith("image/"));
-    if (file) void usePortrait(place, file, file.name || "pasted.png");
+    if (!event.clipboardData || /** @type {Element} */ (event.target).closest?.("input:not([type=file]):not([type=range]), textarea")) return;
+    const file = filesOf(event.clipboardData)[0];
+    if (file) given(file, kindOf(file) || "portrait");
   };
   document.addEventListener("paste", paste);
   return () => document.removeEventListener("paste", paste);
@@ -73,18 +94,31 @@ async function usePortrait(place, file, name) {
   heard("chosen", asset);
 }
 
+/** @param {Element} place @param {Blob} file @param {string} name */
+async function giveSpeech(place, file, name) { const got = await send(place, file, "speech", name); if (got) useSpeech(got); }
+
+/** @param {Element} place @param {File} file @param {() => void} draw */
+async function useMotion(place, file, draw) {
+  const asset = await send(place, file, kindOf(file) === "motion" ? "motion" : "video", file.name);
+  if (!asset) return;
+  bench.driver = asset.id; saveBench(); draw();
+  toast(`${t("Motion comes from")}: ${asset.name}`, true);
+}
+
 /** @param {Element} place */
 function drawPortrait(place) {
+  if (held.has(place)) return;
   const asset = assets.get(bench.portrait);
   const choose = (/** @type {File} */ file) => void usePortrait(place, file, file.name);
   const recent = newestFirst(assets.values()).filter((a) => a.kind === "portrait" && a.id !== bench.portrait).slice(0, 5);
   const others = recent.length ? h("div", { class: "row" }, recent.map((a) => h("button", { class: "thumb", type: "button", "aria-label": a.name, title: a.name,
     onclick: () => { Object.assign(bench, { portrait: a.id, face: 0, take: "" }); saveBench(); heard("chosen", a); } }, h("img", { src: `api/assets/${a.id}/picture?width=96`, alt: "", width: 44, height: 44, style: { "object-fit": "cover", "border-radius": "8px" } })))) : null;
   const head = h("div", { class: "row spread" }, h("h2", {}, t("Portrait")), h("button", { class: "small", type: "button", onclick: () => void camera(place) }, t("Take a picture")));
-  if (!asset) { fill(place, head, dropZone(t("Drop a photo here, paste it, or choose a file"), PICTURES, choose), others); return; }
-  const picture = h("div", { class: "picture" }, h("img", { src: `api/assets/${asset.id}/picture?width=640`, alt: asset.name }));
+  if (!asset) { fill(place, head, dropZone(t("Drop a photo here, paste it, or choose a file"), PICTURES, "portrait", choose), others); return; }
+  const { width, height } = asset.info;
+  const picture = h("div", { class: "picture", style: { "--ratio": width / height } }, h("img", { src: `api/assets/${asset.id}/picture?width=640`, alt: asset.name }));
   const told = h("p", { class: "hint", role: "status" }, t("Looking for faces …"));
-  fill(place, head, picture, told, h("div", { class: "row" }, dropZone(t("Change"), PICTURES, choose)), others);
+  fill(place, head, picture, told, h("div", { class: "row" }, dropZone(t("Change"), PICTURES, "portrait", choose)), others);
   void guarded(async () => drawFaces(await api.get(`assets/${asset.id}/faces`), picture, told));
 }
 
@@ -116,10 +150,16 @@ function drawFaces(found, picture, told) {
 /** @param {Element} place */
 async function camera(place) {
   const video = h("video", { muted: true, playsInline: true, style: { width: "100%", "border-radius": "9px" } });
-  const close = () => { closeCamera(video); drawPortrait(place); };
-  const take = async () => { const blob = await shoot(video); closeCamera(video); await usePortrait(place, blob, "camera.png"); };
-  fill(place, h("h2", {}, t("Take a picture")), video, h("div", { class: "row" }, h("button", { class: "main", type: "button", onclick: () => void guarded(take) }, t("Shoot")), h("button", { type: "button", onclick: close }, t("Cancel"))));
-  if ((await guarded(async () => { await openCamera(video); return true; })) === undefined) close();
+  const end = () => { held.delete(place); closeCamera(video); };
+  const close = () => { end(); drawPortrait(place); };
+  const shot = async () => { const blob = await shoot(video); end(); await usePortrait(place, blob, "camera.png"); };
+  const button = h("button", { class: "main", type: "button", disabled: true, onclick: () => void guarded(shot) }, t("Shoot"));
+  held.set(place, end);
+  fill(place, h("h2", {}, t("Take a picture")), video, h("div", { class: "row" }, button, h("button", { type: "button", onclick: close }, t("Cancel"))));
+  if ((await guarded(async () => { await openCamera(video); return true; })) === undefined) { close(); return; }
+  if (held.get(place) !== end) closeCamera(video);
+  button.disabled = false;
+  button.focus();
 }
 
 /** @param {any} asset */
@@ -127,14 +167,14 @@ function useSpeech(asset) { Object.assign(bench, { speech: asset.id, take: "" })
 
 /** @param {Element} place */
 function drawSpeech(place) {
+  if (held.has(place)) return;
   const asset = assets.get(bench.speech);
-  const choose = async (/** @type {Blob} */ file, /** @type {string} */ name) => { const got = await send(place, file, "speech", name); if (got) useSpeech(got); };
-  const record = h("button", { class: "small", type: "button", onclick: () => void guarded(() => recording(place, choose)) }, t("Record"));
-  const zone = dropZone(asset ? t("Change") : t("Drop a recording here, or choose a file"), "audio/*,video/*", (file) => void choose(file, file.name));
+  const record = h("button", { class: "small", type: "button", onclick: () => void guarded(() => recording(place)) }, t("Record"));
+  const zone = dropZone(asset ? t("Change") : t("Drop a recording here, or choose a file"), "audio/*,video/*", "speech", (file) => void giveSpeech(place, file, file.name));
   const recent = newestFirst(assets.values()).filter((a) => a.kind === "speech" && a.id !== bench.speech).slice(0, 3);
   fill(place, h("div", { class: "row spread" }, h("h2", {}, t("Speech")), record),
-    asset ? h("div", { class: "stack" }, h("span", { class: "hint" }, `${asset.name} · ${clock(asset.info.seconds)}`), h("audio", { controls: true, preload: "metadata", src: `api/assets/${asset.id}/file`, style: { width: "100%" }, "aria-label": asset.name })) : null,
-    zone, typed(place), recent.map((a) => h("button", { class: "small quiet", type: "button", onclick: () => useSpeech(a) }, `${a.name} · ${clock(a.info.seconds)}`)));
+    asset ? h("div", { class: "stack" }, h("span", { class: "hint cut", title: asset.name }, `${clock(asset.info.seconds)} · ${asset.name}`), h("audio", { controls: true, preload: "metadata", src: `api/assets/${asset.id}/file`, style: { width: "100%" }, "aria-label": asset.name })) : null,
+    zone, typed(place), recent.length ? h("div", { class: "recent" }, recent.map((a) => h("button", { class: "small quiet", type: "button", title: a.name, onclick: () => useSpeech(a) }, h("span", { class: "cut" }, a.name), h("span", { class: "hint" }, clock(a.info.seconds))))) : null);
 }
 
 /** @param {Element} place */
@@ -145,15 +185,21 @@ function typed(place) {
   return h("details", {}, h("summary", {}, t("Say typed text")), voice?.ready ? h("div", { class: "stack" }, area, say) : h("p", { class: "hint" }, `${t("Optional: typed text needs a voice.")} ${voice?.remedy ?? ""}`));
 }
 
-/** @param {Element} place @param {(file: Blob, name: string) => Promise<void>} got */
-async function recording(place, got) {
+/** Records until it is ended; whoever leaves the bench keeps what was said so far. @param {Element} place */
+async function recording(place) {
+  if (held.has(place)) return;
   const recorder = new Recorder();
-  await recorder.start();
+  held.set(place, () => { held.delete(place); recorder.stop(); });
+  try { await recorder.start(); } catch (error) { held.delete(place); throw error; }
+  if (!held.has(place)) { recorder.stop(); return; }
   const began = Date.now();
   const time = h("span", { role: "timer" }, "0:00");
   const ticking = setInterval(() => { time.textContent = clock((Date.now() - began) / 1000); }, 250);
-  const stop = () => { clearInterval(ticking); void got(recorder.stop(), `recording-${new Date().toISOString().slice(11, 19).replaceAll(":", "-")}.wav`); };
-  fill(place, h("div", { class: "row spread" }, h("h2", {}, t("Recording")), time), h("button", { class: "main", type: "button", onclick: stop }, t("Stop recording")));
+  const end = () => { clearInterval(ticking); held.delete(place); return recorder.stop(); };
+  const stop = () => void giveSpeech(place, end(), `recording-${new Date().toISOString().slice(11, 19).replaceAll(":", "-")}.wav`);
+  const cancel = () => { end(); drawSpeech(place); };
+  held.set(place, stop);
+  fill(place, h("div", { class: "row spread" }, h("h2", {}, t("Recording")), time), h("div", { class: "row" }, h("button", { class: "main", type: "button", onclick: stop }, t("Stop recording")), h("button", { type: "button", onclick: cancel }, t("Cancel"))));
   announce(t("Recording"));
   /** @type {HTMLElement | null} */ (place.querySelector("button"))?.focus();
 }
@@ -176,115 +222,11 @@ function drawMotion(place, screen) {
   const drivers = newestFirst(assets.values()).filter((a) => a.kind === "motion" || a.kind === "video");
   const driver = h("select", { id: "driver", onchange: () => { bench.driver = driver.value; saveBench(); } }, h("option", { value: "auto" }, t("the speech")),
     [...drivers, ...newestFirst(takes.values()).slice(0, 10)].map((one) => h("option", { value: one.id, selected: bench.driver === one.id }, one.name || `${title("take")} ${one.id.slice(0, 6)}`)));
-  const clip = dropZone(t("Add a clip or motion file"), "video/*,.npz", (file) => void send(place, file, file.name.endsWith(".npz") ? "motion" : "video", file.name).then((a) => { if (a) { bench.driver = a.id; saveBench(); drawMotion(place, screen); } }));
+  const clip = dropZone(t("Add a clip or motion file"), "video/*,.npz", "motion", (file) => void useMotion(place, file, () => drawMotion(place, screen)));
   fill(place, h("div", { class: "row spread" }, h("h2", {}, t("Motion")), reset),
     chosen.engine === "preview" ? [...SLIDERS.map(option).filter(Boolean).map((o) => slider(o, bench.settings, changed)), field(option("style"), bench.settings, changed)] : null,
     h("div", { class: "row" }, h("label", { for: "seed", class: "grow" }, title("seed")), seed, dice),
     h("label", { class: "field", for: "model" }, t("Render with"), model, h("span", { class: "hint" }, chosen.title)), chosen.ready ? null : h("p", { class: "missing" }, h("strong", {}, t("The files of this model are missing.")), h("br"), chosen.state),
     chosen.ready || !chosen.bytes ? null : h("button", { class: "small", type: "button", onclick: () => void guarded(async () => { await api.post("jobs", { kind: "weights", model: chosen.name }); location.hash = "#queue"; }) }, t("Fetch the files")),
-    h("label", { class: "field", for: "driver" }, t("Motion comes from"), driver), h("details", {}, h("summary", {}, t("More")), clip, ...groups(bench.settings, changed)));
-}
-
-/** The picture or video in the middle. @param {Element} place */
-function makeScreen(place) {
-  const frame = h("div", { class: "screen" });
-  const told = h("div", { class: "stack", role: "status" });
-  const make = h("button", { class: "main", type: "button", id: "render", onclick: () => void render() }, t("Make the talk"));
-  /** What is laid over the video: nothing, the face's landmarks or the hands that V2 will draw. */
-  let shown = "";
-  const laid = (/** @type {string} */ what, /** @type {string} */ text, /** @type {string} */ id) => h("button", { type: "button", class: "small", id, "aria-pressed": "false", onclick: () => { shown = shown === what ? "" : what; for (const one of marks.children) one.setAttribute("aria-pressed", String(one.id === id && shown === what)); over.remove(); mark(); } }, t(text));
-  const marks = h("div", { class: "row", hidden: true, role: "group", "aria-label": t("Show") }, laid("landmarks", "Landmarks", "marks"), laid("pose", "Hands", "handmarks"));
-  const offer = (/** @type {any} */ now) => { marks.hidden = !now?.ready; if (now) [now.editable, handsKnown(now)].forEach((one, i) => { /** @type {HTMLElement} */ (marks.children[i]).hidden = !one; }); };
-  fill(place, frame, h("div", { class: "row spread" }, make, marks), told);
-  let busy = false, again = false, shownStill = "", playing = "";
-  const video = h("video", { controls: true, playsInline: true, "aria-label": t("Play") });
-  const over = h("img", { class: "over" });
-  let drawing = false;
-
-  /** Lays what is wanted over the frame that is shown. */
-  function mark() {
-    const now = takes.get(bench.take);
-    const wanted = shown && playing.includes("/video") && now;
-    if (!wanted) { over.remove(); return; }
-    if (drawing) return;
-    drawing = true;
-    over.alt = t(shown === "pose" ? "Hands" : "Landmarks");
-    const time = video.currentTime, image = new Image(), what = shown;
-    image.onload = () => { drawing = false; if (what !== shown) { mark(); return; } over.src = image.src; if (!over.isConnected) frame.append(over); if (Math.abs(video.currentTime - time) > 0.03) mark(); };
-    image.onerror = () => { drawing = false; };
-    image.src = `api/takes/${now.id}/map?of=${what}&time=${Math.min(time, now.seconds - 0.02).toFixed(2)}&r=${now.revision}`;
-  }
-  for (const kind of ["timeupdate", "seeked", "loadeddata"]) video.addEventListener(kind, mark);
-
-  const order = () => ({ portrait: bench.portrait, speech: bench.speech, settings: bench.settings, request: { face: bench.face, driver: bench.driver } });
-
-  async function still(/** @type {number | undefined} */ time = undefined) {
-    if (!bench.portrait) return;
-    if ((bench.settings.model ?? "preview") !== "preview") {
-      if (!playing) fill(frame, h("img", { src: `api/assets/${bench.portrait}/picture?width=1024`, alt: t("Portrait") }));
-      return;
-    }
-    if (busy) { again = true; return; }
-    busy = true;
-    const { model: _, ...settings } = bench.settings;
-    const asked = { portrait: bench.portrait, request: { face: bench.face }, settings, ...(bench.speech && time !== undefined ? { speech: bench.speech, time } : {}) };
-    const blob = await guarded(() => api.still(asked));
-    busy = false;
-    if (blob && !playing) {
-      if (shownStill) URL.revokeObjectURL(shownStill);
-      shownStill = URL.createObjectURL(blob);
-      const picture = frame.querySelector("img");
-      if (picture) picture.src = shownStill; else fill(frame, h("img", { src: shownStill, alt: t("Portrait") }));
-    }
-    if (again) { again = false; void still(time); }
-  }
-
-  async function render() {
-    make.disabled = true;
-    const job = await guarded(() => api.post("jobs", order(), { "Idempotency-Key": crypto.randomUUID?.() ?? String(Math.random()) }));
-    make.disabled = false;
-    if (!job) return;
-    place.scrollIntoView({ block: "nearest" });
-    bench.take = job.take; saveBench(); heard("job", job); heard("opened", job);
-    announce(t("The talk is being rendered; it plays while it grows."));
-  }
-
-  function play(/** @type {any} */ take) {
-    const source = take.ready ? `api/takes/${take.id}/video?r=${take.revision}` : `api/takes/${take.id}/stream`;
-    if (playing === source) return;
-    const time = playing && playing.includes(take.id) ? video.currentTime : 0;
-    playing = source;
-    video.src = source;
-    if (take.ready) video.addEventListener("loadedmetadata", () => { video.currentTime = Math.min(time, video.duration || time); }, { once: true });
-    video.play().catch(() => undefined);
-    fill(frame, video);
-    offer(take);
-  }
-
-  function job(/** @type {any} */ now) {
-    if (now.state === "done") { fill(told); return; }
-    if (now.state === "failed" || now.state === "stopped") { fill(told, h("p", { class: "bad" }, now.error ?? t(now.state))); return; }
-    const part = now.fraction === null || now.fraction === undefined ? null : Math.round(100 * now.fraction);
-    fill(told, h("div", { class: part === null ? "bar unknown" : "bar", role: "progressbar", "aria-valuenow": part ?? undefined, "aria-label": now.stage || t(now.state) }, h("i", { style: { width: part === null ? "30%" : `${part}%` } })),
-      h("p", { class: "hint" }, `${t(now.state)} · ${t(now.stage || "")} ${now.total ? `${now.done}/${now.total}` : ""} ${now.left ? `· ${clock(now.left)} ${t("left")}` : ""}`));
-    const take = takes.get(now.take);
-    if (now.lane === "preview" && now.stage === "rendering" && now.kind === "render" && now.done > 8 && take) play({ ...take, ready: false });
-  }
-
-  function take(/** @type {any} */ now) { if (now.ready) play(now); }
-
-  function draw() {
-    const now = takes.get(bench.take);
-    playing = "";
-    make.disabled = !(bench.portrait && bench.speech);
-    offer(now);
-    if (now?.ready) { play(now); fill(told); return; }
-    const running = now && jobs.get(now.job);
-    if (running) job(running); else fill(told);
-    if (!bench.portrait) fill(frame, h("p", {}, t("Choose a portrait to begin."))); else void still();
-    if (bench.portrait && !bench.speech) fill(told, h("p", { class: "hint" }, t("Now choose what is to be said.")));
-  }
-
-  return { draw, render, take, job, video, offer, still: () => { if (playing) { playing = ""; video.pause(); marks.hidden = true; over.remove(); } void still(); },
-    close: () => { video.pause(); video.removeAttribute("src"); if (shownStill) URL.revokeObjectURL(shownStill); } };
+    h("label", { class: "field", for: "driver" }, t("Motion comes from"), driver), clip, h("details", {}, h("summary", {}, t("More")), ...groups(bench.settings, changed)));
 }

@@ -1,5 +1,6 @@
 // Small helpers: elements, messages, times.
 // @ts-check
+import { remark } from "./i18n.js";
 
 /**
  * An element. Properties beginning with "on" are listeners, "data" and "style" are objects; null children are left out.
@@ -45,12 +46,17 @@ export function announce(text) {
   if (place) place.textContent = text;
 }
 
-/** @param {string} text @param {boolean} [fine] */
+/** Says something that goes away by itself, or when it is clicked; the same again is said once. @param {string} text @param {boolean} [fine] */
 export function toast(text, fine = false) {
-  const shown = h("div", { class: fine ? "toast fine" : "toast" }, text);
-  document.getElementById("toasts")?.append(shown);
+  const said = told(text), place = document.getElementById("toasts");
+  for (const old of place?.children ?? []) if (old.textContent === said) old.remove();
+  const shown = h("div", { class: fine ? "toast fine" : "toast", onclick: () => shown.remove() }, said);
+  place?.append(shown);
   setTimeout(() => shown.remove(), fine ? 4000 : 9000);
 }
+
+/** A message of the server as a sentence of the page: in the page's language where it is a usual one. @param {string} text */
+export function told(text) { const known = remark(text); return known.charAt(0).toUpperCase() + known.slice(1); }
 
 /** Runs `work`; what goes wrong is shown, not thrown. @template T @param {() => Promise<T>} work @returns {Promise<T | undefined>} */
 export async function guarded(work) {

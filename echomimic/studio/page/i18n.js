@@ -1,6 +1,7 @@
 // English and Chinese. The English text is the key; help texts of options come from the server.
 // @ts-check
 import { FIGURES_ZH } from "./i18n_figures.js";
+import { MESSAGES_ZH } from "./i18n_messages.js";
 import { OPTIONS_ZH } from "./i18n_options.js";
 
 /** @type {Record<string, string>} */
@@ -29,7 +30,10 @@ const ZH = {
   "this model draws every picture itself, so there are no curves here. Direct a preview take, then choose Same again with: its edits go along.": "该模型自行绘制每一帧，因此这里没有曲线。请先编辑预览成片，再选择“用以下模型重做”，编辑会一并带上。", "take": "成片", "files missing": "缺少文件",
   "The files of this model are missing.": "缺少该模型的文件。", "Optional: typed text needs a voice.": "可选：朗读文字需要语音包。",
   "Drag, or use the arrow keys; with Alt they move the end": "拖动，或用方向键；按住 Alt 移动终点",
-  "Not connected": "未连接", "Interrupt": "打断", "Speak with the microphone": "用麦克风说话", "Dark": "深色", "Light": "浅色", "Language": "语言", "Screens": "页面", "Skip to the content": "跳到正文",
+  "Not connected": "未连接", "Not connected, trying again …": "未连接，正在重试…", "Fetch": "下载", "Show older takes": "显示更早的成片", "Zoom in": "放大", "Zoom out": "缩小",
+  "That is a folder. Drop the file itself.": "这是一个文件夹。请拖入文件本身。", "this is neither a picture nor a sound, a video or a motion file": "这不是图片、声音、视频或动作文件",
+  "That is an address or a text. Nothing is fetched from other sites: save the file first, then give it.": "这是网址或文字。本程序不从其他网站下载：请先保存文件，再提供文件。",
+  "This page needs the studio's token": "此页面需要工作室的令牌", "The first line that `echomimic studio` printed ends with it. Paste that address, or what follows token=.": "它在 echomimic studio 打印的第一行末尾。请粘贴该地址，或 token= 之后的部分。", "Interrupt": "打断", "Speak with the microphone": "用麦克风说话", "Dark": "深色", "Light": "浅色", "Language": "语言", "Screens": "页面", "Skip to the content": "跳到正文",
   "The microphone needs https or this computer's own address (localhost).": "麦克风需要 https 或本机地址（localhost）。", "The browser gave no microphone.": "浏览器未授权麦克风。", "The browser gave no camera.": "浏览器未授权摄像头。", "Recording": "正在录音", "ready to play": "可以播放",
 };
 
@@ -50,8 +54,8 @@ export const t = (text) => (language === "zh" && ZH[text]) || text;
 /** What an option is for. @param {{name: string, help: string}} option */
 export const help = (option) => (language === "zh" && OPTIONS_ZH[option.name]?.[1]) || option.help;
 
-/** A remark of the server, in Chinese where it is a usual one. @param {string} text */
-export const remark = (text) => (language === "zh" ? text.replace(/^(\d+) of (\d+) frames were rendered$/, "重新渲染了 $1/$2 帧") : text);
+/** A line of the server, in Chinese where it is a usual one. @param {string} text */
+export const remark = (text) => { const known = language === "zh" && MESSAGES_ZH.find(([pattern]) => pattern.test(text)); return known ? text.replace(known[0], known[1]) : text; };
 
 /** An option's name for people. @param {string} name */
 export const title = (name) => {

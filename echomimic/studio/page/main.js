@@ -2,6 +2,7 @@
 // @ts-check
 import * as api from "./api.js";
 import * as bench from "./bench.js";
+import { takeDrops } from "./drop.js";
 import { fill, guarded, h } from "./dom.js";
 import { language, setLanguage, t } from "./i18n.js";
 import { liveView } from "./live.js";
@@ -26,9 +27,13 @@ let leave = () => undefined;
 
 const current = () => (location.hash.slice(1) in SCREENS ? location.hash.slice(1) : "bench");
 
+let drawn = "";
+
 function drawNav() {
+  const count = waiting().length, state = `${current()} ${count} ${language}`;
+  if (drawn === state) return; // the same links stay: one can be pressed while jobs tell how far they are
+  drawn = state;
   nav.setAttribute("aria-label", t("Screens"));
-  const count = waiting().length;
   fill(nav, Object.entries(SCREENS).map(([name, screen]) => h("a", { href: `#${name}`, "aria-current": current() === name ? "page" : undefined }, t(screen.title), name === "queue" && count ? h("span", { class: "count" }, count) : null)));
 }
 
@@ -68,13 +73,16 @@ async function start() {
   if (options) draw();
   window.onhashchange = () => { draw(); scrollTo(0, 0); main.focus({ preventScroll: true }); };
   const connection = /** @type {HTMLElement} */ (document.getElementById("connection"));
-  api.follow(heard, (open) => { connection.textContent = open ? "" : t("Not connected"); });
+  api.follow(heard, (open) => { connection.textContent = open ? "" : t("Not connected, trying again …"); }, askToken);
+  takeDrops(async () => { location.hash = "#bench"; await new Promise((resolve) => addEventListener("hashchange", resolve, { once: true })); });
 }
 
 function askToken() {
+  leave(); leave = () => undefined;
+  window.onhashchange = null; fill(nav); drawn = "";
   const field = h("input", { type: "text", id: "token", autocomplete: "off" });
-  const enter = async (/** @type {Event} */ event) => { event.preventDefault(); if ((await guarded(async () => { await api.post("login", { token: field.value.trim() }); return true; }))) location.reload(); };
-  fill(main, h("form", { class: "card stack", style: { "max-width": "460px", margin: "60px auto" }, onsubmit: enter }, h("label", { for: "token" }, "Token: the first line that `echomimic studio` printed ends with it"), field, h("button", { class: "main" }, "OK")));
+  const enter = async (/** @type {Event} */ event) => { event.preventDefault(); if ((await guarded(async () => { await api.post("login", { token: field.value.trim().split("token=").at(-1) }); return true; }))) location.reload(); };
+  fill(main, h("form", { class: "card stack", style: { "max-width": "460px", margin: "60px auto" }, onsubmit: enter }, h("h2", {}, t("This page needs the studio's token")), h("label", { for: "token", class: "hint" }, t("The first line that `echomimic studio` printed ends with it. Paste that address, or what follows token=.")), field, h("button", { class: "main" }, t("Open"))));
 }
 
 void start();

@@ -1,8 +1,9 @@
 // The queue: what waits and runs, what became of it, which models are there, how much room is used.
 // @ts-check
 import * as api from "./api.js";
-import { clock, fill, guarded, h, size, toast } from "./dom.js";
-import { remark, t } from "./i18n.js";
+import { fill, guarded, h, size, toast, told } from "./dom.js";
+import { t } from "./i18n.js";
+import { meter } from "./meter.js";
 import { assets, heard, jobs, listen, load, options, status, takes } from "./store.js";
 
 const RANK = { running: 0, queued: 1 };
@@ -11,33 +12,52 @@ const RANK = { running: 0, queued: 1 };
 export function show(main) {
   const list = h("ul", { class: "jobs", "aria-label": t("Queue") }), side = h("div", { class: "column" });
   fill(main, h("div", { class: "bench two" }, h("section", { class: "card stack" }, h("h2", {}, t("Queue")), list), side));
+  /** The rows that are shown, by job. @type {Map<string, ReturnType<typeof row>>} */ let rows = new Map();
   const draw = () => {
     const sorted = [...jobs.values()].sort((a, b) => (RANK[/** @type {"running"} */ (a.state)] ?? 2) - (RANK[/** @type {"running"} */ (b.state)] ?? 2) || a.lane.localeCompare(b.lane) || (a.state === "queued" ? a.position - b.position : b.created - a.created));
-    fill(list, sorted.length ? sorted.map((job) => row(job, sorted)) : h("li", { class: "empty" }, t("Nothing waits. Jobs that you start appear here, and go on when this page is closed.")));
+    /** @type {typeof rows} */ const now = new Map();
+    for (const job of sorted) {
+      const facts = about(job, sorted), old = rows.get(job.id);
+      now.set(job.id, old?.key === keyOf(facts) ? old : row(job, facts));
+      now.get(job.id)?.progress(job);
+    }
+    // a row that says the same stays the same element: a button can be pressed while the bar beside it moves
+    if (![...now.values()].every((one, i) => list.children[i] === one.element) || now.size !== list.children.length || !now.size) fill(list, now.size ? [...now.values()].map((one) => one.element) : h("li", { class: "empty" }, t("Nothing waits. Jobs that you start appear here, and go on when this page is closed.")));
+    rows = now;
   };
   const drawSide = () => fill(side, models(), room());
   draw(); drawSide();
-  return listen((kind) => { if (["job", "queue", "gone", "loaded"].includes(kind)) draw(); if (["status", "loaded"].includes(kind)) drawSide(); });
+  return listen((kind) => { if (["job", "queue", "gone", "loaded", "take"].includes(kind)) draw(); if (["status", "loaded"].includes(kind)) drawSide(); });
 }
 
-/** @param {any} job @param {any[]} all */
-function row(job, all) {
+/** @param {any} facts */
+const keyOf = (facts) => JSON.stringify(facts);
+
+/** What a row says besides how far its job is. @param {any} job @param {any[]} all */
+function about(job, all) {
+  const lane = all.filter((one) => one.lane === job.lane && one.state === "queued"), at = lane.indexOf(job), take = takes.get(job.take);
+  return { name: name(job), state: job.state, position: job.position, error: job.error, notes: job.notes, ready: Boolean(take?.ready), revision: take?.revision, portrait: take?.portrait, pictured: Boolean(job.preview),
+    before: at > 0 ? lane[at - 1].id : "", after: at >= 0 && at < lane.length - 1 ? lane[at + 2]?.id ?? null : "" };
+}
+
+/** @param {any} job @param {ReturnType<typeof about>} facts */
+function row(job, facts) {
   const act = (/** @type {string} */ what, /** @type {any} */ body = {}) => () => void guarded(async () => { const got = await api.post(`jobs/${job.id}/${what}`, body); for (const one of got.jobs ?? [got]) heard("job", one); });
-  const lane = all.filter((one) => one.lane === job.lane && one.state === "queued");
-  const at = lane.indexOf(job);
-  const busy = job.state === "running" || job.state === "queued";
-  const part = job.fraction === null ? null : Math.round(100 * job.fraction);
-  const take = takes.get(job.take);
-  const source = job.preview ? `api/jobs/${job.id}/preview?n=${job.preview}` : take?.ready ? `api/takes/${take.id}/thumb?r=${take.revision}` : take ? `api/assets/${take.portrait}/picture?width=320` : "";
-  const picture = source ? h("img", { src: source, alt: "", class: job.preview || take?.ready ? "" : "pending" }) : h("span", { class: "nothing", "aria-hidden": "true" }, "↓");
-  return h("li", { class: "job" }, picture, h("div", { class: "stack", style: { gap: "4px" } }, h("div", {}, h("strong", {}, name(job)), " ", h("span", { class: job.state === "failed" ? "bad" : job.state === "done" ? "good" : "hint" }, `${t(job.state)}${job.state === "queued" ? ` · ${job.position}` : ""}`)),
-    job.state === "running" ? h("div", { class: part === null ? "bar unknown" : "bar", role: "progressbar", "aria-valuenow": part ?? undefined, "aria-label": job.stage || t("running") }, h("i", { style: { width: part === null ? "30%" : `${part}%` } })) : null,
-    job.state === "running" ? h("span", { class: "hint" }, `${t(job.stage)} ${job.total ? (job.kind === "weights" ? `${size(job.done)} / ${size(job.total)}` : `${job.done}/${job.total}`) : ""} ${job.note} ${job.left ? `· ${clock(job.left)} ${t("left")}` : ""}`) : null,
-    job.error ? h("span", { class: "bad" }, job.error) : null, job.notes.map((/** @type {string} */ note) => h("span", { class: "hint" }, remark(note)))),
-    h("div", { class: "row" }, job.state === "queued" && at > 0 ? h("button", { class: "small", type: "button", onclick: act("move", { before: lane[at - 1].id }) }, t("Earlier")) : null,
-      job.state === "queued" && at < lane.length - 1 ? h("button", { class: "small", type: "button", onclick: act("move", { before: lane[at + 2]?.id ?? null }) }, t("Later")) : null,
-      busy ? h("button", { class: "small", type: "button", onclick: act("stop") }, t("Stop")) : null, job.state === "failed" || job.state === "stopped" ? h("button", { class: "small", type: "button", onclick: act("retry") }, t("Retry")) : null,
-      busy ? null : h("button", { class: "small quiet", type: "button", onclick: () => void guarded(async () => { await api.remove(`jobs/${job.id}`); heard("gone", { kind: "job", id: job.id }); }) }, t("Forget"))));
+  const small = (/** @type {string} */ text, /** @type {() => void} */ press, look = "small") => h("button", { class: look, type: "button", "aria-label": `${t(text)}: ${facts.name}`, onclick: press }, t(text));
+  const running = job.state === "running", busy = running || job.state === "queued", how = meter();
+  const still = facts.ready ? `api/takes/${job.take}/thumb?r=${facts.revision}` : facts.portrait ? `api/assets/${facts.portrait}/picture?width=320` : "";
+  const picture = facts.pictured || still ? h("img", { src: still || undefined, alt: "", class: facts.pictured || facts.ready ? "" : "pending" }) : h("span", { class: "nothing", "aria-hidden": "true" }, "↓");
+  const forget = () => void guarded(async () => { await api.remove(`jobs/${job.id}`); heard("gone", { kind: "job", id: job.id }); });
+  const element = h("li", { class: "job" }, picture, h("div", { class: "stack", style: { gap: "4px" } }, h("div", { class: "title" }, h("strong", { class: "lines", title: facts.name }, facts.name), h("span", { class: job.state === "failed" ? "bad" : job.state === "done" ? "good" : "hint" }, `${t(job.state)}${job.state === "queued" ? ` · ${job.position}` : ""}`)),
+    running ? [how.bar, how.line] : null, job.error ? h("span", { class: "bad" }, told(job.error)) : null, job.notes.map((/** @type {string} */ note) => h("span", { class: "hint" }, told(note)))),
+    h("div", { class: "row" }, facts.before ? small("Earlier", act("move", { before: facts.before })) : null, facts.after !== "" ? small("Later", act("move", { before: facts.after })) : null,
+      busy ? small("Stop", act("stop")) : null, job.state === "failed" || job.state === "stopped" ? small("Retry", act("retry")) : null, busy ? null : small("Forget", forget, "small quiet")));
+  const progress = (/** @type {any} */ now) => {
+    if (running) how.show(now);
+    const source = now.preview && !facts.ready ? `api/jobs/${now.id}/preview?n=${now.preview}` : "";
+    if (source && picture.getAttribute("src") !== source) picture.src = source;
+  };
+  return { key: keyOf(facts), element, progress };
 }
 
 /** @param {any} job */
@@ -50,7 +70,7 @@ function name(job) {
 
 function models() {
   return h("section", { class: "card stack" }, h("h2", {}, t("Models")), options.models.map((/** @type {any} */ m) => h("div", { class: "model" }, h("div", { class: "row spread" }, h("strong", {}, m.name), m.ready ? h("span", { class: "good" }, t("ready")) : m.bytes ? h("button", { class: "small", type: "button",
-    onclick: () => void guarded(async () => heard("job", await api.post("jobs", { kind: "weights", model: m.name }))) }, `${t("Fetch the files")} (${size(m.missing_bytes || m.bytes)})`) : null), h("span", { class: "hint" }, m.title), m.ready || !m.remedy ? null : h("details", { class: "hint" }, h("summary", {}, t("What is missing")), m.state))));
+    onclick: () => void guarded(async () => heard("job", await api.post("jobs", { kind: "weights", model: m.name }))) }, `${t("Fetch")} ${size(m.missing_bytes || m.bytes)}`) : null), h("span", { class: "hint" }, m.title), m.ready || !m.remedy ? null : h("details", { class: "hint" }, h("summary", {}, t("What is missing")), m.state))));
 }
 
 function room() {

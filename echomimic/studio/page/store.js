@@ -10,7 +10,7 @@ import * as api from "./api.js";
 
 /** What the bench works on; kept in the browser, so that a reload goes on. */
 export const bench = Object.assign(
-  { portrait: "", speech: "", face: 0, driver: "auto", settings: /** @type {Record<string, any>} */ ({}), take: "", text: "" },
+  { portrait: "", speech: "", face: 0, driver: "auto", settings: /** @type {Record<string, any>} */ ({}), take: "", text: "", pair: /** @type {string[]} */ ([]) },
   read("echomimic-bench"),
 );
 
@@ -37,10 +37,14 @@ export function heard(kind, value) {
   tell(kind, value);
 }
 
-/** Everything anew. */
+/** Where the list of takes goes on that are older than those here; nothing when all are here. */
+export let older = "";
+const PAGE = "limit=200";
+
+/** Everything anew, the newest of each. */
 export async function load() {
   const [found, made, queue, facts, choices] = await Promise.all([
-    api.get("assets?limit=200"), api.get("takes?limit=200"), api.get("jobs?limit=200"), api.get("status"), options ?? api.get("options"),
+    api.get(`assets?${PAGE}`), api.get(`takes?${PAGE}`), api.get(`jobs?${PAGE}`), api.get("status"), options ?? api.get("options"),
   ]);
   for (const [map, list] of /** @type {[Map<string, any>, any[]][]} */ ([[assets, found.assets], [takes, made.takes], [jobs, queue.jobs]])) {
     map.clear();
@@ -48,8 +52,26 @@ export async function load() {
   }
   status = facts;
   options = choices;
+  older = made.next ?? "";
+  await Promise.all([knowAsset(bench.portrait), knowAsset(bench.speech), knowTake(bench.take)]);
   tell("loaded");
 }
+
+/** What the bench works on may be older than the lists: it is asked for by itself. @param {string} id */
+export async function knowAsset(id) { if (id && !assets.has(id)) await api.get(`assets/${id}`).then((asset) => assets.set(id, asset), () => undefined); }
+/** @param {string} id */
+async function knowTake(id) { if (id && !takes.has(id)) await api.get(`takes/${id}`).then((take) => takes.set(id, take), () => undefined); }
+
+/** The next older takes. */
+export async function loadOlder() {
+  const found = await api.get(`takes?${PAGE}&before=${older}`);
+  for (const take of found.takes) takes.set(take.id, take);
+  older = found.next ?? "";
+  tell("loaded");
+}
+
+/** Takes with a star, of any age. */
+export async function loadStarred() { for (const take of (await api.get(`takes?${PAGE}&star=true`)).takes) takes.set(take.id, take); }
 
 export const newestFirst = (/** @type {Iterable<any>} */ items) => [...items].sort((a, b) => b.created - a.created);
 export const waiting = () => [...jobs.values()].filter((job) => job.state === "queued" || job.state === "running");

@@ -13,6 +13,15 @@ const pending = new Map();
 const undone = new Map();
 /** @type {{take: string, track: string, start: number, stop: number}} */
 const chosen = { take: "", track: "mouth", start: 0, stop: 0 };
+/** While a stretch is dragged nothing is drawn anew; what is to be drawn then. */
+let dragging = false, /** @type {() => void} */ later = () => undefined;
+/** Ends what the last drawing left behind. @type {() => void} */
+let forget = () => undefined;
+/** How many times wider than the card the curves are; a canvas has so many pixels at most; seconds that are shown at least. */
+let zoom = 1;
+const WIDEST = 16000, CLOSEST = 4, PEAKS = [800, 8000];
+/** What the last take's curves were, shown until the new ones are there. @type {{take: string, curves: Record<string, any>, peaks: number[], share: number}} share: of the take, that the speech fills */
+let data = { take: "", curves: {}, peaks: [], share: 1 };
 
 /** @type {Record<string, string>} */ const OPS = { gain: "Strength", smooth: "Smooth", mute: "Mute", mirror: "Mirror", replace: "Replaced", blink: "Blink" };
 
@@ -30,6 +39,8 @@ function tracksOf(take) {
 
 /** @param {Element} place @param {any} take @param {{video: HTMLVideoElement}} screen */
 export function timeline(place, take, screen) {
+  if (dragging) { later = () => timeline(place, takes.get(take?.id), screen); return; }
+  forget();
   /** @type {HTMLElement} */ (place).hidden = !take?.ready;
   if (!take?.ready) return;
   const tracks = tracksOf(take);
@@ -38,28 +49,54 @@ export function timeline(place, take, screen) {
   if (!tracks.includes(chosen.track)) chosen.track = tracks[0];
   const wave = h("canvas", { class: "wave", "aria-hidden": "true" });
   /** @type {Record<string, any>} */ const canvases = {};
-  const rows = [h("span", { class: "name" }, clock(take.seconds)), wave];
+  const names = [h("span", { class: "name wave" }, clock(take.seconds))];
   for (const track of tracks) {
     canvases[track] = h("canvas", { tabIndex: 0, role: "img", "aria-label": name(track), "data-track": track, title: t("Drag, or use the arrow keys; with Alt they move the end") });
-    rows.push(h("button", { "data-track": track, class: "name", type: "button", "aria-pressed": String(chosen.track === track), style: { color: `var(--${track})` }, onclick: () => { chosen.track = track; timeline(place, take, screen); } }, name(track)), canvases[track]);
+    names.push(h("button", { "data-track": track, class: "name", type: "button", "aria-pressed": String(chosen.track === track), style: { color: `var(--${track})` }, onclick: () => { chosen.track = track; timeline(place, take, screen); } }, name(track)));
   }
-  const told = h("p", { class: "hint", role: "status" });
-  fill(place, h("div", { class: "row spread" }, h("h2", {}, t("Timeline")), told), h("div", { class: "timeline" }, rows), operations(place, take, screen), entries(place, take, screen),
+  const playhead = h("i", { class: "playhead" });
+  const strip = h("div", { class: "strip", style: { width: `${100 * zoom}%` } }, wave, Object.values(canvases), playhead);
+  const lanes = h("div", { class: "lanes" }, strip);
+  const nearer = h("button", { type: "button", class: "small", "aria-label": t("Zoom in"), title: t("Zoom in"), onclick: () => scale(2) }, "+");
+  const farther = h("button", { type: "button", class: "small", "aria-label": t("Zoom out"), title: t("Zoom out"), onclick: () => scale(0.5) }, "−");
+  const told = h("p", { class: "hint grow", role: "status" });
+  fill(place, h("div", { class: "row lanehead" }, h("h2", {}, t("Timeline")), told, farther, nearer), h("div", { class: "timeline" }, h("div", { class: "names" }, names), lanes), operations(place, take, screen), entries(place, take, screen),
     h("p", { class: "hint" }, t(take.editable ? "Only this stretch is rendered anew." : "V2 renders a take as a whole, so changed hands become a new take.")));
-  /** @type {{curves: Record<string, any>, peaks: number[], share: number}} share: of the take, that the speech fills */ const data = { curves: {}, peaks: [], share: 1 };
+  if (data.take !== take.id) data = { take: take.id, curves: {}, peaks: [], share: 1 };
   const draw = () => {
     told.textContent = chosen.stop > chosen.start ? `${t("Chosen")}: ${name(chosen.track)} ${chosen.start.toFixed(2)}–${chosen.stop.toFixed(2)} ${t("seconds")}` : t("Drag over the curves to choose a stretch, then say what happens to it.");
-    paintWave(wave, data, take, screen.video.currentTime);
-    for (const track of tracks) paintTrack(canvases[track], data.curves[track], track, take, screen.video.currentTime);
+    paintWave(wave, data, take);
+    for (const track of tracks) paintTrack(canvases[track], data.curves[track], track, take);
+  };
+  const follow = () => {
+    const at = strip.clientWidth * Math.min(1, screen.video.currentTime / take.seconds);
+    playhead.style.transform = `translateX(${at}px)`;
+    if (!dragging && !screen.video.paused && (at < lanes.scrollLeft || at > lanes.scrollLeft + lanes.clientWidth)) lanes.scrollLeft = at - 20;
+  };
+  /** Looks closer (or less so) at what is chosen, or plays. @param {number} times */
+  const scale = (times) => {
+    const most = Math.min(take.seconds / CLOSEST, WIDEST / (lanes.clientWidth * (window.devicePixelRatio || 1)));
+    zoom = Math.max(1, Math.min(zoom * times, most));
+    strip.style.width = `${100 * zoom}%`;
+    nearer.disabled = zoom >= most; farther.disabled = zoom <= 1;
+    const middle = chosen.stop > chosen.start ? (chosen.start + chosen.stop) / 2 : screen.video.currentTime;
+    lanes.scrollLeft = (strip.clientWidth * middle) / take.seconds - lanes.clientWidth / 2;
   };
   for (const track of tracks) drag(canvases[track], track, take, screen, draw, () => timeline(place, take, screen));
   drag(wave, "", take, screen, draw, () => undefined);
-  screen.video.ontimeupdate = draw;
-  new ResizeObserver(draw).observe(wave);
-  const got = (/** @type {any} */ found) => { Object.assign(data.curves, found.tracks); draw(); };
+  const seen = new ResizeObserver(() => { draw(); follow(); });
+  seen.observe(wave);
+  let frame = 0;
+  const run = () => { follow(); frame = screen.video.paused ? 0 : requestAnimationFrame(run); };
+  screen.video.ontimeupdate = screen.video.onseeking = follow;
+  screen.video.onplay = () => { cancelAnimationFrame(frame); run(); };
+  forget = () => { seen.disconnect(); cancelAnimationFrame(frame); };
+  scale(1);
+  run();
+  const got = (/** @type {any} */ found) => { if (data.take !== take.id) return; Object.assign(data.curves, found.tracks); draw(); };
   if (take.editable) void guarded(async () => got(await api.get(`takes/${take.id}/curves`)));
   void showHands(place, take, got);
-  if (take.speech) void guarded(async () => { const found = await api.get(`assets/${take.speech}/peaks?bins=800&stop=${take.seconds}`); data.peaks = found.peaks; data.share = found.stop / take.seconds; draw(); });
+  if (take.speech) void guarded(async () => { const found = await api.get(`assets/${take.speech}/peaks?bins=${Math.round(Math.min(PEAKS[1], Math.max(PEAKS[0], 25 * take.seconds)))}&stop=${take.seconds}`); if (data.take !== take.id) return; data.peaks = found.peaks; data.share = found.stop / take.seconds; draw(); });
 }
 
 /** The curve of the hands; its row goes where the portrait shows none, or they are not known before V2. @param {Element} place @param {any} take @param {(found: any) => void} got */
@@ -82,45 +119,61 @@ function brush(canvas) {
   return { pen, width, height, colour: (/** @type {string} */ key) => getComputedStyle(canvas).getPropertyValue(`--${key}`) };
 }
 
-/** @param {any} b @param {any} take @param {number} time @param {boolean} marked */
-function paintTime(b, take, time, marked) {
+/** @param {any} b @param {any} take */
+function paintChosen(b, take) {
+  if (chosen.stop <= chosen.start) return;
   const at = (/** @type {number} */ seconds) => (b.width * seconds) / take.seconds;
-  if (marked && chosen.stop > chosen.start) { b.pen.globalAlpha = 0.22; b.pen.fillStyle = b.colour("accent"); b.pen.fillRect(at(chosen.start), 0, at(chosen.stop - chosen.start), b.height); b.pen.globalAlpha = 1; }
-  b.pen.fillStyle = b.colour("ink"); b.pen.fillRect(at(time), 0, 1.5, b.height);
+  b.pen.globalAlpha = 0.22; b.pen.fillStyle = b.colour("accent"); b.pen.fillRect(at(chosen.start), 0, at(chosen.stop - chosen.start), b.height); b.pen.globalAlpha = 1;
 }
 
-/** @param {HTMLCanvasElement} canvas @param {{peaks: number[], share: number}} data @param {any} take @param {number} time */
-function paintWave(canvas, { peaks, share }, take, time) {
+/** @param {HTMLCanvasElement} canvas @param {{peaks: number[], share: number}} data @param {any} take */
+function paintWave(canvas, { peaks, share }, take) {
   const b = brush(canvas);
   b.pen.fillStyle = b.colour("wave");
   const step = (b.width * share) / Math.max(1, peaks.length);
   peaks.forEach((peak, i) => b.pen.fillRect(i * step, (b.height * (1 - peak)) / 2, Math.max(1, step - 0.3), Math.max(1, b.height * peak)));
-  paintTime(b, take, time, true);
+  paintChosen(b, take);
 }
 
-/** @param {HTMLCanvasElement} canvas @param {Record<string, number[]> | undefined} curves @param {string} track @param {any} take @param {number} time */
-function paintTrack(canvas, curves, track, take, time) {
+/** @param {HTMLCanvasElement} canvas @param {Record<string, number[]> | undefined} curves @param {string} track @param {any} take */
+function paintTrack(canvas, curves, track, take) {
   const b = brush(canvas);
   Object.values(curves ?? {}).forEach((values, i) => {
     const most = values.reduce((m, v) => Math.max(m, Math.abs(v)), 1e-6);
     const low = values.reduce((m, v) => Math.min(m, v), 0) < -1e-6;
     b.pen.strokeStyle = b.colour(track); b.pen.globalAlpha = i ? 0.45 : 1; b.pen.lineWidth = 1.5; b.pen.beginPath();
-    values.forEach((value, j) => { const x = (b.width * j) / Math.max(1, values.length - 1), y = low ? (b.height / 2) * (1 - (0.9 * value) / most) : b.height - 3 - ((b.height - 6) * value) / most; if (j) b.pen.lineTo(x, y); else b.pen.moveTo(x, y); });
+    thinned(values, b.width).forEach(([j, value], k) => { const x = (b.width * j) / Math.max(1, values.length - 1), y = low ? (b.height / 2) * (1 - (0.9 * value) / most) : b.height - 3 - ((b.height - 6) * value) / most; if (k) b.pen.lineTo(x, y); else b.pen.moveTo(x, y); });
     b.pen.stroke();
   });
   b.pen.globalAlpha = 1;
-  paintTime(b, take, time, chosen.track === track);
+  if (chosen.track === track) paintChosen(b, take);
+}
+
+/** What can be seen of a curve: of what falls on one pixel the lowest and the highest, so that no blink is lost. @param {number[]} values @param {number} width @returns {[number, number][]} */
+function thinned(values, width) {
+  if (values.length <= 2 * width) return values.map((value, i) => [i, value]);
+  /** @type {[number, number][]} */ const kept = [];
+  const step = values.length / width;
+  for (let x = 0; x < width; x += 1) {
+    const from = Math.floor(x * step), part = values.slice(from, Math.floor((x + 1) * step));
+    kept.push([from, Math.min(...part)], [from, Math.max(...part)]);
+  }
+  return kept;
 }
 
 /** @param {HTMLCanvasElement} canvas @param {string} track @param {any} take @param {{video: HTMLVideoElement}} screen @param {() => void} draw @param {() => void} picked */
 function drag(canvas, track, take, screen, draw, picked) {
   const time = (/** @type {PointerEvent} */ event) => { const box = canvas.getBoundingClientRect(); return Math.max(0, Math.min(take.seconds, (take.seconds * (event.clientX - box.left)) / box.width)); };
   let from = -1, changed = false;
-  canvas.onpointerdown = (event) => { from = time(event); changed = Boolean(track) && chosen.track !== track; if (track) chosen.track = track; canvas.setPointerCapture(event.pointerId); };
+  const end = () => { from = -1; dragging = false; const draw = later; later = () => undefined; draw(); };
+  canvas.onpointerdown = (event) => { if (event.button) return; from = time(event); dragging = true; changed = Boolean(track) && chosen.track !== track; if (track) chosen.track = track; canvas.setPointerCapture(event.pointerId); };
   canvas.onpointermove = (event) => { if (from < 0) return; const now = time(event); chosen.start = Math.min(from, now); chosen.stop = Math.max(from, now); draw(); };
+  canvas.onpointercancel = end; // a finger that scrolls the page
   canvas.onpointerup = (event) => {
+    if (from < 0) return;
     if (Math.abs(time(event) - from) < 0.04) { screen.video.currentTime = time(event); chosen.start = chosen.stop = 0; } else screen.video.currentTime = chosen.start;
-    from = -1; if (changed || chosen.stop > chosen.start) picked(); else draw();
+    end();
+    if (changed || chosen.stop > chosen.start) picked(); else draw();
   };
   canvas.onkeydown = (event) => {
     const step = event.shiftKey ? 0.5 : 0.1, moved = { ArrowLeft: -step, ArrowRight: step }[event.key];
@@ -136,8 +189,8 @@ function drag(canvas, track, take, screen, draw, picked) {
 /** @param {Element} place @param {any} take @param {{video: HTMLVideoElement}} screen @param {any[]} edits */
 async function saveEdits(place, take, screen, edits) {
   if (!take.editable) { pending.set(take.id, edits); timeline(place, take, screen); return; }
-  const answer = await guarded(() => api.put(`takes/${take.id}/edits`, { edits }));
-  if (!answer) return;
+  const answer = await guarded(() => api.put(`takes/${take.id}/edits`, { edits, was: take.edits }));
+  if (!answer) { void guarded(async () => heard("take", await api.get(`takes/${take.id}`))); return; }
   heard("take", answer.take);
   if (answer.job) heard("job", answer.job);
 }
