@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("playwright.sync_api", reason="the page's tests need playwright (extra dev)")
 pytest.importorskip("uvicorn", reason='the studio needs its extra: pip install "echomimic-studio[studio]"')
 
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from tests.studio.browser import find_axe, find_chromium, proxied, served
 from tests.studio.page_steps import choose, enter, make_take, open_take, plays, stop_all, tab_to, until
@@ -31,6 +31,50 @@ def test_reload_finds_its_job_again(page: Page, media: Path) -> None:
     expect(bar).to_be_visible()
     assert int(bar.get_attribute("aria-valuenow") or 0) >= before
     stop_all(page)
+
+
+def test_a_button_can_be_pressed_while_the_bar_beside_it_moves(page: Page, media: Path) -> None:
+    choose(page, media, "long.wav")
+    page.get_by_role("button", name="Make the talk").click()
+    page.evaluate("location.hash = '#queue'")
+    until(page, "document.querySelector('[role=progressbar]')?.ariaValueNow > 5")
+    page.evaluate("document.querySelector('.job button').dataset.kept = 'yes'")
+    before = page.evaluate("document.querySelector('[role=progressbar]').ariaValueNow")
+    until(page, "old => document.querySelector('[role=progressbar]').ariaValueNow !== old", before)
+    page.locator("button[data-kept]").click()
+    expect(page.get_by_role("listitem").first).to_contain_text("stopped")
+
+
+def test_a_server_with_another_token_is_asked_for_it(browser: Browser, tmp_path: Path) -> None:
+    context = browser.new_context()  # its console tells that nobody answers, and shall
+    with served(tmp_path) as address:
+        page = enter(context, address)
+    port = address.split(":")[2].split("/")[0]
+    expect(page.locator("#connection")).to_contain_text("Not connected")
+    (tmp_path / "token").unlink()
+    with served(tmp_path, "--port", port) as address:
+        page.get_by_role("textbox").fill(address)
+        page.get_by_role("button", name="Open").click()
+        expect(page.get_by_role("heading", name="Portrait")).to_be_visible()
+        context.close()
+
+
+def test_older_takes_can_be_seen(page: Page, media: Path) -> None:
+    take = make_take(page, media, seed=2)
+    older = {**take, "id": "t0", "name": "an older one", "ready": False}
+
+    def answer(route: Route) -> None:
+        pages = {False: ([take], "7"), True: ([older], None)}
+        takes, after = pages["before=7" in route.request.url]
+        route.fulfill(json={"takes": takes, "next": after})
+
+    page.route(re.compile(r"/api/takes\?"), answer)
+    page.evaluate("location.hash = '#takes'")
+    page.reload()
+    expect(page.get_by_role("article")).to_have_count(1)
+    page.get_by_role("button", name="Show older takes").click()
+    expect(page.get_by_role("article", name="an older one")).to_be_visible()
+    expect(page.get_by_role("button", name="Show older takes")).to_have_count(0)
 
 
 def test_chinese(page: Page) -> None:
@@ -117,6 +161,8 @@ def test_accessible(page: Page, media: Path, theme: str) -> None:
 @pytest.mark.parametrize("width", [1360, 820, 360])
 def test_nothing_is_wider_than_the_window(page: Page, media: Path, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 740})
+    long = make_take(page, media, seed=6)
+    page.request.patch(f"api/takes/{long['id']}", data={"name": "a name that does not end " * 8})
     open_take(page, make_take(page, media, seed=2))
     for screen in SCREENS:
         page.evaluate(f"location.hash = '#{screen}'")

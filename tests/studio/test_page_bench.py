@@ -39,14 +39,17 @@ GIVE = """([kind, target, type, data]) => {
     carried.items.add(file);
     const place = target ? document.querySelector(target) : document;
     const how = {bubbles: true, cancelable: true, dataTransfer: carried, clipboardData: carried};
-    place.dispatchEvent(kind === "drop" ? new DragEvent("drop", how) : new ClipboardEvent("paste", how)); }"""
+    const event = kind === "drop" ? new DragEvent("drop", how) : new ClipboardEvent("paste", how);
+    place.dispatchEvent(event);
+    return event.defaultPrevented; }"""
 
 
-def give(page: Page, kind: str, target: str, path: Path, type: str) -> None:
-    """Drops a file on what ``target`` names, or pastes it."""
+def give(page: Page, kind: str, target: str, path: Path, type: str) -> bool:
+    """Drops a file on what ``target`` names, or pastes it; whether the page took it, not the browser."""
     if target:
         expect(page.locator(target)).to_be_visible()
-    page.evaluate(GIVE, [kind, target, type, base64.b64encode(path.read_bytes()).decode()])
+    data = base64.b64encode(path.read_bytes()).decode()
+    return bool(page.evaluate(GIVE, [kind, target, type, data]))
 
 
 def test_a_photo_can_be_pasted_and_both_can_be_dropped(page: Page, media: Path) -> None:
@@ -58,6 +61,27 @@ def test_a_photo_can_be_pasted_and_both_can_be_dropped(page: Page, media: Path) 
     page.reload()
     give(page, "drop", "[aria-label=Portrait] .drop", media / "portrait.png", "image/png")
     expect(page.locator(".box")).to_have_count(1)
+
+
+def test_a_file_goes_where_it_belongs_wherever_it_is_dropped(page: Page, media: Path) -> None:
+    page.evaluate("location.hash = '#queue'")
+    assert give(page, "drop", "header", media / "portrait.png", "image/png"), "the browser opens the file"
+    expect(page.locator(".box")).to_have_count(1)
+    assert give(page, "drop", "[aria-label=Portrait] .drop", media / "speech.wav", "audio/wav")
+    expect(page.get_by_role("button", name="Make the talk")).to_be_enabled()
+    assert give(page, "drop", "main", media / "speech.wav", "text/plain")
+    expect(page.get_by_role("alert")).to_contain_text("neither a picture nor a sound")
+
+
+def test_a_recording_goes_on_while_other_files_come(page: Page, media: Path) -> None:
+    page.get_by_role("button", name="Record", exact=True).click()
+    stop = page.get_by_role("button", name="Stop recording")
+    expect(stop).to_be_visible()
+    give(page, "drop", "header", media / "portrait.png", "image/png")
+    expect(page.locator(".box")).to_have_count(1)
+    page.wait_for_timeout(600)
+    stop.click()
+    expect(page.get_by_label(re.compile("^recording-"))).to_be_visible()
 
 
 @pytest.mark.skipif(not voice_ready(), reason="the optional voice is not installed: pip install hibari-tts")

@@ -44,6 +44,23 @@ def test_timeline_mute_undo_redo(page: Page, media: Path) -> None:
     expect(page.locator("video")).to_have_attribute("src", re.compile("r=[2-9]"))
 
 
+def test_a_drag_goes_on_while_the_take_changes(page: Page, media: Path) -> None:
+    take = make_take(page, media, seed=1)
+    open_take(page, take)
+    canvas = page.get_by_role("img", name="Brows")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 0.25 * box["width"], box["y"] + 10)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.4 * box["width"], box["y"] + 10, steps=4)
+    page.request.patch(f"api/takes/{take['id']}", data={"star": True})
+    until(page, "import('./store.js').then(s => s.takes.get(s.bench.take).star)")
+    page.mouse.move(box["x"] + 0.75 * box["width"], box["y"] + 10, steps=4)
+    page.mouse.up()
+    expect(page.get_by_role("spinbutton", name="End")).to_have_value("1.50")
+
+
 def test_hands_are_directed_for_v2(page: Page, media: Path) -> None:
     take = make_take(page, media, seed=5)
     moving = [0.1 * (n % 7) for n in range(take["frames"])]

@@ -36,7 +36,7 @@ const keyOf = (facts) => JSON.stringify(facts);
 /** What a row says besides how far its job is. @param {any} job @param {any[]} all */
 function about(job, all) {
   const lane = all.filter((one) => one.lane === job.lane && one.state === "queued"), at = lane.indexOf(job), take = takes.get(job.take);
-  return { name: name(job), state: job.state, position: job.position, error: job.error, notes: job.notes, ready: Boolean(take?.ready), revision: take?.revision, portrait: take?.portrait, pictured: Boolean(job.preview),
+  return { name: name(job), state: job.state, position: job.position, error: job.error, notes: job.notes, ready: Boolean(take?.ready), revision: take?.revision, portrait: take?.portrait,
     before: at > 0 ? lane[at - 1].id : "", after: at >= 0 && at < lane.length - 1 ? lane[at + 2]?.id ?? null : "" };
 }
 
@@ -46,7 +46,7 @@ function row(job, facts) {
   const small = (/** @type {string} */ text, /** @type {() => void} */ press, look = "small") => h("button", { class: look, type: "button", "aria-label": `${t(text)}: ${facts.name}`, onclick: press }, t(text));
   const running = job.state === "running", busy = running || job.state === "queued", how = meter();
   const still = facts.ready ? `api/takes/${job.take}/thumb?r=${facts.revision}` : facts.portrait ? `api/assets/${facts.portrait}/picture?width=320` : "";
-  const picture = facts.pictured || still ? h("img", { src: still || undefined, alt: "", class: facts.pictured || facts.ready ? "" : "pending" }) : h("span", { class: "nothing", "aria-hidden": "true" }, "↓");
+  const picture = still ? h("img", { src: still, alt: "", class: facts.ready ? "" : "pending" }) : h("span", { class: "nothing", "aria-hidden": "true" }, "↓");
   const forget = () => void guarded(async () => { await api.remove(`jobs/${job.id}`); heard("gone", { kind: "job", id: job.id }); });
   const element = h("li", { class: "job" }, picture, h("div", { class: "stack", style: { gap: "4px" } }, h("div", { class: "title" }, h("strong", { class: "lines", title: facts.name }, facts.name), h("span", { class: job.state === "failed" ? "bad" : job.state === "done" ? "good" : "hint" }, `${t(job.state)}${job.state === "queued" ? ` · ${job.position}` : ""}`)),
     running ? [how.bar, how.line] : null, job.error ? h("span", { class: "bad" }, told(job.error)) : null, job.notes.map((/** @type {string} */ note) => h("span", { class: "hint" }, told(note)))),
@@ -55,7 +55,7 @@ function row(job, facts) {
   const progress = (/** @type {any} */ now) => {
     if (running) how.show(now);
     const source = now.preview && !facts.ready ? `api/jobs/${now.id}/preview?n=${now.preview}` : "";
-    if (source && picture.getAttribute("src") !== source) picture.src = source;
+    if (source && picture.getAttribute("src") !== source) { picture.src = source; picture.className = ""; }
   };
   return { key: keyOf(facts), element, progress };
 }
