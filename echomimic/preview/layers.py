@@ -99,16 +99,33 @@ def split(texture: Texture, picture: Pixels, mask: Array, mesh: Mesh) -> Layers:
     matte = _matte(_with_face(mask, mesh), mesh.unit)
     behind = np.round(_fill(picture, _cover(matte, mesh.unit)).clip(0, 255))
     matte = np.maximum(matte, _least_matte(picture.astype(np.float32), behind))
-    at = (np.indices(texture.pixels.shape[:2], np.float32)[::-1].transpose(1, 2, 0) - texture.offset) / FINER
-    fine = remap(np.dstack([behind, matte]).astype(np.float32), at)
-    cover = OPAQUE * fine[..., 3:]
-    person = np.clip(texture.pixels[..., :3] - fine[..., :3] * (1 - fine[..., 3:]), 0, cover)
-    layer = np.concatenate([person, cover], 2).round().clip(0, OPAQUE).astype(np.uint8)
+    layer = _person(texture, behind.astype(np.float32), matte.astype(np.float32))
     seen = cv2.dilate((layer[..., 3] > 0).astype(np.uint8), np.ones((3, 3), np.uint8))
     there = cv2.resize(seen, picture.shape[1::-1], interpolation=cv2.INTER_AREA) > 0
     everywhere = slice(0, len(there)), slice(0, there.shape[1])
     reaches = *(_shown(there, reach) for reach in _REACHES), Shown(np.inf, everywhere, (everywhere,))
     return Layers(Texture(layer, texture.offset), behind.astype(np.uint8), reaches)
+
+
+def _person(texture: Texture, behind: Array, matte: Array) -> Pixels:
+    """(h, w, 4) what of the photo is the person. behind: (H, W, 3); matte: (H, W)."""
+    height, width = texture.pixels.shape[:2]
+    begins = -texture.offset / FINER
+    half = np.array([[1 / FINER, 0, begins], [0, 1 / FINER, begins]], np.float32)
+    how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    fine = cv2.warpAffine(matte, half, (width, height), flags=how, borderMode=cv2.BORDER_REPLICATE)
+    layer = texture.pixels.copy()
+    layer[fine <= 0] = 0
+    # Only at the person's edges, which are few, the background has to be taken out.
+    rows, columns = np.nonzero((fine > 0) & (fine < 1))
+    share = fine[rows, columns][:, None]
+    at = (np.stack([columns, rows], 1) - texture.offset) / FINER
+    lines = np.resize(at, (-(-len(at) // width), width, 2)).astype(np.float32)
+    under = remap(behind, lines).reshape(-1, 3)[: len(at)] if len(at) else np.zeros((0, 3), np.float32)
+    cover = OPAQUE * share
+    seen = np.clip(layer[rows, columns, :3] - under * (1 - share), 0, cover)
+    layer[rows, columns] = np.concatenate([seen, cover], 1).round()
+    return np.asarray(layer, dtype=np.uint8)
 
 
 def _shown(there: NDArray[np.bool_], reach: int) -> Shown:
@@ -137,7 +154,8 @@ def _least_matte(picture: Array, behind: Array) -> Array:
     hairs that the mask has missed."""
     darker = 1.0 - picture / np.maximum(behind, 1.0)
     brighter = (picture - behind) / np.maximum(WHITE - behind, 1.0)
-    return np.asarray(np.maximum(darker, brighter).max(2).clip(0, 1), dtype=np.float32)
+    red, green, blue = cv2.split(np.maximum(darker, brighter))
+    return np.asarray(np.maximum(np.maximum(red, green), blue).clip(0, 1), dtype=np.float32)
 
 
 def resized_float(values: Array, width: int, height: int) -> Array:

@@ -54,6 +54,12 @@ def test_mesh_points_hold_to_themselves() -> None:
     assert np.quantile(np.abs(found - grid.nodes())[face], 0.99) < 0.3
 
 
+def test_a_small_grid_holds_as_the_same_part_of_a_large_one_does() -> None:
+    mesh = build_mesh(draw().face.points)
+    whole, part = hold(mesh, Grid(0, 0, 1, 192, 192)), hold(mesh, Grid(70, 60, 1, 40, 30))
+    assert np.allclose(part.spread(mesh.skin), whole.spread(mesh.skin)[60:90, 70:110], atol=1e-3)
+
+
 def layers_of(portrait: Portrait) -> Layers:
     texture = make_texture(portrait.picture, 192, 192)
     return split(texture, portrait.picture, portrait.mask, build_mesh(portrait.face.points))

@@ -292,9 +292,13 @@ def hold(mesh: Mesh, grid: Grid) -> Hold:
     # Drawn four times finer: a filled triangle covers its border pixels, which would spoil its thin
     # neighbours.
     label = np.full((grid.height * 4, grid.width * 4), -1, np.int32)
-    at = np.round(grid.index(mesh.skin) * 64).astype(np.int32)
-    for number in np.argsort(~_thin(mesh, grid.step), kind="stable"):
-        cv2.fillConvexPoly(label, at[mesh.corners[number]], int(number), cv2.LINE_8, 4)
+    shapes = np.round(grid.index(mesh.skin) * 64).astype(np.int32)[mesh.corners]
+    order = np.argsort(~_thin(mesh, grid.step), kind="stable")
+    low, high = shapes.min(1), shapes.max(1)
+    far = 64 * np.array([grid.width, grid.height]) + 64
+    near = ((high >= -64) & (low <= far)).all(1)
+    for number in order[near[order]].tolist():
+        cv2.fillConvexPoly(label, shapes[number], number, cv2.LINE_8, 4)
     label = np.ascontiguousarray(label[::4, ::4])
     flat = label.ravel()
     inside = np.flatnonzero(flat >= 0)
