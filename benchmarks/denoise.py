@@ -49,11 +49,11 @@ def ours(row: dict[str, Any], dtype: torch.dtype) -> Callable[[], Tensor]:
     if row["layout"] == "channels-last":
         net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # its stub leaves it out
     given, side = inputs(row["size"], row["frames"], dtype), row["size"] // 8
-    taps = {}
+    hidden_states = {}
     for name, block in net.spatial_transformers():
         level = {320: 1, 640: 2, 1280: 8 if name.startswith("mid") else 4}[block.proj_in.in_channels]
-        taps[name] = torch.randn(1, (side // level) ** 2, block.proj_in.in_channels).to(dtype)
-    kv = net.project_reference(taps)
+        hidden_states[name] = torch.randn(1, (side // level) ** 2, block.proj_in.in_channels).to(dtype)
+    kv = net.project_reference(hidden_states)
     plain = int(row["guidance"])
     x, t = torch.cat([given["x"]] * (1 + plain)), torch.tensor(499)
     return lambda: net(
@@ -79,14 +79,14 @@ def other(row: dict[str, Any], dtype: torch.dtype) -> Callable[[], Tensor]:
         net = module.UNet()
     fill(net, dtype)
     given, side, clips = inputs(row["size"], row["frames"], dtype), row["size"] // 8, 1 + int(row["guidance"])
-    taps = []
+    hidden_states = []
     for block in net.blocks():
         dim = block.norm1.normalized_shape[0]
-        taps.append(torch.randn(1, (side // {320: 1, 640: 2, 1280: 4}[dim]) ** 2, dim).to(dtype))
+        hidden_states.append(torch.randn(1, (side // {320: 1, 640: 2, 1280: 4}[dim]) ** 2, dim).to(dtype))
     context = {
         "audio": torch.cat([given["audio"]] * clips),
         "pose": torch.cat([given["guide"]] * row["frames"] * clips),
-        "reference": net.reference_kv(taps),
+        "reference": net.reference_kv(hidden_states),
     }
     x, t = torch.cat([given["x"]] * clips), torch.tensor([499])
     return lambda: net(x, t, module.Conditions(frames=row["frames"], **context))

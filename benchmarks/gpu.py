@@ -201,11 +201,11 @@ def window(
     def drawn(*shape: int) -> Tensor:
         return torch.randn(shape, generator=generator).to(device, dtype)
 
-    generator, taps = torch.Generator().manual_seed(0), {}
+    generator, hidden_states = torch.Generator().manual_seed(0), {}
     for name, block in net.spatial_transformers():
         level = 8 if name.startswith("mid") else {"0": 1, "1": 2, "2": 4, "3": 8}[_level(name)]
-        taps[name] = drawn(1, (side // level) ** 2, block.proj_in.in_channels)
-    reference, t = net.project_reference(taps), torch.tensor(499, device=device)
+        hidden_states[name] = drawn(1, (side // level) ** 2, block.proj_in.in_channels)
+    reference, t = net.project_reference(hidden_states), torch.tensor(499, device=device)
     x = torch.cat([drawn(clips * frames, 4, side, side)] * (1 + guidance))
     audio, guide = drawn(clips * frames, 50, 384), drawn(guides, net.config.channels[0], side, side)
     given = {"audio": audio, "guide": guide, "reference": reference, "unconditional": clips * guidance}

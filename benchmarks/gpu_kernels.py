@@ -85,8 +85,8 @@ def cases(device: torch.device, dtype: torch.dtype, side: int, images: int) -> I
         norms.add_layer_norm,
         (rows, drawn(images, tokens, channels), None, line, line, None, 1e-5, 1.0, 0, 0),
     )
-    yield "gate", norms.gated, (drawn(images // 2 or 1, tokens, 8 * channels),)
+    yield "gate", norms.geglu, (drawn(images // 2 or 1, tokens, 8 * channels),)
     q, k, v = torch.split(drawn(images, tokens, 3 * channels), channels, -1)
     yield "attention over frames", softmax.attend_frames, (q, k, v, heads, images // 2 or 1)
-    beyond = drawn(1, tokens, channels), drawn(1, tokens, channels)
-    yield "attention with the reference", softmax.attend, (q, k, v, heads, beyond, images // 2)
+    extra = drawn(1, tokens, channels), drawn(1, tokens, channels)
+    yield "attention with the reference", softmax.attend, (q, k, v, heads, extra, images // 2)

@@ -144,7 +144,7 @@ def fused_forms(tally: Tally) -> type:
             return total, normed
 
         @staticmethod
-        def gated(x: Tensor) -> Tensor:
+        def geglu(x: Tensor) -> Tensor:
             out = x.new_empty(*x.shape[:-1], x.shape[-1] // 2)
             tally.add("rest", [x, out])
             return out

@@ -24,7 +24,7 @@ import torch
 from echomimic.conditions import Conditions, gather
 from echomimic.diffusion.decoding import FrameDecoder
 from echomimic.diffusion.engine import load_engine
-from echomimic.diffusion.exchange import TogetherError, joined
+from echomimic.diffusion.exchange import TogetherError, join_ranks
 from echomimic.media.output import state_of
 from echomimic.progress import Progress
 from echomimic.ranks import ranks_of_process
@@ -61,7 +61,7 @@ def conditions(given: Settings, output: Path | None = None) -> Conditions:
 def work(folder: Path, task: str) -> None:
     """What one process does; rank r's latents are saved as ``MODEL.r.pt``."""
     ranks = ranks_of_process()
-    with joined(ranks) as exchange:
+    with join_ranks(ranks) as exchange:
         models: list[ModelName] = MODELS if task == "variants" else ["v1-acc"]
         for model in models:
             given = settings(model, folder, 2 if task == "variants" else 4)

@@ -119,9 +119,9 @@ def run_together(request: Request, settings: Settings, report: Report, ranks: Ra
         remedy = "start it without torchrun, or choose a V1 or V2 model"
         raise SettingsError(f"{settings.model} is rendered by one process; {remedy}")
     from echomimic.diffusion.engine import DiffusionEngine
-    from echomimic.diffusion.exchange import joined, on_own_device
+    from echomimic.diffusion.exchange import join_ranks, on_own_device
 
-    with joined(ranks) as exchange:
+    with join_ranks(ranks) as exchange:
         if ranks.rank == 0:
             _check_output(request, settings)
         engine = engines.load(on_own_device(settings, ranks), report)

@@ -30,7 +30,7 @@ from echomimic.diffusion.placement import (
     pick_dtype,
     waiting_device,
 )
-from echomimic.diffusion.portrait_cache import PortraitCache, Taps
+from echomimic.diffusion.portrait_cache import HiddenStates, PortraitCache
 from echomimic.diffusion.resume import ResumeFile, Saved
 from echomimic.diffusion.reuse import SPEEDS, StepReuse, windows_for
 from echomimic.diffusion.schedule import Sampler, check_scheduler
@@ -283,13 +283,15 @@ class DiffusionEngine:
             self.nets.vae.dtype,
             self.nets.vae.tiled,
         )
-        taps = self._portrait.taps(portrait, decides, self.device, lambda: self._seen(job, portrait))
+        hidden_states = self._portrait.hidden_states(
+            portrait, decides, self.device, lambda: self._seen(job, portrait)
+        )
         if job.rules.half_reference:
-            taps = {name: tap.half().to(self.dtype) for name, tap in taps.items()}
+            hidden_states = {name: state.half().to(self.dtype) for name, state in hidden_states.items()}
         job.report(Progress("reference", 1, 1))
-        return lambda nets: self._projected(nets, taps)
+        return lambda nets: self._projected(nets, hidden_states)
 
-    def _seen(self, job: "Job", portrait: Tensor) -> Taps:
+    def _seen(self, job: "Job", portrait: Tensor) -> HiddenStates:
         """One pass of the reference net over the portrait."""
         net = self.nets.vae
         with self.placement.working(net), enough_memory(job.settings, "encoding the portrait"):
@@ -298,13 +300,15 @@ class DiffusionEngine:
             self.placement.visiting(self.nets.reference),
             enough_memory(job.settings, "reading the portrait"),
         ):
-            return self.nets.reference.taps(latent.to(self.device, self.dtype))
+            return self.nets.reference.hidden_states(latent.to(self.device, self.dtype))
 
     @torch.inference_mode()
-    def _projected(self, nets: Networks, taps: Mapping[str, Tensor]) -> ReferenceKV:
+    def _projected(self, nets: Networks, hidden_states: Mapping[str, Tensor]) -> ReferenceKV:
         """Keys and values of the reference features, computed where the denoiser lies."""
         where = next(nets.denoiser.parameters()).device
-        projected = nets.denoiser.project_reference({name: tap.to(where) for name, tap in taps.items()})
+        projected = nets.denoiser.project_reference(
+            {name: state.to(where) for name, state in hidden_states.items()}
+        )
         return projected.to(self._device_of(nets))
 
 

@@ -125,7 +125,7 @@ def _words(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def joined(ranks: Ranks) -> Iterator[Exchange]:
+def join_ranks(ranks: Ranks) -> Iterator[Exchange]:
     """While it lasts, this process works with the others. An error of one ends all; rank 0 raises it, its
     helpers :class:`TogetherError`.
 

@@ -74,10 +74,10 @@ def first_noise(frames: int, height: int, width: int, seed: int, rules: Rules, s
     generator = torch.Generator().manual_seed(seed)
     shape = (1, 4, frames, height // 8, width // 8)
     noise = torch.randn(shape, generator=generator, dtype=rules.noise_dtype)[0].transpose(0, 1)
-    return bounded(noise, rules).float().contiguous() * sigma
+    return clamp_noise(noise, rules).float().contiguous() * sigma
 
 
-def bounded(noise: Tensor, rules: Rules) -> Tensor:
+def clamp_noise(noise: Tensor, rules: Rules) -> Tensor:
     """Official: all but the V1 pose pipelines cut the noise off at ±1.5."""
     return noise if rules.clamp is None else noise.clamp(-rules.clamp, rules.clamp)
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from echomimic.diffusion.guides import array_digest
 
-Taps: TypeAlias = Mapping[str, Tensor]
+HiddenStates: TypeAlias = Mapping[str, Tensor]
 """Reference features by the name of their block, (1, tokens, C) each."""
 
 
@@ -19,9 +19,9 @@ class PortraitCache:
     def __init__(self) -> None:
         self._kept: tuple[str, dict[str, Tensor]] | None = None
 
-    def taps(
-        self, portrait: Tensor, circumstances: object, device: torch.device, see: Callable[[], Taps]
-    ) -> Taps:
+    def hidden_states(
+        self, portrait: Tensor, circumstances: object, device: torch.device, see: Callable[[], HiddenStates]
+    ) -> HiddenStates:
         """Those kept if the ``portrait`` (1, 3, H, W) and all that decides the numbers are the same, else
         ``see()``.
 
@@ -30,5 +30,5 @@ class PortraitCache:
         name = array_digest(portrait.numpy(), repr((circumstances, str(device))))
         if self._kept is None or self._kept[0] != name:
             self._kept = None  # the memory is free while the next is looked at
-            self._kept = name, {block: tap.to("cpu") for block, tap in see().items()}
-        return {block: tap.to(device) for block, tap in self._kept[1].items()}
+            self._kept = name, {block: state.to("cpu") for block, state in see().items()}
+        return {block: state.to(device) for block, state in self._kept[1].items()}

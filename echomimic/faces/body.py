@@ -171,13 +171,13 @@ def pose_in(picture: Pyramid, square: Square) -> Pose | None:
     score = float(found["score"][0])
     if score < _PRESENT:
         return None
-    fine = _sharpened(found["points"][:, :3], found["heatmap"])
+    fine = _refine_from_heatmap(found["points"][:, :3], found["heatmap"])
     points = square.to_picture(fine)
     visibility = _sigmoid(found["points"][:33, 3])
     return Pose(points[:33], visibility, score, points[33:35, :2])
 
 
-def _sharpened(points: Floats, heatmap: Floats) -> Floats:
+def _refine_from_heatmap(points: Floats, heatmap: Floats) -> Floats:
     """Points (39, 3) in 0…1, each moved to the centre of the heat around it
     (RefineLandmarksFromHeatmapCalculator)."""
     result: Floats = points.copy()
@@ -217,7 +217,7 @@ class VideoBody:
             for hand in find_hands(rgb, pose=pose):
                 _keep(hands, hand)
         self._frame += 1
-        self._last = Body(pose, *sided(hands, pose))
+        self._last = Body(pose, *assign_sides(hands, pose))
         return self._last
 
     def _pose(self, rgb: Picture, picture: Pyramid) -> Pose | None:
@@ -230,7 +230,7 @@ class VideoBody:
 _SEARCH_EVERY = 3
 
 
-def sided(hands: list[Hand], pose: Pose | None) -> tuple[Hand | None, Hand | None]:
+def assign_sides(hands: list[Hand], pose: Pose | None) -> tuple[Hand | None, Hand | None]:
     """The person's left and right hand among those found: by the wrists of the pose, else by their look."""
     sides: list[Hand | None] = [None, None]
     costs = sorted(

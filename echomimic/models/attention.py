@@ -20,7 +20,7 @@ from echomimic.models.kernels import (
     as_tokens,
     attend,
     fused,
-    gated,
+    geglu,
     join_weights,
     lazily,
     portions,
@@ -54,17 +54,17 @@ class ReferenceKV:
 
 @dataclass(frozen=True)
 class ImageContext:
-    """What some images see: all but the first ``plain``, the reference and ``audio`` (n - plain, A, 384).
+    """What some images see: all but the first ``uncond``, the reference and ``audio`` (n - uncond, A, 384).
 
-    ``silent``: the first hear audio of zeros, which stands for none without computing with it. ``taps``
-    collects the reference features by name when the net runs as a reference net.
+    ``silent``: the first hear audio of zeros, which stands for none without computing with it.
+    ``hidden`` collects the reference features by name when the net runs as a reference net.
     """
 
     reference: ReferenceKV | None = None
     audio: Tensor | None = None
-    plain: int = 0
+    uncond: int = 0
     silent: bool = False
-    taps: dict[str, Tensor] | None = None
+    hidden: dict[str, Tensor] | None = None
 
 
 class Attention(nn.Module):
@@ -83,15 +83,15 @@ class Attention(nn.Module):
         self,
         x: Tensor,
         context: Tensor | None = None,
-        beyond: tuple[Tensor, Tensor] | None = None,
-        plain: int = 0,
+        extra: tuple[Tensor, Tensor] | None = None,
+        uncond: int = 0,
     ) -> Tensor:
         """(n, L, C) → (n, L, C); keys and values are of ``x`` where there is no context.
 
-        ``beyond`` are further ones (1, R, C), which all images but the first ``plain`` see.
+        ``extra`` are further ones (1, R, C), which all images but the first ``uncond`` see.
         """
         q, k, v = self.projections(x, context)
-        out: Tensor = self.to_out[0](attend(q, k, v, self.heads, beyond, plain))
+        out: Tensor = self.to_out[0](attend(q, k, v, self.heads, extra, uncond))
         return out
 
     def projections(self, x: Tensor, context: Tensor | None = None) -> list[Tensor]:
@@ -120,7 +120,7 @@ class GatedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         hidden: Tensor = self.proj(x)
-        return gated(hidden)
+        return geglu(hidden)
 
 
 class FeedForward(nn.Module):
@@ -160,10 +160,10 @@ class SpatialBlock(nn.Module):
     def forward(self, x: Tensor, name: str, seen: ImageContext) -> Tensor:
         """(n, L, C) → (n, L, C)."""
         x, h = add_norm(x, None, self.norm1)
-        if seen.taps is not None:
-            seen.taps[name] = h
+        if seen.hidden is not None:
+            seen.hidden[name] = h
         reference = seen.reference.pairs[name] if seen.reference else None
-        x, h = self._heard(x, self.attn1(h, beyond=reference, plain=seen.plain), seen)
+        x, h = self._heard(x, self.attn1(h, extra=reference, uncond=seen.uncond), seen)
         out: Tensor = self.ff(h, x)
         return out
 
@@ -175,9 +175,9 @@ class SpatialBlock(nn.Module):
         if seen.audio is None:
             x = x + add
             return add_norm(x, None, self.norm3, constant=silence, gain=AUDIO_GAIN)
-        x, h = add_norm(x, add, self.norm2, wanted=seen.plain)
+        x, h = add_norm(x, add, self.norm2, wanted=seen.uncond)
         heard = self.attn2(h, seen.audio)
-        return add_norm(x, heard, self.norm3, constant=silence, gain=AUDIO_GAIN, first=seen.plain)
+        return add_norm(x, heard, self.norm3, constant=silence, gain=AUDIO_GAIN, first=seen.uncond)
 
 
 class SpatialTransformer(nn.Module):

@@ -10,8 +10,8 @@ guide, so with guidance::
     without, with_ = both.chunk(2)
 
 where ``window`` is (F, 4, h, w), and ``audio`` (F, 50, 384) and ``guide`` (F or 1, 320, h, w) belong to the
-conditional clip only. The reference is a value: ``kv = unet.project_reference(reference_unet.taps(latent))``,
-once per video.
+conditional clip only. The reference is a value, computed once per video:
+``kv = unet.project_reference(reference_unet.hidden_states(latent))``.
 
 Parameter names are the official ones: the denoiser is ``denoising_unet.pth`` and ``motion_module.pth``
 together.
@@ -70,27 +70,27 @@ class UNetConfig:
 
 @dataclass(frozen=True)
 class Context:
-    """What one forward is conditioned on, image by image; ``plain`` leading images are unconditional."""
+    """What one forward is conditioned on, image by image; ``uncond`` leading images are unconditional."""
 
     frames: int = 1
-    plain: int = 0
+    uncond: int = 0
     audio: Tensor | None = None
     reference: ReferenceKV | None = None
-    taps: dict[str, Tensor] | None = None
+    hidden: dict[str, Tensor] | None = None
 
     def parts(self, x: Tensor, at_once: int = 4096) -> Iterator[tuple[slice, ImageContext]]:
         """Images that are worked on together and what they see; on a CPU few, all conditional or all not."""
         heard = self.audio is not None
         if not on_cpu(x):
-            silent = heard and self.plain > 0
-            yield slice(0, len(x)), ImageContext(self.reference, self.audio, self.plain, silent, self.taps)
+            silent = heard and self.uncond > 0
+            yield slice(0, len(x)), ImageContext(self.reference, self.audio, self.uncond, silent, self.hidden)
             return
-        for part in portions(x, self.plain, at_once // x[0, 0].numel()):
-            yield part, ImageContext(plain=part.stop - part.start, silent=heard)
-        for part in portions(x, len(x) - self.plain, at_once // x[0, 0].numel()):
+        for part in portions(x, self.uncond, at_once // x[0, 0].numel()):
+            yield part, ImageContext(uncond=part.stop - part.start, silent=heard)
+        for part in portions(x, len(x) - self.uncond, at_once // x[0, 0].numel()):
             audio = None if self.audio is None else self.audio[part]
-            images = slice(part.start + self.plain, part.stop + self.plain)
-            yield images, ImageContext(self.reference, audio, taps=self.taps)
+            images = slice(part.start + self.uncond, part.stop + self.uncond)
+            yield images, ImageContext(self.reference, audio, hidden=self.hidden)
 
 
 @dataclass
@@ -296,40 +296,40 @@ class UNet(nn.Module):
             ValueError: sizes that do not fit together, more frames than the position table has, or a
             reference net.
         """
-        plain = self._check(x, frames, audio, guide, unconditional)
-        context = Context(frames, plain, audio, reference)
+        uncond = self._check(x, frames, audio, guide, unconditional)
+        context = Context(frames, uncond, audio, reference)
         features = self._features(x, t, guide, context, deep)
         if self.conv_norm_out is None or self.conv_out is None:
-            raise ValueError("a reference net has no output head: use taps()")
+            raise ValueError("a reference net has no output head: use hidden_states()")
         out: Tensor = self.conv_out(F.silu(self.conv_norm_out(features)))
         return out
 
-    def taps(self, latent: Tensor) -> dict[str, Tensor]:
+    def hidden_states(self, latent: Tensor) -> dict[str, Tensor]:
         """What a reference net's spatial transformers see at timestep 0, by name: (1, h'·w', C) each.
 
         ``latent`` is the portrait's, (1, 4, h, w).
         """
         found: dict[str, Tensor] = {}
         t = torch.zeros((), dtype=torch.int64, device=latent.device)
-        self._features(latent, t, None, Context(taps=found))
+        self._features(latent, t, None, Context(hidden=found))
         return found
 
-    def project_reference(self, taps: Mapping[str, Tensor]) -> ReferenceKV:
+    def project_reference(self, hidden: Mapping[str, Tensor]) -> ReferenceKV:
         """Keys and values of reference features for this net: one projection per video.
 
         Raises:
             ValueError: the features are not those of the reference net that belongs to this net.
         """
         blocks = dict(self.spatial_transformers())
-        if wrong := sorted(blocks.keys() ^ taps.keys()):
+        if wrong := sorted(blocks.keys() ^ hidden.keys()):
             raise ValueError(f"reference features do not pair with this net's blocks: {', '.join(wrong)}")
         for name, block in blocks.items():
-            if taps[name].ndim != 3 or taps[name].shape[::2] != (1, block.proj_in.in_channels):
+            if hidden[name].ndim != 3 or hidden[name].shape[::2] != (1, block.proj_in.in_channels):
                 want = f"(1, tokens, {block.proj_in.in_channels})"
                 raise ValueError(
-                    f"reference features of {name} are {tuple(taps[name].shape)}, expected {want}"
+                    f"reference features of {name} are {tuple(hidden[name].shape)}, expected {want}"
                 )
-        return ReferenceKV({name: block.reference_kv(taps[name]) for name, block in blocks.items()})
+        return ReferenceKV({name: block.reference_kv(hidden[name]) for name, block in blocks.items()})
 
     def spatial_transformers(self) -> Iterator[tuple[str, SpatialTransformer]]:
         """Name and module of every spatial transformer."""
@@ -364,7 +364,7 @@ class UNet(nn.Module):
         time = F.silu(self.time_embedding(t))
         first = self.conv_in(x.contiguous(memory_format=torch.channels_last))
         if guide is not None:
-            first = torch.cat([first[: context.plain], first[context.plain :] + guide])
+            first = torch.cat([first[: context.uncond], first[context.uncond :] + guide])
         skips: list[Images] = [first]
         last = self.up_blocks[-1]
         if deep is not None and deep.value is not None:
@@ -388,11 +388,11 @@ class UNet(nn.Module):
             )
         if frames < 1 or len(x) % frames:
             raise ValueError(f"{len(x)} images cannot be split into clips of {frames} frames")
-        plain = unconditional * frames
-        if not 0 <= plain <= len(x):
+        uncond = unconditional * frames
+        if not 0 <= uncond <= len(x):
             raise ValueError(f"{unconditional} unconditional clips asked for, {len(x) // frames} given")
-        if audio is not None and len(audio) != len(x) - plain:
-            raise ValueError(f"audio has {len(audio)} rows for {len(x) - plain} conditional images")
-        if guide is not None and len(guide) not in (1, len(x) - plain):
-            raise ValueError(f"the guide has {len(guide)} pictures for {len(x) - plain} conditional images")
-        return plain
+        if audio is not None and len(audio) != len(x) - uncond:
+            raise ValueError(f"audio has {len(audio)} rows for {len(x) - uncond} conditional images")
+        if guide is not None and len(guide) not in (1, len(x) - uncond):
+            raise ValueError(f"the guide has {len(guide)} pictures for {len(x) - uncond} conditional images")
+        return uncond

@@ -164,7 +164,7 @@ def gain(
     factors = _shares() @ np.array([mouth, brows, eyes, head], np.float32)
     rest = _neutral(heads.face)
     face = rest + (heads.face - rest) * factors[:, None]
-    return _calmer(replace(heads, face=face), head).joined(motion)
+    return _calmer(replace(heads, face=face), head).to_motion(motion)
 
 
 def gain_hands(pose: BodyPose, factor: float) -> BodyPose:
@@ -198,7 +198,7 @@ def blend(head: FaceMotion, lips: FaceMotion) -> FaceMotion:
     base, mouth = split_heads(head), split_heads(spoken)
     moved = (mouth.face - closed_mouth(mouth.face)) - (base.face - closed_mouth(base.face))
     face = base.face + _speech_weight_of_all()[:, None] * moved
-    return replace(replace(base, face=face).joined(head), found=head.seen & spoken.seen)
+    return replace(replace(base, face=face).to_motion(head), found=head.seen & spoken.seen)
 
 
 def check_gain(name: str, factor: float) -> None:
@@ -246,7 +246,7 @@ def _calmer(heads: Heads, factor: float) -> Heads:
         return heads
     usual, deep = np.median(heads.scale), np.median(heads.depth)
     return replace(
-        heads.turned(heads.angles * factor),
+        heads.with_rotations(heads.angles * factor),
         place=heads.home + (heads.place - heads.home) * factor,
         scale=usual * (heads.scale / usual) ** factor,
         depth=deep + (heads.depth - deep) * factor,

@@ -11,7 +11,7 @@ from echomimic.faces.geometry import UPPER_LIP_INNER, canonical_face, rotation_m
 from echomimic.motion.performance import Performance
 from echomimic.motion.retarget.face_regions import PIVOT, speech_weight
 from echomimic.preview.mesh.face_mesh import Array, Mesh, soft_step
-from echomimic.preview.mesh.field import Stance
+from echomimic.preview.mesh.field import HeadTransform
 from echomimic.preview.mouth.lip_limits import Lips, make_lips
 from echomimic.preview.mouth.rest import LIP_POINTS, close_photo
 
@@ -55,7 +55,7 @@ _NOSE_BASE = 2
 class Acting:
     """What the portrait does in one frame, pixels."""
 
-    stance: Stance
+    head: HeadTransform
     skin: Array
     """(468, 2) displacement of the mesh by the expression, the head turned but not yet moved."""
     blink: Array
@@ -95,7 +95,7 @@ class Actor:
         rest = self.closing * np.float32(talking)
         skin = mesh.displaced(expression, turn) + rest
         return Acting(
-            Stance(turn, shift.astype(np.float32), unit * performance.body[i]),
+            HeadTransform(turn, shift.astype(np.float32), unit * performance.body[i]),
             self.lips.plausible(skin.astype(np.float32), rest),
             np.clip(performance.blink[i], 0.0, 1.0),
             unit * performance.gaze[i],

@@ -15,7 +15,7 @@ from echomimic.preview.mesh.face_mesh import Array, build_mesh
 from echomimic.preview.mesh.field import frame_field
 from echomimic.preview.mesh.warp import FINER, Pixels, invert, make_texture, remap, resized
 from echomimic.preview.mouth.folds import make_folds
-from echomimic.preview.mouth.lip_line import prepared
+from echomimic.preview.mouth.lip_line import fit_lip_line
 from echomimic.preview.mouth.mouth import make_mouth
 
 
@@ -39,7 +39,7 @@ class PreviewRenderer:
         points = face.points.astype(np.float32).copy()
         points[:, :2] = (points[:, :2] + 0.5) * factor - 0.5
         points[:, 2] *= factor.mean()
-        self._mesh = build_mesh(prepared(points, small))
+        self._mesh = build_mesh(fit_lip_line(points, small))
         soft = resized_float(mask.astype(np.float32), width, height)
         self._actor = make_actor(self._mesh)
         self._field = frame_field(self._mesh, width, height, soft)
@@ -61,16 +61,16 @@ class PreviewRenderer:
         for eye, blink in zip(self._eyes, acting.blink, strict=True):
             if eye is not None:
                 eye.paint(frame, self._layers, acting, skin, float(blink))
-        settled = self._settled(acting, skin)
-        self._mouth.paint(frame, self._layers, acting, settled, skin)
-        self._folds.paint(frame, source, shown.corner, settled - self._mesh.points[:, :2], skin)
+        placed = self._place_points(acting, skin)
+        self._mouth.paint(frame, self._layers, acting, placed, skin)
+        self._folds.paint(frame, source, shown.corner, placed - self._mesh.points[:, :2], skin)
         return frame
 
     def _source(self, acting: Acting, skin: Array) -> tuple[Array, Shown]:
         """(h, w, 2) which place of the person's texture each pixel shows, for the part of the frame in which
         the person may be seen."""
         field, step = self._field, self._field.grid.step
-        moved = field.head(acting.stance)
+        moved = field.head_motion(acting.head)
         moved += field.skin(skin)
         low, high, *_ = cv2.minMaxLoc(moved.reshape(-1))
         shown = self._layers.shown(max(high, -low))
@@ -95,11 +95,11 @@ class PreviewRenderer:
         found = remap(values, at)
         return np.asarray(found.reshape(len(self._mesh.points), -1), dtype=np.float32)
 
-    def _settled(self, acting: Acting, skin: Array) -> Array:
+    def _place_points(self, acting: Acting, skin: Array) -> Array:
         """(478, 2) where the mesh points lie in the frame."""
-        stance = acting.stance
-        moved = np.einsum("ij,nj->ni", stance.matrix[:2], self._lever)
+        head = acting.head
+        moved = np.einsum("ij,nj->ni", head.matrix[:2], self._lever)
         moved += self._mesh.points[:, :2]
-        moved += self._body * stance.body
+        moved += self._body * head.body
         moved[:468] += skin[:468]
         return np.asarray(moved, dtype=np.float32)

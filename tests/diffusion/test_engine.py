@@ -117,9 +117,9 @@ def test_faithful_rounds_the_reference_and_sums_what_overlaps(
     features: list[torch.Tensor] = []
     project = net.project_reference
 
-    def watched(taps: dict[str, torch.Tensor]) -> object:
-        features.extend(taps.values())
-        return project(taps)
+    def watched(hidden_states: dict[str, torch.Tensor]) -> object:
+        features.extend(hidden_states.values())
+        return project(hidden_states)
 
     def loop(*given: object, divide: bool, **more: object) -> object:
         told.append(divide)
@@ -129,7 +129,7 @@ def test_faithful_rounds_the_reference_and_sums_what_overlaps(
     monkeypatch.setattr("echomimic.diffusion.engine.denoise", loop)
     rendered(make("v1", frames=2, steps=1, cfg=1.0, faithful=faithful))
     assert told == [not faithful]
-    assert [torch.equal(tap, tap.half().float()) for tap in features] == [faithful] * len(features)
+    assert [torch.equal(state, state.half().float()) for state in features] == [faithful] * len(features)
     assert features
 
 

@@ -31,7 +31,7 @@ def steps(device: str, cfg: float, speed: Speed | None = None, graphs: bool = Fa
     """A loop of three windows per step on a small net, everything on ``device``."""
     with torch.device(device):
         net = UNet(UNetConfig(channels=(32, 32, 32, 32), layers=1)).eval().requires_grad_(False)
-        taps = {name: torch.randn(1, 16, 32) for name, _ in net.spatial_transformers()}
+        hidden_states = {name: torch.randn(1, 16, 32) for name, _ in net.spatial_transformers()}
         latents, audio = torch.randn(FRAMES, 4, 4, 4), torch.randn(FRAMES, 50, 384)
         guide = torch.randn(1, 32, 4, 4)
     plan, handed = WindowPlan(FRAMES), None
@@ -40,7 +40,7 @@ def steps(device: str, cfg: float, speed: Speed | None = None, graphs: bool = Fa
     recorded = CapturedForward(net, pytest.fail, lambda run: (lambda: None, run()), lambda *_: True)
     predict = Predictor(
         recorded if graphs else net,
-        net.project_reference(taps),
+        net.project_reference(hidden_states),
         audio=lambda frames: audio[: len(frames)],
         guide=lambda _: guide,
         cfg=cfg,

@@ -24,13 +24,13 @@ def kept(weights: Callable[[str], Path]) -> DiffusionEngine:
 def test_two_videos_of_a_portrait_take_one_pass(
     kept: DiffusionEngine, make: Make, weights: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    passes, taps = [], kept.nets.reference.taps
+    passes, hidden_states = [], kept.nets.reference.hidden_states
 
     def counted(latent: torch.Tensor) -> dict[str, torch.Tensor]:
         passes.append(latent.shape)
-        return taps(latent)
+        return hidden_states(latent)
 
-    monkeypatch.setattr(kept.nets.reference, "taps", counted)
+    monkeypatch.setattr(kept.nets.reference, "hidden_states", counted)
     conditions = make("v1", frames=2, steps=1)
     first, again = (np.stack(list(kept.frames(conditions))) for _ in range(2))
     assert len(passes) == 1
@@ -101,7 +101,7 @@ def test_whatever_decides_the_numbers_tells_portraits_apart() -> None:
             looked.append(circumstances)
             return {"block": portrait + 1}
 
-        assert torch.equal(cache.taps(portrait, circumstances, cpu, see)["block"], portrait + 1)
+        assert torch.equal(cache.hidden_states(portrait, circumstances, cpu, see)["block"], portrait + 1)
 
     tall, wide = torch.zeros(1, 3, 16, 8), torch.zeros(1, 3, 8, 16)
     for portrait, circumstances in [

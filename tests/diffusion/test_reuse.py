@@ -18,7 +18,7 @@ from echomimic.diffusion import reuse
 from echomimic.diffusion.batching import WindowBatch
 from echomimic.diffusion.engine import DiffusionEngine
 from echomimic.diffusion.guidance import Predictor
-from echomimic.diffusion.loop import bounded, denoise
+from echomimic.diffusion.loop import clamp_noise, denoise
 from echomimic.diffusion.reuse import CONDITIONAL_SHARE, SHALLOW_SHARE, SPEEDS, Speed, StepReuse
 from echomimic.diffusion.schedule import Sampler
 from echomimic.diffusion.windows import WindowPlan, fewest_open_windows, open_windows, uniform_windows
@@ -42,18 +42,18 @@ def called(net: UNet, frames: int, side: int, plain: int, deep: DeepFeatures | N
         where = net.conv_in.weight
         return torch.randn(shape, generator=generator).to(where.device, where.dtype)
 
-    taps = {}
+    hidden_states = {}
     for name, block in net.spatial_transformers():
         stage = 3 if name.startswith("mid") else int(name.split(".")[1])
         level = 3 - stage if name.startswith("up") else stage
-        taps[name] = drawn(1, (side // 2**level) ** 2, block.proj_in.in_channels)
+        hidden_states[name] = drawn(1, (side // 2**level) ** 2, block.proj_in.in_channels)
     found: Tensor = net(
         drawn((1 + plain) * frames, 4, side, side),
         torch.full((), 499, device=net.conv_in.weight.device),
         frames=frames,
         audio=drawn(frames, 50, 384),
         guide=drawn(1, net.config.channels[0], side, side),
-        reference=net.project_reference(taps),
+        reference=net.project_reference(hidden_states),
         unconditional=plain,
         deep=deep,
     )
@@ -134,14 +134,14 @@ def test_between_whole_steps_there_is_no_unconditional_half_and_no_deep_layer() 
 def test_windows_that_are_predicted_together_hand_on_the_same(cfg: float) -> None:
     torch.manual_seed(0)
     net = UNet(UNetConfig(channels=(32, 32, 32, 32), layers=1)).eval().requires_grad_(False)
-    taps = {name: torch.randn(1, 16, 32) for name, _ in net.spatial_transformers()}
+    hidden_states = {name: torch.randn(1, 16, 32) for name, _ in net.spatial_transformers()}
     audio, start = torch.randn(6, 50, 384), torch.randn(6, 4, 4, 4)
 
     def last(at_once: int) -> Tensor:
         handed, batch = handing(EVERY_SECOND, 4), WindowBatch(3, at_once)
         predict = Predictor(
             net,
-            net.project_reference(taps),
+            net.project_reference(hidden_states),
             audio=lambda frames: audio[list(frames)],
             guide=lambda _: torch.zeros(1, 32, 4, 4),
             cfg=cfg,
@@ -252,7 +252,7 @@ def test_fast_stays_near_exact_on_a_small_loop() -> None:
         "mask": loop.given["mask"][..., :64, :64],
     }
     predictor, plan = loop._predictor("v1_loop_audio"), WindowPlan(6, rotation=loop.rules.rotation)
-    noise = bounded(loop.given["init_noise"][0, :, :6, :8, :8].transpose(0, 1), loop.rules)
+    noise = clamp_noise(loop.given["init_noise"][0, :, :6, :8, :8].transpose(0, 1), loop.rules)
 
     def pictures(handed: StepReuse | None) -> np.ndarray:
         predict = dataclasses.replace(predictor, reuse=handed)

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from echomimic.faces.body import Hand, Pose, VideoBody, find_hands, find_pose, hand_square, pose_square, sided
+from echomimic.faces.body import (
+    Hand,
+    Pose,
+    VideoBody,
+    assign_sides,
+    find_hands,
+    find_pose,
+    hand_square,
+    pose_square,
+)
 from echomimic.media.image import Picture
 
 Array = NDArray[np.float32]
@@ -54,15 +63,15 @@ def test_a_body_is_followed_and_a_wall_has_none(astronaut: Picture) -> None:
 def test_left_and_right_are_the_wrists_they_hang_on() -> None:
     one, other = hand_at(210, 200), hand_at(90, 210)
     pose = pose_with_wrists((205, 205), (95, 205))
-    assert sided([one, other], pose) == (one, other)
-    assert sided([other, one], pose) == (one, other)
-    assert sided([other], pose) == (None, other)
-    assert sided([hand_at(900, 900)], pose) == (None, None)
+    assert assign_sides([one, other], pose) == (one, other)
+    assert assign_sides([other, one], pose) == (one, other)
+    assert assign_sides([other], pose) == (None, other)
+    assert assign_sides([hand_at(900, 900)], pose) == (None, None)
 
 
 def test_without_a_pose_a_hand_s_look_decides() -> None:
     left, right = hand_at(0, 0, left=0.9), hand_at(300, 0, left=0.2)
-    assert sided([right, left], None) == (left, right)
+    assert assign_sides([right, left], None) == (left, right)
 
 
 @pytest.mark.parametrize("turn", [0.0, 0.7, -2.0])

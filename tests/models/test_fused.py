@@ -41,7 +41,7 @@ def form(request: pytest.FixtureRequest) -> Any:
 
 PLAIN = ModuleType("plain")
 for _module, _names in (
-    (norms, ("group_norm", "add_layer_norm", "gated")),
+    (norms, ("group_norm", "add_layer_norm", "geglu")),
     (softmax, ("merge_attentions", "attend_frames")),
 ):
     for _name in _names:
@@ -139,7 +139,7 @@ def test_layer_norm_behind_an_addition(
 def test_gate(form: Any, shape: tuple[int, ...], dtype: torch.dtype) -> None:
     x = (3 * torch.randn(shape)).to(dtype)
     value, gate = x.double().chunk(2, -1)
-    assert close(form.gated(x), value * F.gelu(gate))
+    assert close(form.geglu(x), value * F.gelu(gate))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
@@ -181,19 +181,19 @@ def test_merging_two_attentions_is_one_over_both(form: Any, first: int, scale: f
     assert close(got, want)
 
 
-@pytest.mark.parametrize("plain", [0, 1, 3])
-def test_reference_by_itself_is_reference_beside_own(plain: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("uncond", [0, 1, 3])
+def test_reference_by_itself_is_reference_beside_own(uncond: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the CPU's kernel, which tells its weights as those of CUDA do."""
     torch.manual_seed(0)
     q, k, v = torch.split(torch.randn(3, 21, 96), 32, -1)
-    beyond = torch.randn(1, 17, 32), torch.randn(1, 17, 32)
-    want = kernels.attend(q, k, v, 4, beyond, plain)
+    extra = torch.randn(1, 17, 32), torch.randn(1, 17, 32)
+    want = kernels.attend(q, k, v, 4, extra, uncond)
     joined: list[Tensor] = []
     monkeypatch.setattr(torch, "cat", lambda parts, dim=0: joined.extend(parts))
     monkeypatch.setattr(forms, "form_for", lambda x: "fused")
     monkeypatch.setattr(forms, "_triton", lambda: PLAIN)
     monkeypatch.setattr(PLAIN, "merge_attentions", merge_without_cat)
-    assert close(kernels.attend(q, k, v, 4, beyond, plain), want.double())
+    assert close(kernels.attend(q, k, v, 4, extra, uncond), want.double())
     assert not joined
 
 
@@ -219,15 +219,17 @@ def on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
 
 DIRECT = ModuleType("direct")
 """The plain forms without the question which form to take."""
-for _name in ("group_norm", "add_layer_norm", "gated", "merge_attentions", "attend_frames"):
+for _name in ("group_norm", "add_layer_norm", "geglu", "merge_attentions", "attend_frames"):
     setattr(DIRECT, _name, getattr(PLAIN, _name).__wrapped__)
 
 
 def window(net: UNet, **given: Any) -> Callable[[], Tensor]:
     torch.manual_seed(1)
     x, audio, guide = torch.randn(6, 4, 4, 6), torch.randn(3, 5, 16), torch.randn(1, 32, 4, 6)
-    taps = {n: torch.randn(1, 24, block.proj_in.in_channels) for n, block in net.spatial_transformers()}
-    reference, t = net.project_reference(taps), torch.tensor(300)
+    hidden_states = {
+        n: torch.randn(1, 24, block.proj_in.in_channels) for n, block in net.spatial_transformers()
+    }
+    reference, t = net.project_reference(hidden_states), torch.tensor(300)
     given = {"audio": audio, "guide": guide, "reference": reference, "unconditional": 1, "frames": 3} | given
     return lambda: net(x, t, **given)
 
@@ -296,35 +298,35 @@ def test_a_kernel_that_cannot_be_built_is_replaced_and_said_once(
     broken = ModuleType("broken")
     asked: list[None] = []
 
-    def gated(x: Tensor) -> Tensor:
+    def geglu(x: Tensor) -> Tensor:
         asked.append(None)
         raise RuntimeError("no C compiler\nand a long story")
 
-    broken.gated = gated  # type: ignore[attr-defined]
+    broken.geglu = geglu  # type: ignore[attr-defined]
     monkeypatch.setattr(forms, "form_for", lambda x: "fused")
     monkeypatch.setattr(forms, "_triton", lambda: broken)
     monkeypatch.setattr(forms, "_broken", set())
     x = torch.randn(3, 8)
     with caplog.at_level(logging.INFO):
-        found = [kernels.gated(x) for _ in range(2)]
+        found = [kernels.geglu(x) for _ in range(2)]
     assert torch.equal(*found)
     assert len(asked) == 1
     assert [r.message for r in caplog.records] == [
-        "the fused gated does not work here (no C compiler); PyTorch's operations do it"
+        "the fused geglu does not work here (no C compiler); PyTorch's operations do it"
     ]
 
 
 def test_memory_that_runs_out_is_not_a_broken_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     broken = ModuleType("broken")
 
-    def gated(x: Tensor) -> Tensor:
+    def geglu(x: Tensor) -> Tensor:
         raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
-    broken.gated = gated  # type: ignore[attr-defined]
+    broken.geglu = geglu  # type: ignore[attr-defined]
     monkeypatch.setattr(forms, "form_for", lambda x: "fused")
     monkeypatch.setattr(forms, "_triton", lambda: broken)
     with pytest.raises(torch.cuda.OutOfMemoryError):
-        kernels.gated(torch.randn(3, 8))
+        kernels.geglu(torch.randn(3, 8))
     assert not forms._broken
 
 

@@ -63,8 +63,8 @@ def test_position_tables_fill_a_net_built_on_meta() -> None:
 
 
 def test_reference_values_move_together(net: UNet) -> None:
-    taps = UNet(SMALL.as_reference()).taps(torch.zeros(1, 4, 4, 4))
-    kv = net.project_reference(taps).to(dtype=torch.bfloat16)
+    hidden_states = UNet(SMALL.as_reference()).hidden_states(torch.zeros(1, 4, 4, 4))
+    kv = net.project_reference(hidden_states).to(dtype=torch.bfloat16)
     assert {t.dtype for pair in kv.pairs.values() for t in pair} == {torch.bfloat16}
     out = net.to(torch.bfloat16)(torch.zeros(1, 4, 4, 4, dtype=torch.bfloat16), torch.tensor(0), reference=kv)
     assert out.dtype == torch.bfloat16

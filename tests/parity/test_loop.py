@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from echomimic.diffusion.guidance import Predictor
-from echomimic.diffusion.loop import Rules, StepState, bounded, denoise
+from echomimic.diffusion.loop import Rules, StepState, clamp_noise, denoise
 from echomimic.diffusion.schedule import Sampler
 from echomimic.diffusion.windows import Window, WindowPlan, uniform, uniform_windows
 from echomimic.models.guider import Guider
@@ -99,10 +99,10 @@ class Loop:
     @torch.no_grad()
     def _reference(self, denoiser: UNet, reference: UNet) -> ReferenceKV:
         picture = self.given["image"].permute(2, 0, 1)[None].float() / 127.5 - 1
-        taps = reference.taps(encode(self.vae, picture.to(self.dtype)))
+        hidden_states = reference.hidden_states(encode(self.vae, picture.to(self.dtype)))
         if self.rules.half_reference:
-            taps = {key: tap.half().float() for key, tap in taps.items()}
-        return denoiser.project_reference(taps)
+            hidden_states = {key: state.half().float() for key, state in hidden_states.items()}
+        return denoiser.project_reference(hidden_states)
 
     def windows(self, step: int) -> list[Window]:
         if self.case["config"]["context_stride"] == 1:
@@ -114,7 +114,7 @@ class Loop:
         return [Window(tuple(w), (1.0,) * len(w)) for w in ring]
 
     def run(self) -> Iterator[StepState]:
-        noise = bounded(self.given["init_noise"][0].transpose(0, 1), self.rules).contiguous()
+        noise = clamp_noise(self.given["init_noise"][0].transpose(0, 1), self.rules).contiguous()
         steps = denoise(noise, self.sampler, self.predictor, self.windows, divide=self.rules.divide)
         return (m for m in steps if m.velocity is not None)
 

@@ -39,11 +39,11 @@ def test_guider(name: str) -> None:
 def test_reference_features(name: str) -> None:
     case = fixtures.case(name)
     expected = fixtures.arrays(case)
-    taps = nets.unet(case, "reference_unet").taps(fixtures.tensors(case)["ref_latents"])
-    assert {f"{tap}.transformer_blocks.0" for tap in taps} == set(case["writer_order"])
+    hidden_states = nets.unet(case, "reference_unet").hidden_states(fixtures.tensors(case)["ref_latents"])
+    assert {f"{state}.transformer_blocks.0" for state in hidden_states} == set(case["writer_order"])
     for i, writer in enumerate(case["writer_order"]):
         assert (
-            difference(taps[writer.removesuffix(".transformer_blocks.0")], expected[f"bank_{i:02}"])
+            difference(hidden_states[writer.removesuffix(".transformer_blocks.0")], expected[f"bank_{i:02}"])
             < case["atol"]
         )
 
@@ -55,7 +55,7 @@ class Denoise:
         self.case = fixtures.case(name)
         given = fixtures.tensors(self.case)
         self.denoiser = nets.unet(self.case, "denoising_unet")
-        self.taps = nets.unet(self.case, "reference_unet").taps(given["ref_latents"])
+        self.hidden_states = nets.unet(self.case, "reference_unet").hidden_states(given["ref_latents"])
         self.t = torch.tensor(self.case["config"]["timestep"])
         self.frames, self.plain = given["latents"].shape[2], int(self.case["config"]["cfg"])
         self.latents = torch.cat([nets.fold(given["latents"])] * (self.plain + 1))
@@ -64,7 +64,7 @@ class Denoise:
 
     def run(self, net: Callable[..., Tensor] | None = None, **changed: Any) -> Tensor:
         given = {"frames": self.frames, "audio": self.audio, "guide": self.guide, "unconditional": self.plain}
-        given |= {"reference": self.denoiser.project_reference(self.taps)}
+        given |= {"reference": self.denoiser.project_reference(self.hidden_states)}
         return (self.denoiser if net is None else net)(self.latents, self.t, **given | changed)
 
     def error(self, **changed: Any) -> float:
@@ -137,7 +137,7 @@ def test_windows_run_together_as_alone() -> None:
 
 def test_a_single_frame_and_one_guide_for_all() -> None:
     run = Denoise("v1_denoise_nocfg")
-    given = {"reference": run.denoiser.project_reference(run.taps), "frames": 1}
+    given = {"reference": run.denoiser.project_reference(run.hidden_states), "frames": 1}
     single = run.denoiser(run.latents[:1], run.t, audio=run.audio[:1], guide=run.guide[:1], **given)
     clips = run.denoiser(run.latents[:3], run.t, audio=run.audio[:3], guide=run.guide[:1], **given)
     assert torch.allclose(single[0], clips[0], atol=1e-5)
@@ -153,10 +153,14 @@ def swapped(kv: ReferenceKV) -> ReferenceKV:
 
 def test_mistake_reference_features_of_another_block() -> None:
     run = Denoise("v1_denoise_cfg")
-    wrong = swapped(run.denoiser.project_reference(run.taps))
+    wrong = swapped(run.denoiser.project_reference(run.hidden_states))
     assert run.error(reference=wrong) > 100 * run.case["atol"]
     shuffled = dict(
-        zip(run.taps, [*list(run.taps.values())[1:], run.taps["mid_block.attentions.0"]], strict=True)
+        zip(
+            run.hidden_states,
+            [*list(run.hidden_states.values())[1:], run.hidden_states["mid_block.attentions.0"]],
+            strict=True,
+        )
     )
     with pytest.raises(ValueError, match="reference features of"):
         run.denoiser.project_reference(shuffled)
@@ -164,9 +168,9 @@ def test_mistake_reference_features_of_another_block() -> None:
 
 def test_mistake_reference_features_missing_or_unknown() -> None:
     run = Denoise("v1_denoise_nocfg")
-    taps = {k.replace("mid_block", "middle"): v for k, v in run.taps.items()}
+    hidden_states = {k.replace("mid_block", "middle"): v for k, v in run.hidden_states.items()}
     with pytest.raises(ValueError, match=r"mid_block\.attentions\.0, middle\.attentions\.0"):
-        run.denoiser.project_reference(taps)
+        run.denoiser.project_reference(hidden_states)
 
 
 def test_mistake_audio_gain(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,7 +215,7 @@ def test_bfloat16_stays_close_to_float32() -> None:
     run = Denoise("v1_denoise_frames12")
     exact = run.run()
     run.denoiser.to(torch.bfloat16)
-    run.taps = {name: tap.bfloat16() for name, tap in run.taps.items()}
+    run.hidden_states = {name: state.bfloat16() for name, state in run.hidden_states.items()}
     run.latents, run.audio, run.guide = (x.bfloat16() for x in (run.latents, run.audio, run.guide))
     noise = (run.run().float() - exact).square().mean()
     peak = exact.abs().max().square()

@@ -13,8 +13,8 @@ from echomimic.preview.mesh.face_mesh import (
     UPPER_LIP_BETWEEN,
     Grid,
     Mesh,
+    barycentric_weights,
     build_mesh,
-    hold,
 )
 from echomimic.preview.mesh.warp import invert, make_texture, remap
 from echomimic.preview.mouth.lip_limits import THINNEST
@@ -46,9 +46,9 @@ def test_mesh_points_hold_to_themselves() -> None:
     portrait = draw()
     mesh = build_mesh(portrait.face.points)
     grid = Grid(0, 0, 1, 192, 192)
-    held = hold(mesh, grid)
-    found = held.spread(mesh.skin)
-    inside = held.spread(np.ones((len(mesh.skin), 2), np.float32))[..., 0] > 0.999
+    held = barycentric_weights(mesh, grid)
+    found = held.interpolate(mesh.skin)
+    inside = held.interpolate(np.ones((len(mesh.skin), 2), np.float32))[..., 0] > 0.999
     face = np.linalg.norm(grid.nodes() - portrait.face.points[1, :2], axis=2) < 40
     assert inside[face].all()
     assert np.quantile(np.abs(found - grid.nodes())[face], 0.99) < 0.3

@@ -15,7 +15,7 @@ def test_a_head_turns_fifteen_degrees_and_never_further_than_a_photo_can_show() 
     actor = make_actor(build_mesh(draw().face.points))
 
     def yaw(degrees: float) -> float:
-        turn = actor.act(play(rotation=(0.0, np.radians(degrees), 0.0)), 0).stance.turn
+        turn = actor.act(play(rotation=(0.0, np.radians(degrees), 0.0)), 0).head.turn
         return float(np.degrees(rotation_angles(turn)[1]))
 
     assert 14.5 < yaw(15) < 21
@@ -38,7 +38,7 @@ def test_a_face_seen_from_the_side_turns_less() -> None:
     middle = points[168]
     aside = (points - middle) @ rotation_matrix(0.0, 0.6, 0.0).T + middle
     actor = make_actor(build_mesh(aside.astype(np.float32)))
-    turn = actor.act(play(rotation=(0.0, 0.5, 0.0)), 0).stance.turn
+    turn = actor.act(play(rotation=(0.0, 0.5, 0.0)), 0).head.turn
     assert abs(rotation_angles(turn)[1]) <= TURNED_LIMIT + 1e-3
 
 

@@ -184,7 +184,7 @@ def add_layer_norm(
 
 
 @fusible
-def gated(x: Tensor) -> Tensor:
+def geglu(x: Tensor) -> Tensor:
     """(…, 2 H) → (…, H): the first half times the GELU of the second."""
     value, gate = x.chunk(2, -1)
     return F.gelu(gate).mul_(value)

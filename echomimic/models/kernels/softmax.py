@@ -19,20 +19,20 @@ SCORES = 2**20
 
 
 def attend(
-    q: Tensor, k: Tensor, v: Tensor, heads: int, beyond: tuple[Tensor, Tensor] | None = None, plain: int = 0
+    q: Tensor, k: Tensor, v: Tensor, heads: int, extra: tuple[Tensor, Tensor] | None = None, uncond: int = 0
 ) -> Tensor:
     """softmax(q kᵀ / √d) v per head: (n, L, C) queries over (n, K, C) keys and values → (n, L, C).
 
-    ``beyond`` are keys and values (1, R, C) that all images but the first ``plain`` see behind their own.
+    ``extra`` are keys and values (1, R, C) that all images but the first ``uncond`` see behind their own.
     """
-    if beyond is None or plain == len(q):
+    if extra is None or uncond == len(q):
         return _attend(q, k, v, heads)
-    if forms.fused(q) and (seen := _attend_apart(q, k, v, heads, beyond, plain)) is not None:
+    if forms.fused(q) and (seen := _attend_apart(q, k, v, heads, extra, uncond)) is not None:
         return seen
-    alone = [_attend(q[:plain], k[:plain], v[:plain], heads)] if plain else []
-    far = (t.expand(len(q) - plain, -1, -1) for t in beyond)
-    k, v = (torch.cat([own[plain:], there], 1) for own, there in zip((k, v), far, strict=True))
-    return rejoined([*alone, _attend(q[plain:], k, v, heads)])
+    alone = [_attend(q[:uncond], k[:uncond], v[:uncond], heads)] if uncond else []
+    further = (t.expand(len(q) - uncond, -1, -1) for t in extra)
+    k, v = (torch.cat([own[uncond:], there], 1) for own, there in zip((k, v), further, strict=True))
+    return rejoined([*alone, _attend(q[uncond:], k, v, heads)])
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
@@ -55,7 +55,7 @@ def _tokens_first(x: Tensor) -> Tensor:
 
 
 def _attend_apart(
-    q: Tensor, k: Tensor, v: Tensor, heads: int, beyond: tuple[Tensor, Tensor], plain: int
+    q: Tensor, k: Tensor, v: Tensor, heads: int, extra: tuple[Tensor, Tensor], uncond: int
 ) -> Tensor | None:
     """Attention over own and over reference tokens, each by itself, merged by the weight of either.
 
@@ -63,13 +63,13 @@ def _attend_apart(
     or joined. None where PyTorch has no kernel that tells the weights.
     """
     own = _with_weight(*(_heads_first(t, heads) for t in (q, k, v)))
-    one = q[plain:].reshape(1, -1, q.shape[2])
-    far = _with_weight(*(_heads_first(t, heads) for t in (one, *beyond))) if own else None
-    if own is None or far is None:
+    one = q[uncond:].reshape(1, -1, q.shape[2])
+    further = _with_weight(*(_heads_first(t, heads) for t in (one, *extra))) if own else None
+    if own is None or further is None:
         return None
-    seen = _tokens_first(far[0]).view(-1, *q.shape[1:])
-    weight = far[1].view(heads, -1, q.shape[1]).transpose(0, 1)
-    return merge_attentions(_tokens_first(own[0]), own[1], seen, weight, heads, plain)
+    seen = _tokens_first(further[0]).view(-1, *q.shape[1:])
+    weight = further[1].view(heads, -1, q.shape[1]).transpose(0, 1)
+    return merge_attentions(_tokens_first(own[0]), own[1], seen, weight, heads, uncond)
 
 
 def _with_weight(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor] | None:
@@ -96,15 +96,15 @@ def _with_weight(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor] | Non
 
 @fusible
 def merge_attentions(
-    own: Tensor, own_weight: Tensor, far: Tensor, far_weight: Tensor, heads: int, first: int
+    own: Tensor, own_weight: Tensor, further: Tensor, further_weight: Tensor, heads: int, first: int
 ) -> Tensor:
     """Two attentions of the same queries become the one over both sets of keys; may overwrite ``own``.
 
-    ``own`` (n, L, C) with log Σ exp (n, heads, L); ``far`` (m, L, C) with (m, heads, L) for the images from
-    ``first`` on.
+    ``own`` (n, L, C) with log Σ exp (n, heads, L); ``further`` (m, L, C) with (m, heads, L) for the images
+    from ``first`` on.
     """
-    share = torch.sigmoid(own_weight[first:] - far_weight).transpose(1, 2)[..., None]
-    here, there = (t.reshape(*far.shape[:2], heads, -1).float() for t in (own[first:], far))
+    share = torch.sigmoid(own_weight[first:] - further_weight).transpose(1, 2)[..., None]
+    here, there = (t.reshape(*further.shape[:2], heads, -1).float() for t in (own[first:], further))
     both = torch.lerp(there, here, share).flatten(2).to(own.dtype)
     return torch.cat([own[:first], both]) if first else both
 

@@ -90,7 +90,7 @@ class TritonForms:
         return total, normed
 
     @staticmethod
-    def gated(x: Tensor) -> Tensor:
+    def geglu(x: Tensor) -> Tensor:
         """One kernel."""
         x, hidden = x.contiguous(), x.shape[-1] // 2
         out = x.new_empty(*x.shape[:-1], hidden)

@@ -100,7 +100,7 @@ def sync_body(motion: BodyPose, portrait: BodyPose) -> BodyPose:
     own, driver = arms_of(portrait), arms_of(motion)
     scale = own.width / driver.width
     torso = _Torso.of(motion, own, scale)
-    body = torso.carried(motion.body, portrait)
+    body = torso.retarget(motion.body, portrait)
     hands = np.zeros_like(motion.hands)
     for side, arm in enumerate(ARMS):
         joints = _arm(motion, side, driver, own, torso.shoulders[:, side])
@@ -160,7 +160,7 @@ class _Torso:
         """Points (F, N, 2) of the driver, scaled and moved with the neck."""
         return self.placed[:, None] + self.scale * (points - self.neck[:, None])
 
-    def carried(self, body: Doubles, portrait: BodyPose) -> Doubles:
+    def retarget(self, body: Doubles, portrait: BodyPose) -> Doubles:
         """All body points; those of head and hips that the portrait shows start from where they are in it."""
         moved = self.similar(body)
         own_neck = np.median(self.placed, axis=0)

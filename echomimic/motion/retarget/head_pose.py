@@ -48,7 +48,7 @@ class Heads:
         """(2,) the usual place."""
         return np.median(self.place, axis=0)
 
-    def turned(self, angles: npt.NDArray[np.floating]) -> Heads:
+    def with_rotations(self, angles: npt.NDArray[np.floating]) -> Heads:
         """The same heads with other rotations (F, 3) against the mean one."""
         turns = [rotation_matrix(*(float(a) for a in row)) for row in angles]
         return replace(self, turn=np.array(turns, np.float64) @ self.mean_turn)
@@ -60,7 +60,7 @@ class Heads:
         target = np.concatenate([self.place, self.depth[:, None]], axis=1)
         return np.asarray(spun + (target - anchor)[:, None], dtype=np.float32)
 
-    def joined(self, motion: FaceMotion) -> FaceMotion:
+    def to_motion(self, motion: FaceMotion) -> FaceMotion:
         """`motion` with these points; its rate, size and flags are kept, the camera pose is dropped."""
         return replace(motion, points=self.points(), pose=None)
 

@@ -72,15 +72,15 @@ class Geometry:
     vertices: Doubles
     pose: Doubles
 
-    def completed(self) -> Doubles:
+    def with_irises(self) -> Doubles:
         """(..., 478, 3) vertices with the ten iris points, placed by an affine fit on the eyes."""
         points, vertices = np.atleast_3d(self.points), np.atleast_3d(self.vertices)
         if self.points.ndim == 2:
-            return _completed(self.points, self.vertices)
-        return np.stack([_completed(p, v) for p, v in zip(points, vertices, strict=True)])
+            return _add_irises(self.points, self.vertices)
+        return np.stack([_add_irises(p, v) for p, v in zip(points, vertices, strict=True)])
 
 
-def _completed(points: Doubles, vertices: Doubles) -> Doubles:
+def _add_irises(points: Doubles, vertices: Doubles) -> Doubles:
     eyes = list(_EYES)
     placed = apply_affine(fit_affine(points[eyes], vertices[eyes]), points[_IRISES])
     return np.concatenate([vertices, placed])
@@ -91,7 +91,7 @@ def transfer(driver: Geometry, portrait: Geometry, *, align: bool = True, size: 
 
     `align` fits each feature's mean shape to the portrait's; without it only the head pose is transferred.
     """
-    moving, still = driver.completed(), portrait.completed()
+    moving, still = driver.with_irises(), portrait.with_irises()
     smooth = window_mean(moving, 1)
     if align:
         mean = moving.mean(0)

@@ -49,7 +49,7 @@ def performance_from_motion(motion: FaceMotion, points: Floats | None = None) ->
     moved[:, :, 1] -= brow[:, None] * brow_weight() * forehead_weight()
     if points is not None:
         moved *= 1 + speech_weight()[:, None] * np.float32(_mouth_ratio(face, points) - 1)
-    coefficients, basis = compressed(moved, COEFFICIENTS)
+    coefficients, basis = principal_components(moved, COEFFICIENTS)
     blink = _blink(face)
     return Performance(
         fps=motion.fps,
@@ -64,7 +64,7 @@ def performance_from_motion(motion: FaceMotion, points: Floats | None = None) ->
     )
 
 
-def compressed(moved: Floats, count: int) -> tuple[Floats, Floats]:
+def principal_components(moved: Floats, count: int) -> tuple[Floats, Floats]:
     """Displacements (F, 468, 3) as at most `count` coefficients (F, K) and their basis (K, 468, 3)."""
     flat = moved.reshape(len(moved), -1).astype(np.float64)
     few = len(flat) <= flat.shape[1]

@@ -154,11 +154,11 @@ def level_of(parts: Callable[[], Iterator[Floats]], gain: float = 1.0) -> Level:
     """The level of a log-mel picture that can be had, in pieces, again and again."""
     noise = _room(parts)
     level = Level(0.0, np.zeros(BANDS, np.float32), 0.0, gain, noise)
-    energy = np.concatenate([quieted(mel, level).mean(1) for mel in parts()])
+    energy = np.concatenate([subtract_noise(mel, level).mean(1) for mel in parts()])
     peak = max(loud(energy), _QUIETEST, float(noise.mean()))
     total, count = np.zeros(BANDS, np.float64), 0
     for mel in parts():
-        heard = quieted(mel, level)
+        heard = subtract_noise(mel, level)
         active = heard[heard.mean(1) > peak - _ACTIVE_RANGE]
         total, count = total + active.sum(0, dtype=np.float64), count + len(active)
     spectrum = total / count if count else np.full(BANDS, peak)
@@ -178,7 +178,7 @@ def _room(parts: Callable[[], Iterator[Floats]]) -> Floats:
     return np.asarray(np.log(power / quiet.sum()) + np.log(np.maximum(steady, _NO_ROOM)), np.float32)
 
 
-def quieted(mel: Floats, level: Level) -> Floats:
+def subtract_noise(mel: Floats, level: Level) -> Floats:
     """Log-mel without the noise of the room: spectral subtraction, smoothed over neighbouring bands."""
     if level.noise is None:
         return mel
@@ -202,7 +202,7 @@ def _volume(sound: Sound) -> float:
 def activity(mel: Floats, level: Level) -> Floats:
     """Loudness of each column, 0 in silence to 1 in the loudest speech."""
     return np.asarray(
-        np.clip((quieted(mel, level).mean(1) - level.peak) / _ACTIVE_RANGE + 1, 0, 1), dtype=np.float32
+        np.clip((subtract_noise(mel, level).mean(1) - level.peak) / _ACTIVE_RANGE + 1, 0, 1), dtype=np.float32
     )
 
 
@@ -213,5 +213,5 @@ def normalise(mel: Floats, level: Level) -> Floats:
     Level and microphone tilt say nothing about the mouth. The floor hides whether a pause is digital or room
     silence.
     """
-    flat = (quieted(mel, level) - level.level - 0.5 * level.tilt) / _SCALE
+    flat = (subtract_noise(mel, level) - level.level - 0.5 * level.tilt) / _SCALE
     return np.asarray(np.logaddexp(flat * _SCALE, np.float32(-_FLOOR * _SCALE)) / _SCALE, dtype=np.float32)

@@ -159,7 +159,7 @@ class MouthModel:
         return max(self.past, self.ahead, self.presence.past if self.presence else 0) + 4
 
     @staticmethod
-    def raised(shapes: Floats, muffled: float) -> Floats:
+    def amplify(shapes: Floats, muffled: float) -> Floats:
         """Guesses made larger where noise hides the voice (see Level): the nets grow timid there."""
         return np.asarray(shapes * np.float32(1 + _RAISE * muffled), np.float32)
 
@@ -186,7 +186,7 @@ class MouthModel:
                 report(Progress("audio", start + (stop - start) * done // len(self.nets), frames))
                 outputs.append(net(heard))
             keep = slice(margin, margin + stop - start)
-            shapes.append(self.raised(np.mean([shape[keep] for shape, _ in outputs], axis=0), level.muffled))
+            shapes.append(self.amplify(np.mean([shape[keep] for shape, _ in outputs], axis=0), level.muffled))
             phones = np.mean([phone[keep] for _, phone in outputs if phone is not None], axis=0)
             odds = None if self.presence is None else self.presence(heard)[0][keep]
             cues.append(self.cues(phones, odds))

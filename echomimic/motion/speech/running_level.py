@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from echomimic.arrays import Doubles, Floats, smoothstep
-from echomimic.motion.speech.log_mel import BANDS, VOLUME, Level, quieted
+from echomimic.motion.speech.log_mel import BANDS, VOLUME, Level, subtract_noise
 
 USUAL_PEAK, USUAL_LEVEL = -2.6, -4.8
 """Log power of loud columns and mean of active ones when the wave's volume is VOLUME:
@@ -121,7 +121,7 @@ class RunningLevel:
 
     def _learn_voice(self, column: Doubles) -> None:
         room = Level(0.0, _FLAT, 0.0, 1.0, self._room().astype(np.float32))
-        clean = quieted(column[None].astype(np.float32), room)[0].astype(np.float64)
+        clean = subtract_noise(column[None].astype(np.float32), room)[0].astype(np.float64)
         energy = float(clean.mean())
         if energy > self.peak:
             self.peak += _RISE * (energy - self.peak)

@@ -158,7 +158,7 @@ class Stepper:
     def _step(self, wave: Floats) -> Performance:
         heard = self.ear.hear(wave)
         shapes, cues = self.net.push(heard.mel)
-        return self.act(heard.energy, self.mouth.raised(shapes, heard.muffled), cues)
+        return self.act(heard.energy, self.mouth.amplify(shapes, heard.muffled), cues)
 
     def act(self, energy: Floats, shapes: Floats, cues: Floats) -> Performance:
         """What was heard, at 25 per second: (n,) loudness, (m, K) guessed mouths, (m, 3) cues; the frames

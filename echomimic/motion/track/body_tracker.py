@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from echomimic.arrays import Doubles, Picture
-from echomimic.faces.body import Body, Hand, find_hands, find_pose, sided
+from echomimic.faces.body import Body, Hand, assign_sides, find_hands, find_pose
 from echomimic.motion.body_pose import BODY, HAND, NECK, BodyPose
 from echomimic.motion.tracks import bridge, gaussian
 
@@ -26,7 +26,7 @@ def portrait_body(rgb: Picture) -> BodyPose:
     """Body and hands of the most visible person in a picture (H, W, 3) uint8, one frame;
     scores are 0 where unseen."""
     pose = find_pose(rgb)
-    seen = Body(pose, *sided(find_hands(rgb, pose=pose), pose))
+    seen = Body(pose, *assign_sides(find_hands(rgb, pose=pose), pose))
     return _stacked([seen], 25.0, (rgb.shape[1], rgb.shape[0]))
 
 

@@ -49,7 +49,7 @@ class Eye:
             return
         view = self.wide if blinks else self.near
         field, corner = view.patch.field, np.array(view.patch.box[:2], np.float32)
-        head, offset = view.patch.head(acting.stance)
+        head, offset = view.patch.head_motion(acting.head)
         moved = head + field.skin(skin)
         back = invert(moved, field.numbers, rounds=3)
         source = field.numbers + corner + back

@@ -263,8 +263,8 @@ class Grid:
 
 
 @dataclass(frozen=True)
-class Hold:
-    """How the nodes of a grid hang on mesh points: three corners and their weights, zero outside the mesh."""
+class BarycentricWeights:
+    """Barycentric weights of the nodes of a grid: three mesh points each, and their shares; zero outside."""
 
     inside: NDArray[np.int64]
     """(n,) flat node numbers."""
@@ -274,7 +274,7 @@ class Hold:
     """(3, n, 2) the same for both axes"""
     shape: tuple[int, int]
 
-    def spread(self, values: Array) -> Array:
+    def interpolate(self, values: Array) -> Array:
         """(vertices, 2) → (height, width, 2), zero outside the mesh."""
         # A pair of float32 read as one complex64 halves the cost of gathering rows.
         pairs = np.ascontiguousarray(values, dtype=np.float32).view(np.complex64)[:, 0]
@@ -287,7 +287,7 @@ class Hold:
         return out.view(np.float32).reshape(*self.shape, -1)
 
 
-def hold(mesh: Mesh, grid: Grid) -> Hold:
+def barycentric_weights(mesh: Mesh, grid: Grid) -> BarycentricWeights:
     """Where each node of `grid` lies on the mesh of the photo."""
     # Drawn four times finer: a filled triangle covers its border pixels, which would spoil its thin
     # neighbours.
@@ -304,7 +304,9 @@ def hold(mesh: Mesh, grid: Grid) -> Hold:
     inside = np.flatnonzero(flat >= 0)
     corners = mesh.corners[flat[inside]]
     weights = _barycentric(mesh.skin[corners].astype(np.float64), grid.nodes().reshape(-1, 2)[inside])
-    return Hold(inside, corners.T.copy(), np.repeat(weights.T[..., None], 2, 2), (grid.height, grid.width))
+    return BarycentricWeights(
+        inside, corners.T.copy(), np.repeat(weights.T[..., None], 2, 2), (grid.height, grid.width)
+    )
 
 
 def _thin(mesh: Mesh, step: int) -> NDArray[np.bool_]:

@@ -11,7 +11,14 @@ import numpy as np
 
 from echomimic.faces.geometry import CHIN, OVAL
 from echomimic.motion.retarget.face_regions import PIVOT
-from echomimic.preview.mesh.face_mesh import Array, Grid, Hold, Mesh, hold, soft_step
+from echomimic.preview.mesh.face_mesh import (
+    Array,
+    BarycentricWeights,
+    Grid,
+    Mesh,
+    barycentric_weights,
+    soft_step,
+)
 from echomimic.preview.mesh.warp import remap
 
 
@@ -57,8 +64,8 @@ _TUNING = _Tuning()
 
 
 @dataclass(frozen=True)
-class Stance:
-    """What head and body do in one frame."""
+class HeadTransform:
+    """The rigid transform of the head in one frame, and how far the body moves."""
 
     turn: Array
     """(3, 3) head rotation, picture axes."""
@@ -89,21 +96,21 @@ class Field:
     """(h, w, 4) weight × (x, y, z from the pivot, 1): the head's motion is linear in it."""
     body: Array
     """(h, w, 2) how much a point follows the body, the same for both axes."""
-    hold: Hold
+    weights: BarycentricWeights
 
-    def head(self, stance: Stance) -> Array:
+    def head_motion(self, head: HeadTransform) -> Array:
         """(h, w, 2) pixels: head and body."""
-        both = np.asarray(cv2.transform(self.lever, stance.matrix), dtype=np.float32)
+        both = np.asarray(cv2.transform(self.lever, head.matrix), dtype=np.float32)
         # Two float32 copied as one complex64: a tenth of the time.
         moved: Array = both.view(np.complex64)[..., 0].copy().view(np.float32).reshape(*both.shape[:2], 2)
-        if np.any(stance.body):
-            way = np.array([*stance.body, 0.0, 0.0], np.float64)  # OpenCV takes four numbers for a colour
+        if np.any(head.body):
+            way = np.array([*head.body, 0.0, 0.0], np.float64)  # OpenCV takes four numbers for a colour
             moved += cv2.multiply(self.body, way)
         return moved
 
     def skin(self, shift: Array) -> Array:
         """(612, 2) pixel displacement of mesh and rings → (h, w, 2)."""
-        return self.hold.spread(shift)
+        return self.weights.interpolate(shift)
 
 
 def frame_field(mesh: Mesh, width: int, height: int, mask: Array) -> Field:
@@ -117,16 +124,16 @@ def frame_field(mesh: Mesh, width: int, height: int, mask: Array) -> Field:
         -(-width // step) + 2 * margin,
         -(-height // step) + 2 * margin,
     )
-    held = hold(mesh, grid)
+    weights = barycentric_weights(mesh, grid)
     nodes = grid.nodes()
-    depth = _depth(mesh, grid, nodes, held)
+    depth = _depth(mesh, grid, nodes, weights)
     weight = _head_weight(mesh, nodes, mask)
     pivot = mesh.pose.to_picture(np.array([PIVOT], np.float32))[0]
     arm = np.concatenate([nodes, depth[..., None]], 2) - pivot
     lever = np.concatenate([arm, np.ones_like(arm[..., :1])], 2) * weight[..., None]
     numbers = np.stack(np.meshgrid(np.arange(grid.width), np.arange(grid.height)), -1).astype(np.float32)
     body = np.repeat(_body_weight(mesh, nodes, height)[..., None], 2, 2)
-    return Field(grid, numbers, np.ascontiguousarray(lever, dtype=np.float32), body, held)
+    return Field(grid, numbers, np.ascontiguousarray(lever, dtype=np.float32), body, weights)
 
 
 def detail_field(mesh: Mesh, whole: Field, grid: Grid) -> Field:
@@ -135,10 +142,10 @@ def detail_field(mesh: Mesh, whole: Field, grid: Grid) -> Field:
     lever = remap(whole.lever, at)
     body = remap(whole.body, at)
     numbers = np.stack(np.meshgrid(np.arange(grid.width), np.arange(grid.height)), -1).astype(np.float32)
-    return Field(grid, numbers, lever, body, hold(mesh, grid))
+    return Field(grid, numbers, lever, body, barycentric_weights(mesh, grid))
 
 
-def _depth(mesh: Mesh, grid: Grid, nodes: Array, held: Hold) -> Array:
+def _depth(mesh: Mesh, grid: Grid, nodes: Array, weights: BarycentricWeights) -> Array:
     """(h, w) depth: the mesh inside the face; outside, the outline's depth falling back with distance."""
     unit = mesh.unit
     outline = mesh.points[list(OVAL)]
@@ -153,7 +160,7 @@ def _depth(mesh: Mesh, grid: Grid, nodes: Array, held: Hold) -> Array:
     values = np.zeros((len(mesh.skin), 2), np.float32)
     values[:468, 0], values[:468, 1] = mesh.points[:468, 2], 1.0
     values[468:, 1] = 0.0
-    inside = held.spread(values)
+    inside = weights.interpolate(values)
     face = np.clip(inside[..., 1], 0.0, 1.0) > _TUNING.face
     depth = np.where(face, inside[..., 0], outside)
     centre, half = _oval_box(mesh)

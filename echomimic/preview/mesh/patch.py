@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from echomimic.preview.mesh.face_mesh import Array, Grid, Mesh
-from echomimic.preview.mesh.field import Field, Stance, detail_field
+from echomimic.preview.mesh.field import Field, HeadTransform, detail_field
 from echomimic.preview.mesh.warp import Pixels
 
 
@@ -17,10 +17,10 @@ class Patch:
     box: tuple[int, int, int, int]
     """x0, y0, x1, y1 in the photo at the frame's size"""
 
-    def head(self, stance: Stance) -> tuple[Array, Array]:
+    def head_motion(self, head: HeadTransform) -> tuple[Array, Array]:
         """The head's motion in the box, (h, w, 2), without its whole pixels,
         (2,), which move the box itself."""
-        moved = self.field.head(stance)
+        moved = self.field.head_motion(head)
         offset = np.round(moved[moved.shape[0] // 2, moved.shape[1] // 2])
         return moved - offset, offset
 

@@ -110,7 +110,7 @@ class Interior:
     """(h, w, 1) the picture's grain in the mouth's box, levels"""
 
     def paint(
-        self, lips: Array, opening: Opening, texture: Texture, settled: Array, skin: Array, turn: Array
+        self, lips: Array, opening: Opening, texture: Texture, placed: Array, skin: Array, turn: Array
     ) -> None:
         """Blends the inside into `lips`, (h, w, 3) float32 of the mouth's box. turn: (3, 3) of the head."""
         rows, columns = (
@@ -120,7 +120,7 @@ class Interior:
         if not len(rows) or not len(columns):
             return
         part = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-        place = _Place.of(self.mesh, settled, skin, turn, self.box, part)
+        place = _Place.of(self.mesh, placed, skin, turn, self.box, part)
         inside = self._inside(opening, texture, place, part)
         share = opening.mask[part][..., None]
         lips[part] += (inside - lips[part]) * share
@@ -199,13 +199,13 @@ class _Place:
     @staticmethod
     def of(
         mesh: Mesh,
-        settled: Array,
+        placed: Array,
         skin: Array,
         turn: Array,
         box: tuple[int, int, int, int],
         part: tuple[slice, slice],
     ) -> _Place:
-        skull = settled[:468] - skin[:468]
+        skull = placed[:468] - skin[:468]
         across = direction(skull[291] - skull[61])
         down = np.array([-across[1], across[0]], np.float32)
         origin = skull[[13, 14]].mean(0)
@@ -216,7 +216,7 @@ class _Place:
         before, now = (-(rotation @ mesh.pose.rotation)[:2, 2] for rotation in (np.eye(3), turn))
         behind = -_TUNING.behind_lips * mesh.unit * (now - before)
         drift = origin + behind - mesh.points[[13, 14], :2].mean(0)
-        middle = skull[[61, 291]].mean(0) * 0.5 + settled[[61, 291]].mean(0) * 0.5 + behind
+        middle = skull[[61, 291]].mean(0) * 0.5 + placed[[61, 291]].mean(0) * 0.5 + behind
         # Seen from the side, the middle of the corners is not the middle of the face.
         turned = float(soft_step(np.float32(np.abs(before @ across)), *_TUNING.turned))
         middle = middle + (origin - _TUNING.behind_lips * mesh.unit * now - middle) * turned
@@ -229,7 +229,7 @@ class _Place:
             below / width,
             drift.astype(np.float32),
             float(skin[list(_JAW)].mean(0) @ down),
-            float((settled[14] - origin) @ down),
+            float((placed[14] - origin) @ down),
             width,
             np.exp(-(((below / mesh.mouth - low) / high) ** 2)).astype(np.float32),
         )

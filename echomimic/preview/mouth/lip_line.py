@@ -62,7 +62,7 @@ class _Tuning:
 _TUNING = _Tuning()
 
 
-def prepared(points: Array, picture: Pixels) -> Array:
+def fit_lip_line(points: Array, picture: Pixels) -> Array:
     """(478, 3) the points with the lip line laid where the photo shows it. picture: (H, W, 3) at the frame's
     size."""
     found, points = points, points.copy()

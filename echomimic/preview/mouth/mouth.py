@@ -104,22 +104,22 @@ class Mouth:
     pixels: Array
     """(h, w, 2) frame coordinates of the box"""
 
-    def paint(self, frame: Pixels, layers: Layers, acting: Acting, settled: Array, skin: Array) -> None:
+    def paint(self, frame: Pixels, layers: Layers, acting: Acting, placed: Array, skin: Array) -> None:
         """Draws the mouth into `frame`.
 
-        settled: (478, 2) where the mesh points lie in this frame. skin: (612, 2) displacement by the
+        placed: (478, 2) where the mesh points lie in this frame. skin: (612, 2) displacement by the
         expression.
         """
         ids = list(UPPER_LIP_INNER + LOWER_LIP_INNER)
         if np.abs(skin[ids]).max() < _TUNING.still:
             return
-        head, offset = self.patch.head(acting.stance)
-        settled = settled - offset
+        head, offset = self.patch.head_motion(acting.head)
+        placed = placed - offset
         upper, lower = (
-            smooth_curve(settled[list(UPPER_LIP_INNER)]),
-            smooth_curve(settled[list(LOWER_LIP_INNER)]),
+            smooth_curve(placed[list(UPPER_LIP_INNER)]),
+            smooth_curve(placed[list(LOWER_LIP_INNER)]),
         )
-        weight = self.edge * self._around(settled)
+        weight = self.edge * self._around(placed)
         seen = _bounds(weight[..., 0])
         if seen is None:
             return
@@ -127,7 +127,7 @@ class Mouth:
         lips[seen] = self._lips(layers.behind(self.patch.box, offset), head, skin, (upper + lower) / 2, seen)
         opening = self._opening(upper, lower, skin[ids], seen)
         if opening is not None:
-            self.interior.paint(lips, opening, layers.person, settled, skin, acting.stance.turn)
+            self.interior.paint(lips, opening, layers.person, placed, skin, acting.head.turn)
         self.patch.paste(frame, lips[seen], weight[seen], offset, seen[0].start, seen[1].start)
 
     def _lips(self, scene: Scene, head: Array, skin: Array, line: Array, seen: Part) -> Array:
@@ -182,9 +182,9 @@ class Mouth:
         back = invert((head + soft) / grid.step, numbers, rounds=rounds, damping=damping, part=nodes)
         return np.asarray(back * np.float32(grid.step))
 
-    def _around(self, settled: Array) -> Array:
+    def _around(self, placed: Array) -> Array:
         """(h, w, 1) 1 around the lips, 0 where cheeks and chin are none of the mouth's business."""
-        lips = settled[list(UPPER_LIP_OUTER + LOWER_LIP_OUTER)]
+        lips = placed[list(UPPER_LIP_OUTER + LOWER_LIP_OUTER)]
         low, high = lips.min(0), lips.max(0)
         reach = (high - low) / 2 + _TUNING.around * self.mesh.mouth
         x0, y0, x1, y1 = self.patch.box

@@ -66,7 +66,7 @@ def test_a_voice_in_noise_is_muffled_and_a_clean_one_is_not() -> None:
 def test_what_is_heard_in_pauses_is_taken_out_of_the_rest() -> None:
     level = mel.measure(Sound(VOICE + hiss(10)))
     noise = mel.log_mel(Sound(hiss(10)), 0, 100, level.gain)
-    quieted = mel.quieted(noise, level)
-    assert quieted.mean() < noise.mean() - 2
+    subtract_noise = mel.subtract_noise(noise, level)
+    assert subtract_noise.mean() < noise.mean() - 2
     loud = noise + np.float32(8)
-    np.testing.assert_allclose(mel.quieted(loud, level), loud, atol=0.02)
+    np.testing.assert_allclose(mel.subtract_noise(loud, level), loud, atol=0.02)
