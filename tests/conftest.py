@@ -1,5 +1,6 @@
 """What several tests share: the shipped example, a short speech, and an engine that costs nothing."""
 
+import os
 from collections.abc import Generator, Iterable
 from pathlib import Path
 
@@ -8,6 +9,9 @@ import pytest
 
 from echomimic.conditions import Conditions
 from echomimic.request import Settings
+
+# Triton decides when it is first imported, which other tests than its own may do, whether it is interpreted.
+os.environ.setdefault("TRITON_INTERPRET", "1")
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "echomimic" / "example"
 

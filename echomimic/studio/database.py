@@ -63,6 +63,17 @@ def _schema() -> str:
     return "".join(parts)
 
 
+class _Open:
+    """Closes a connection when the thread ends that keeps this: left to itself it stays open until some later
+    collection of garbage, which Python 3.13 warns of."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+
+    def __del__(self) -> None:
+        self.connection.close()
+
+
 class Database:
     """Connections to one file, one per thread."""
 
@@ -76,14 +87,14 @@ class Database:
 
     @property
     def _connection(self) -> sqlite3.Connection:
-        made: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if made is None:
+        kept: _Open | None = getattr(self._local, "open", None)
+        if kept is None:
             made = sqlite3.connect(self.path, timeout=BUSY, isolation_level=None, check_same_thread=False)
+            kept = self._local.open = _Open(made)
             made.row_factory = sqlite3.Row
             made.execute("PRAGMA journal_mode = WAL")
             made.execute("PRAGMA synchronous = FULL")
-            self._local.connection = made
-        return made
+        return kept.connection
 
     @contextlib.contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
@@ -112,9 +123,7 @@ class Database:
 
     def close(self) -> None:
         """Closes this thread's connection."""
-        if (made := getattr(self._local, "connection", None)) is not None:
-            made.close()
-            self._local.connection = None
+        self._local.open = None
 
 
 def insert(connection: sqlite3.Connection, table: str, row: Row) -> None:

@@ -4,7 +4,6 @@ The plain forms are tested by the same cases; Triton's where it is installed.
 """
 
 import logging
-import os
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -19,7 +18,6 @@ from echomimic.models.kernels import forms, norms, softmax
 from echomimic.models.unet import Context, DownStage, ReferenceKV, UNet, UNetConfig
 from tests.parity import fixtures
 
-os.environ.setdefault("TRITON_INTERPRET", "1")
 LAST = torch.channels_last
 SMALL = UNetConfig(channels=(32, 64), layers=1, heads=4, audio_dim=16)
 
