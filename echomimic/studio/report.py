@@ -23,6 +23,10 @@ SHARES = {
     "fetch": {"download": 1.0},
 }
 """How much of a job's time its stages take, about."""
+MOST = 0.5
+"""A stage with this share of the time tells by itself how long the rest will take."""
+SURE = 0.5
+"""Seconds of such a stage after which that is told."""
 
 
 class Stopped(BaseException):
@@ -39,6 +43,7 @@ class JobReport:
         self._shares = SHARES["fetch" if job["kind"] == "weights" else engine]
         self._began, self._told, self._drawn, self._fraction = time.monotonic(), 0.0, 0.0, 0.0
         self._pictures, self._from, self._note = job["preview"], 0.0, ""
+        self._stage: tuple[str, float, float] = ("", 0.0, 0.0)
         self.notes: list[str] = []
         self.frame: Any = None
 
@@ -66,7 +71,7 @@ class JobReport:
             "total": progress.total,
             "fraction": fraction,
         }
-        self._hold(**how_far, left=self._left(now))
+        self._hold(**how_far, left=self._left(progress, now))
 
     def note(self, text: str) -> None:
         """Takes one remark for the user; raises :class:`Stopped`."""
@@ -87,9 +92,20 @@ class JobReport:
             before += share
         return 0.0
 
-    def _left(self, now: float) -> float | None:
-        done = self._fraction - self._from
-        return None if done < 0.02 else (now - self._began) * (1 - self._fraction) / done
+    def _left(self, progress: Progress, now: float) -> float | None:
+        """Seconds: by the speed of the stage that takes most of the time, before it by the shares."""
+        stage, began, first = self._stage
+        if progress.stage != stage or progress.done < first:
+            self._stage = stage, began, first = progress.stage, now, progress.done
+        share, done = self._shares.get(stage, 0.0), progress.done - first
+        if share >= MOST and progress.total:
+            if not done or now - began < SURE:
+                return None
+            whole = (now - began) * progress.total / done
+            after = sum(list(self._shares.values())[list(self._shares).index(stage) + 1 :])
+            return whole * (1 - progress.done / progress.total + after / share)
+        part = self._fraction - self._from
+        return None if part < 0.02 else (now - self._began) * (1 - self._fraction) / part
 
     def _keep(self, picture: Any) -> None:
         image = Image.fromarray(picture)
