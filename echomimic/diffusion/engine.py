@@ -4,7 +4,6 @@ import functools
 import logging
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +11,6 @@ from torch import Tensor, nn
 
 from echomimic.conditions import Conditions
 from echomimic.diffusion import pictures
-from echomimic.diffusion import resume as checkpoint
 from echomimic.diffusion.batching import WindowBatch, batch_for
 from echomimic.diffusion.captured import CapturedForward, cuda_graph
 from echomimic.diffusion.crew import Crew, cores_each
@@ -31,7 +29,7 @@ from echomimic.diffusion.placement import (
     waiting_device,
 )
 from echomimic.diffusion.portrait_cache import HiddenStates, PortraitCache
-from echomimic.diffusion.resume import ResumeFile, Saved
+from echomimic.diffusion.resume import ResumeFile, Saved, forget, job_of, keep_states, speech_digest
 from echomimic.diffusion.reuse import SPEEDS, StepReuse, windows_for
 from echomimic.diffusion.schedule import Sampler, check_scheduler
 from echomimic.diffusion.windows import Window, WindowPlan
@@ -144,14 +142,14 @@ class DiffusionEngine:
 
     def finished(self, conditions: Conditions) -> None:
         """To be called when the video is complete and in its place: what was kept for resuming is removed."""
-        checkpoint.forget(conditions.output)
+        forget(conditions.output)
 
     def _job(self, conditions: Conditions, report: Report) -> "Job":
         settings, guide = conditions.settings, guide_for(conditions, report)
         sampler = Sampler(settings.scheduler, settings.steps or 1, settings.seed)
         dtype = "tf32" if self.settings.dtype == "tf32" else str(self.dtype)
         made = {"weights": self.weights_name, "device": self.device.type, "dtype": dtype}
-        name = functools.partial(checkpoint.job_of, conditions, guide.digest(), **made)
+        name = functools.partial(job_of, conditions, guide.digest(), **made)
         file = None
         if conditions.output is not None and settings.resume:
             file = ResumeFile(state_of(conditions.output), name(), functools.partial(say, report))
@@ -190,7 +188,7 @@ class DiffusionEngine:
             self.placement.working(self.nets.denoiser, self.nets.guider),
             enough_memory(settings, "denoising"),
             self._crew(self._predictors(job, reference, batch, reuse)) as crew,
-            job.keeping(saved.done) as keep,
+            keep_states(job.file, saved.done) as keep,
         ):
             steps = denoise(
                 latents,
@@ -245,7 +243,7 @@ class DiffusionEngine:
         encoder."""
         speech = job.conditions.speech
         job.report(Progress("audio", 0, 1))
-        name = f"{checkpoint.speech_digest(speech)} {job.conditions.fps} {self._device_of(self.nets)}"
+        name = f"{speech_digest(speech)} {job.conditions.fps} {self._device_of(self.nets)}"
         mel = LogMel(speech.read, speech.samples)
         if self._heard is None or self._heard[0] != name:
             self._heard = name, SpeechFeatures(self.nets.whisper, mel, job.conditions.fps)
@@ -314,7 +312,8 @@ class DiffusionEngine:
 
 @dataclass(frozen=True)
 class Job:
-    """One video on its way."""
+    """What a video is denoised from, and where it is reported and kept; a value, which does nothing
+    itself."""
 
     conditions: Conditions
     guide: Guide
@@ -331,25 +330,6 @@ class Job:
     def say(self, note: str) -> None:
         """One line for the user."""
         say(self.report, note)
-
-    @contextmanager
-    def keeping(self, done: int) -> Iterator[Callable[[Saved], None]]:
-        """Saves states; when the user interrupts, the interruption says how far it got and how to go on."""
-        last = done
-
-        def keep(state: Saved) -> None:
-            nonlocal last
-            if self.file and self.file.save(state):
-                last = state.done
-
-        try:
-            yield keep
-        except KeyboardInterrupt:
-            if not (self.file and last):
-                raise
-            raise KeyboardInterrupt(
-                f"stopped after step {last}; the same command goes on from there"
-            ) from None
 
 
 def report_steps(steps: Iterator[StepState], total: int, report: Report) -> Iterator[StepState]:

@@ -8,7 +8,8 @@ is written whole or not at all, and holds numbers only.
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,25 @@ class ResumeFile:
             self.say(f"{self.path.name} cannot be written ({error}); an interrupted run would start anew")
             return False
         return True
+
+
+@contextmanager
+def keep_states(file: ResumeFile | None, done: int) -> Iterator[Callable[[Saved], None]]:
+    """Saves states after ``done`` steps, if there is a file for them; when the user interrupts, the
+    interruption says how far it got and how to go on."""
+    last = done
+
+    def keep(state: Saved) -> None:
+        nonlocal last
+        if file and file.save(state):
+            last = state.done
+
+    try:
+        yield keep
+    except KeyboardInterrupt:
+        if not (file and last):
+            raise
+        raise KeyboardInterrupt(f"stopped after step {last}; the same command goes on from there") from None
 
 
 def _checksum(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:

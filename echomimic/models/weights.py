@@ -8,7 +8,7 @@ take the tensors of the files as their own (``assign=True``); what needs no cast
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,7 @@ from echomimic.variants import variant as row_of
 if TYPE_CHECKING:
     from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
+N = TypeVar("N", bound=nn.Module)
 Kind = Literal["missing", "unexpected", "shape", "dtype"]
 
 
@@ -125,13 +126,22 @@ def load_networks(
         report(Progress("weights", done, len(NETWORKS), detail=network))
         found[network] = load_network(network, files, (dtypes or {}).get(network, dtype), device)
     report(Progress("weights", len(NETWORKS), len(NETWORKS)))
+    from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
     return Networks(
-        denoiser=cast(UNet, found["denoiser"]),
-        reference=cast(UNet, found["reference"]),
-        guider=cast(Guider, found["guider"]),
-        vae=cast(Autoencoder, found["vae"]),
-        whisper=cast("WhisperEncoder", found["whisper"]),
+        denoiser=_expect(UNet, found["denoiser"]),
+        reference=_expect(UNet, found["reference"]),
+        guider=_expect(Guider, found["guider"]),
+        vae=_expect(Autoencoder, found["vae"]),
+        whisper=_expect(WhisperEncoder, found["whisper"]),
     )
+
+
+def _expect(kind: type[N], module: nn.Module) -> N:
+    """The module as what it is, which is looked at and not believed."""
+    if not isinstance(module, kind):
+        raise TypeError(f"{type(module).__name__} was built where {kind.__name__} belongs")
+    return module
 
 
 def load_network(
@@ -205,7 +215,7 @@ def _computed(network: Network, row: Variant, sizes: Sizes, absent: Iterable[str
     if not absent:
         return {}
     if network == "denoiser":
-        tables = cast(UNet, build(network, row, sizes)).position_tables()
+        tables = _expect(UNet, build(network, row, sizes)).position_tables()
     else:
         from echomimic.models import audio
 
