@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from echomimic.faces.geometry import UPPER_LIP_INNER, canonical_face, rotation_matrix
+from echomimic.faces.geometry import MOUTH_CORNERS, UPPER_LIP_INNER, canonical_face, rotation_matrix
 from echomimic.motion.performance import Performance
 from echomimic.motion.retarget.face_regions import PIVOT, speech_weight
 from echomimic.preview.mesh.face_mesh import Array, Mesh, soft_step
@@ -25,8 +25,8 @@ SHIFT_LIMIT = 0.22
 """The same for shifts of the head, in units."""
 ROTATION_SEEN = np.array([1.08, 1.30, 1.0], np.float32)
 """How much more than asked the head pitches, yaws and rolls, so that as much is seen: a photo that is turned
-keeps the light of the front. As the other gains here, from three re-enacted clips (benchmarks.reenact)."""
-BROW_SEEN = 1.65
+keeps the light of the front. As the other gains here, from re-enacted clips (benchmarks.reenact)."""
+BROW_SEEN = 1.75
 """The same for raised brows …"""
 BROW_LIMIT = 0.11
 """… which rise and fall by at most so much, in units; …"""
@@ -35,6 +35,9 @@ WIDTH_SEEN = 1.20
 UPPER_LIP_SEEN = 1.2
 JAW_SEEN = 0.94
 """… and for the ways of the upper lip and of what lies below it up and down."""
+CORNERS_SEEN = 0.8
+"""So far the corners of the mouth go down while its lips come forward, and up while they are drawn back, as a
+share of the lips' way: a photo cannot show depth, and this is how pursed lips look from the front."""
 TALK_REACH = 0.4
 """Seconds around a moment in which moving lips count as talking, …"""
 TALK_MOVE = 0.02
@@ -45,6 +48,9 @@ _LIP_EDGE, _LIP_SKIN = 0.03, 0.1
 gain begins to fade towards the nose, which does not move, …"""
 _LIP_BESIDE = (0.2, 0.35)
 """… and between these distances from the middle towards the cheeks."""
+_LIP_FRONT = (0, 13, 14, 17)
+_CORNER_AROUND = (0.12, 0.14)
+"""Around a corner of the mouth the skin goes with it: radii across and down, canonical."""
 
 _BLOCK = 1024
 _NOSE_BRIDGE = 168
@@ -89,7 +95,7 @@ class Actor:
         pivot = mesh.pose.to_picture(np.array([PIVOT], np.float32))[0]
         swing = (turn @ (mesh.points[_NOSE_BRIDGE] - pivot) - (mesh.points[_NOSE_BRIDGE] - pivot))[:2]
         shift = unit * _eased(performance.translation[i] - swing / unit, SHIFT_LIMIT)
-        expression = performance.displacement(i) * seen_gain()
+        expression = _seen(performance.displacement(i))
         expression[:, 1] += mesh.brow * _limited(BROW_SEEN * performance.brow[i], BROW_LIMIT)
         talking = talking_of(performance, i)
         rest = self.closing * np.float32(talking)
@@ -134,6 +140,23 @@ def make_actor(mesh: Mesh) -> Actor:
     """The actor of a portrait."""
     closing = close_photo(mesh)
     return Actor(mesh, closing, make_lips(mesh, closing))
+
+
+def _seen(asked: Array) -> Array:
+    """(468, 3) what to do with a face so that as much is seen as is `asked`, (468, 3), canonical."""
+    done = asked * seen_gain()
+    done[:, 1] -= CORNERS_SEEN * asked[list(_LIP_FRONT), 2].mean() * corner_pull()
+    return np.asarray(done)
+
+
+@functools.cache
+def corner_pull() -> Array:
+    """(468,) how much each point goes with the corners of the mouth when they go up or down."""
+    face = canonical_face()[:, :2]
+    apart = [np.square((face - face[corner]) / _CORNER_AROUND).sum(1) for corner in MOUTH_CORNERS]
+    pull = np.exp(-np.min(apart, axis=0)).astype(np.float32)
+    pull.flags.writeable = False
+    return np.asarray(pull)
 
 
 @functools.cache

@@ -1,12 +1,22 @@
 """What is asked of a face is done as far as it has to be so that as much is seen."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 
+from echomimic.arrays import Floats
 from echomimic.faces import geometry as g
 from echomimic.faces.geometry import rotation_angles, rotation_matrix
-from echomimic.preview.acting import BROW_LIMIT, ROTATION_LIMIT, TURNED_LIMIT, make_actor, seen_gain
+from echomimic.motion.retarget.face_regions import speech_weight
+from echomimic.preview.acting import (
+    BROW_LIMIT,
+    ROTATION_LIMIT,
+    TURNED_LIMIT,
+    corner_pull,
+    make_actor,
+    seen_gain,
+)
 from echomimic.preview.mesh.face_mesh import build_mesh
 from tests.preview.portrait import draw, play
 
@@ -31,6 +41,22 @@ def test_gains_leave_the_eyes_and_the_depth_alone() -> None:
     assert np.allclose(gain[:, 2], 1)
     assert (gain[list(g.MOUTH_CORNERS), 0] > 1.1).all()
     assert gain[0, 1] > 1.15 > 1 > gain[17, 1]
+
+
+def test_lips_that_come_forward_take_the_corners_down_and_those_drawn_back_take_them_up() -> None:
+    actor, corners = make_actor(build_mesh(draw().face.points)), list(g.MOUTH_CORNERS)
+    lips = np.zeros((1, g.MESH_POINTS, 3), np.float32)
+    lips[0, :, 2] = speech_weight()
+
+    def lowered(forward: float) -> Floats:
+        at_rest = play(1, mouth=0.0)
+        asked = replace(at_rest, basis=lips, expression=np.array([[forward]], np.float32))
+        return np.asarray(actor.act(asked, 0).skin[corners, 1])
+
+    assert (lowered(0.03) > 0.5).all()
+    assert (lowered(-0.03) < -0.5).all()
+    assert np.allclose(lowered(0.0), 0)
+    assert corner_pull()[list(g.LEFT_EYE_LOWER + g.RIGHT_EYE_LOWER)].max() < 1e-3
 
 
 def test_a_face_seen_from_the_side_turns_less() -> None:
