@@ -56,7 +56,7 @@ def migrate(
     for node in _of(made.prompt, PREDATA):
         made.note(node, "Echo_Predata is not needed any more: its inputs are the sampler's")
         del made.prompt[node]
-    _drop_dead_links(made)
+    _drop_dead_links(made, prompt.keys() - made.prompt.keys())
     _replace_missing(made, site, holders)
     return made
 
@@ -186,13 +186,13 @@ def _skip_upscalers(made: Migration) -> None:
         del made.prompt[node]
 
 
-def _drop_dead_links(made: Migration) -> None:
-    """Links into inputs, or out of outputs, that these nodes do not have."""
+def _drop_dead_links(made: Migration, gone: Collection[str]) -> None:
+    """Links into inputs, or out of outputs, that these nodes do not have, and of nodes that are gone."""
     for node, name, origin, output in list(_links(made.prompt)):
         kind, from_kind = _kind(made.prompt[node]), _kind(made.prompt.get(origin, {}))
         unknown = kind in INPUTS and name not in INPUTS[kind]
         beyond = from_kind in OUTPUTS and not 0 <= output < len(OUTPUTS[from_kind])
-        if unknown or beyond:
+        if unknown or beyond or origin in gone:
             made.prompt[node]["inputs"].pop(name)
         if unknown and origin in made.prompt and from_kind != LOADER:
             made.note(node, f"{name} is no input of this node: its link was left out")

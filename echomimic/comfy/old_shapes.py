@@ -1,8 +1,12 @@
-"""Whether a saved graph has the shape that the editor writes: what is damaged is left as it is."""
+"""The shape in which the editor writes a graph and its links: what is damaged is left as it is."""
 
 from typing import Any
 
 _NUMBERS = (int, str)
+_ROW = ("id", "origin_id", "origin_slot", "target_id", "target_slot", "type")
+
+OWN_INPUTS, OWN_OUTPUTS = "-10", "-20"
+"""The ids that the editor gives what goes into a subgraph, and what comes out of it."""
 
 
 def is_sound(graph: Any) -> bool:
@@ -63,3 +67,22 @@ def _is_slot(value: Any) -> bool:
 def _is_place(value: Any) -> bool:
     pair = [value.get("0", 0), value.get("1", 0)] if isinstance(value, dict) else value
     return isinstance(pair, list) and len(pair) >= 2 and all(isinstance(v, (int, float)) for v in pair[:2])
+
+
+def as_row(link: Any) -> list[Any]:
+    """A link as the main graph has it; subgraphs have objects."""
+    if not isinstance(link, dict):
+        return list(link) if isinstance(link, list) else []
+    return [link.get(name) for name in _ROW]
+
+
+def put_links(graph: dict[str, Any], links: list[list[Any]]) -> None:
+    """Gives a graph these links, as rows or as objects, whichever it has; a subgraph's own inputs and outputs
+    name theirs."""
+    as_objects = any(isinstance(link, dict) for link in graph.get("links") or [])
+    graph["links"] = [dict(zip(_ROW, link, strict=True)) for link in links] if as_objects else links
+    for ends, own, node, slot in (("inputs", OWN_INPUTS, 1, 2), ("outputs", OWN_OUTPUTS, 3, 4)):
+        named = graph.get(ends)
+        for place, end in enumerate(named if isinstance(named, list) else ()):
+            if isinstance(end, dict) and "linkIds" in end:
+                end["linkIds"] = [link[0] for link in links if str(link[node]) == own and link[slot] == place]

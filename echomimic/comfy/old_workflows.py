@@ -11,7 +11,7 @@ from typing import Any
 
 from echomimic.comfy.old_layouts import CONTROL, LAYOUTS, guess_values, name_values
 from echomimic.comfy.old_prompts import GONE, PREDATA, Prompt, is_classic, is_link, migrate
-from echomimic.comfy.old_shapes import is_link_row, is_sound
+from echomimic.comfy.old_shapes import OWN_INPUTS, OWN_OUTPUTS, as_row, is_link_row, is_sound, put_links
 from echomimic.comfy.old_values import LOADER_ONLY, SAMPLER_ONLY, Site
 from echomimic.comfy.widgets import INPUTS, OUTPUTS, SOCKETS, defaults
 
@@ -105,9 +105,10 @@ def _with_ids(group: Any) -> Any:
 
 
 def _open(graph: dict[str, Any], site: Site, holders: frozenset[str]) -> list[str]:
-    links = {link[0]: link for link in map(_as_list, graph.get("links") or []) if is_link_row(link)}
+    links = {link[0]: link for link in map(as_row, graph.get("links") or []) if is_link_row(link)}
     if not any(_is_classic(node) or node["type"] in holders for node in graph["nodes"]):
         return []
+    links = dict(_with_todays_outputs(links, graph["nodes"]))
     classic = any(map(_is_classic, graph["nodes"]))
     prompt, unsure = _prompt_of(graph["nodes"], links)
     made = migrate(prompt, site, slots_are_new=True, holders=holders)
@@ -118,12 +119,16 @@ def _open(graph: dict[str, Any], site: Site, holders: frozenset[str]) -> list[st
     return notes or (["the old nodes were brought to today's order of inputs"] if classic else [])
 
 
-def _as_list(link: Any) -> list[Any]:
-    """A link as the main graph has it; subgraphs have objects."""
-    if not isinstance(link, dict):
-        return list(link) if isinstance(link, list) else []
-    named = ("id", "origin_id", "origin_slot", "target_id", "target_slot", "type")
-    return [link.get(name) for name in named]
+def _with_todays_outputs(links: dict[Any, list[Any]], nodes: list[Any]) -> Iterator[tuple[Any, list[Any]]]:
+    """The links; those that come out of the graph (a subgraph) count its nodes' outputs of today."""
+    by_id = {node["id"]: node for node in nodes}
+    for number, link in links.items():
+        if link[1] in by_id and str(link[3]) == OWN_OUTPUTS:
+            slot = _slot_now(by_id[link[1]], link[2], {})
+            if slot is not None:
+                yield number, [*link[:2], slot, *link[3:]]
+        else:
+            yield number, link
 
 
 def _is_classic(node: Any) -> bool:
@@ -194,7 +199,8 @@ def _linked(
             continue
         origin, slot = nodes.get(link[1]), link[2]
         if origin is None:
-            yield socket["name"], [str(link[1]), slot]  # the subgraph's own inputs
+            if str(link[1]) == OWN_INPUTS:
+                yield socket["name"], [OWN_INPUTS, slot]
             continue
         slot = _slot_now(origin, slot, socket)
         if slot is not None:
@@ -337,10 +343,10 @@ def _is_end(node: dict[str, Any]) -> bool:
 
 def _relink(graph: dict[str, Any], kept: dict[str, Any], old: dict[Any, list[Any]], after: Prompt) -> None:
     """Links as the migrated prompt has them; those that were there keep their numbers."""
-    as_objects = any(isinstance(link, dict) for link in graph.get("links") or [])
     numbers = {(str(link[3]), link[4]): link[0] for link in old.values()}
     inside = {str(node["id"]) for node in kept.values()}
-    links = [link for link in old.values() if str(link[3]) not in inside and str(link[1]) in (*inside, "-10")]
+    through = (*inside, OWN_INPUTS)
+    links = [link for link in old.values() if str(link[3]) == OWN_OUTPUTS and str(link[1]) in through]
     top = max([int(graph.get("last_link_id") or 0), *(int(n) for n in old if str(n).isdecimal())])
     for name, node in kept.items():
         for place, socket in enumerate(node.get("inputs") or []):
@@ -362,8 +368,7 @@ def _relink(graph: dict[str, Any], kept: dict[str, Any], old: dict[Any, list[Any
                     ]
                 )
     _name_outputs(kept, links)
-    named = ("id", "origin_id", "origin_slot", "target_id", "target_slot", "type")
-    graph["links"] = [dict(zip(named, link, strict=True)) for link in links] if as_objects else links
+    put_links(graph, links)
     if "last_link_id" in graph:
         graph["last_link_id"] = top
         graph["last_node_id"] = max(

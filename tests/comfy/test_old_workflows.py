@@ -172,6 +172,27 @@ def test_classic_nodes_in_a_subgraph_are_brought_over(nodes: ModuleType) -> None
     assert all(isinstance(link, dict) for link in made["links"])
 
 
+def test_what_goes_into_and_comes_out_of_a_subgraph_stays_what_it_was(nodes: ModuleType) -> None:
+    """The picture came in through Echo_Predata, which is gone; the rate left by the second output, now the
+    third."""
+    inner = old.workflow("2025-08-12")
+    inner["links"] = [link for link in inner["links"] if link[1] != 1 and link[3] != 5]
+    inner["nodes"] = [node for node in inner["nodes"] if node["id"] not in (1, 5)]
+    inner["links"] += [[81, -10, 0, 6, 1, "IMAGE"], [82, 4, 0, -20, 0, "IMAGE"], [83, 4, 1, -20, 1, "FLOAT"]]
+    find(inner, "Echo_Predata")["inputs"][1]["link"] = 81
+    names = ("id", "origin_id", "origin_slot", "target_id", "target_slot", "type")
+    inner["links"] = [dict(zip(names, link, strict=True)) for link in inner["links"]]
+    inner["inputs"] = [{"name": "image", "linkIds": [81]}]
+    inner["outputs"] = [{"name": "frames", "linkIds": [82]}, {"name": "rate", "linkIds": [83]}]
+    saved = {"nodes": [], "links": [], "definitions": {"subgraphs": [{"id": "x", **inner}]}}
+    (made,) = opened(nodes, saved).workflow["definitions"]["subgraphs"]
+    links = {link["id"]: link for link in made["links"]}
+    (number,) = made["inputs"][0]["linkIds"]
+    assert links[number]["target_id"] == find(made, "Echo_Sampler")["id"]
+    assert next(s for s in find(made, "Echo_Sampler")["inputs"] if s["name"] == "image")["link"] == number
+    assert [links[end["linkIds"][0]]["origin_slot"] for end in made["outputs"]] == [0, 2]
+
+
 def test_unknown_values_become_defaults_and_are_said(nodes: ModuleType) -> None:
     saved = old.workflow("2024-11-18")
     find(saved, "Echo_Sampler")["widgets_values"] = ["what", "is", "this"]
