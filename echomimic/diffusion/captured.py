@@ -5,7 +5,9 @@ run them; replaying a graph takes it a millisecond. The numbers are those of the
 """
 
 import logging
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
@@ -13,6 +15,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
+from echomimic.diffusion.placement import out_of_memory
 from echomimic.models.attention import ReferenceKV
 from echomimic.models.unet import DeepFeatures
 
@@ -22,20 +25,68 @@ Record: TypeAlias = Callable[[Callable[[], list[Tensor]]], tuple[Callable[[], ob
 """Runs a function once while recording it → what replays it, and the tensors that then hold its results."""
 
 
+_recording = threading.Lock()
+"""Graphs are recorded one at a time in a process, on whatever device: PyTorch allows no more."""
+
+_streams: dict[int, torch.cuda.Stream] = {}
+"""Where graphs are recorded, a stream of each device: PyTorch's own is on the first device that asked."""
+
+
 def cuda_graph(device: torch.device) -> Record:
     """Records CUDA graphs, whose memory is shared: only one of them may be at work at a time."""
     shared = torch.cuda.graph_pool_handle()
 
     def record(run: Callable[[], list[Tensor]]) -> tuple[Callable[[], object], list[Tensor]]:
         graph = torch.cuda.CUDAGraph()
-        with (
-            torch.cuda.device(device),
-            torch.cuda.graph(graph, pool=shared, capture_error_mode="thread_local"),
-        ):
-            results = run()
+        with _recording, torch.cuda.device(device), _spared_generator():
+            torch.cuda.synchronize()
+            torch.cuda.empty_cache()
+            with torch.cuda.stream(_stream()), _capture(graph, shared):
+                results = run()
         return graph.replay, results
 
     return record
+
+
+def _stream() -> torch.cuda.Stream:
+    """The current device's."""
+    device = torch.cuda.current_device()
+    if device not in _streams:
+        _streams[device] = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    return _streams[device]
+
+
+@contextmanager
+def _capture(graph: torch.cuda.CUDAGraph, pool: Any) -> Iterator[None]:
+    """What is done inside is recorded, not run. Whatever fails, the stream and the allocator do not stay in
+    that state, in which nothing else could be computed."""
+    try:
+        graph.capture_begin(pool=pool, capture_error_mode="thread_local")
+        try:
+            yield
+        finally:
+            graph.capture_end()
+    except BaseException:
+        # until PyTorch 2.9 an end that fails leaves this to nobody; where it was done, it says so
+        with suppress(Exception):
+            torch._C._cuda_endAllocateToPool(torch.cuda.current_device(), pool)
+        raise
+
+
+@contextmanager
+def _spared_generator() -> Iterator[None]:
+    """Inside, the device's random numbers come from a copy of the default generator.
+
+    A capture that fails leaves the generator it met unusable ("offset increment outside graph capture"), for
+    the host's other work too; the networks draw nothing.
+    """
+    generator = torch.cuda.default_generators[torch.cuda.current_device()]
+    before = generator.graphsafe_get_state()
+    generator.graphsafe_set_state(generator.clone_state())
+    try:
+        yield
+    finally:
+        generator.graphsafe_set_state(before)
 
 
 def agree(replayed: Tensor, computed: Tensor) -> bool:
@@ -60,8 +111,9 @@ class CapturedForward:
     The first call of a shape may compile kernels and allocate memory, which cannot be recorded.
 
     The ``reference`` has to be the same in all calls, and the weights must stay where they are: one of these
-    serves one video. When recording fails, or its result is not that of the net, the net is called as usual
-    from then on, and ``note`` is told once. ``check`` compares the first replay of every graph.
+    serves one video. When recording fails, its result is not that of the net, or memory runs out beside the
+    graphs, the net is called as usual from then on, and ``note`` is told once. ``check`` compares the first
+    replay of every graph, deep features too.
     """
 
     def __init__(
@@ -90,12 +142,30 @@ class CapturedForward:
         known = self._graphs.get(key)
         if known is not None and reference is self._reference:
             return _replayed(known, read, deep)
-        computed: Tensor = forward(x, t, deep=deep, **given) if deep else forward(x, t, **given)
+        computed = self._computed(partial(forward, x, t, **given), deep)
         self._reference = self._reference or reference
         if not self.off and key in self._graphs and reference is self._reference:
-            self._graphs[key] = self._checked(forward, read, dict(plain), deep, computed)
+            left = [deep.value] if deep is not None and deep.value is not None and taken is None else []
+            self._graphs[key] = self._checked(forward, read, dict(plain), deep, [computed, *left])
         self._graphs.setdefault(key, None)
         return computed
+
+    def _computed(self, forward: Callable[..., Tensor], deep: DeepFeatures | None) -> Tensor:
+        """As usual; where memory runs out, without the graphs and what they hold."""
+        further = {} if deep is None else {"deep": deep}
+        try:
+            return forward(**further)
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error) or not any(self._graphs.values()):
+                raise
+        self._stop("memory ran out beside it")
+        return forward(**further)
+
+    def _stop(self, reason: str) -> None:
+        """No more graphs, for the reason given."""
+        self.off = True
+        self._graphs = dict.fromkeys(self._graphs)
+        self._note(f"the network is not replayed as a CUDA graph ({reason}); it runs as usual, slower")
 
     def _checked(
         self,
@@ -103,21 +173,22 @@ class CapturedForward:
         read: dict[str, Tensor],
         plain: dict[str, Any],
         deep: DeepFeatures | None,
-        computed: Tensor,
+        computed: list[Tensor],
     ) -> Recorded | None:
         """The graph of a call, if recording works and gives what was ``computed``; else that was the last
         try."""
         layers = None if deep is None else deep.layers
         try:
             graph = self._recorded(forward, read, plain, layers)
-            if self._check(_replayed(graph, read, None), computed):
+            for result in graph.results:
+                result.fill_(float("nan"))  # what recording itself may have left there proves nothing
+            _replayed(graph, read, None)
+            if all(self._check(*pair) for pair in zip(graph.results, computed, strict=True)):
                 return graph
             reason = "its numbers differ"
-        except RuntimeError as error:
-            reason = (str(error).splitlines() or ["?"])[0][:200]
-        self.off = True
-        self._graphs = dict.fromkeys(self._graphs)
-        self._note(f"the network is not replayed as a CUDA graph ({reason}); it runs as usual, slower")
+        except Exception as error:  # drivers, compilers and allocators each fail in ways of their own
+            reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        self._stop(reason)
         return None
 
     def _recorded(

@@ -189,6 +189,7 @@ def test_reference_by_itself_is_reference_beside_own(uncond: int, monkeypatch: p
     joined: list[Tensor] = []
     monkeypatch.setattr(torch, "cat", lambda parts, dim=0: joined.extend(parts))
     monkeypatch.setattr(forms, "form_for", lambda x: "fused")
+    monkeypatch.setattr(forms, "COMPARED", 0)
     monkeypatch.setattr(forms, "_triton", lambda: PLAIN)
     monkeypatch.setattr(PLAIN, "merge_attentions", merge_without_cat)
     assert close(kernels.attend(q, k, v, 4, extra, uncond), want.double())
@@ -211,6 +212,7 @@ def on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
         monkeypatch.setattr(forms, "form_for", lambda x: "fused")
         monkeypatch.setattr(forms, "_triton", lambda: operations)
         monkeypatch.setattr(forms, "_broken", set())
+        monkeypatch.setattr(forms, "_proved", set())
 
     return go
 
@@ -312,6 +314,94 @@ def test_a_kernel_that_cannot_be_built_is_replaced_and_said_once(
     assert [r.message for r in caplog.records] == [
         "the fused geglu does not work here (no C compiler); PyTorch's operations do it"
     ]
+
+
+class Wrong:
+    """Operations that run and give something else; ``times`` counts the calls."""
+
+    def __init__(self, by: float) -> None:
+        self.by, self.times = by, 0
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def wrong(x: Tensor, *given: Any) -> Any:
+            self.times += 1
+            made = getattr(DIRECT, name)(x.clone(), *given)
+            x.mul_(0)  # some write over what they are given
+            return tuple(t + self.by for t in made) if isinstance(made, tuple) else made + self.by
+
+        return wrong
+
+
+def test_a_kernel_with_other_numbers_is_replaced_at_its_first_use(
+    on_a_gpu: Callable[[Any], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    for by, times in ((1e-6, 2), (0.1, 1), (float("nan"), 1)):
+        on_a_gpu(wrong := Wrong(by))
+        caplog.clear()
+        with caplog.at_level(logging.INFO):
+            for _ in range(2):
+                q, k, v = (torch.ones(4, 3, 8) * torch.arange(8.0) for _ in range(3))
+                want = DIRECT.attend_frames(q, k, v, 2, 2)
+                assert float((kernels.attend_frames(q, k, v, 2, 2) - want).abs().max()) < 1e-5
+        assert wrong.times == times
+        assert len(caplog.records) == (times == 1)
+        x, weight = torch.randn(2, 8, 3, 3), torch.ones(8)
+        exact = F.group_norm(x, 2, weight, 0 * weight)
+        _, normed = norms.group_norm(x.clone(), None, None, None, weight, 0 * weight, 2, 1e-5, False)
+        assert float((normed - exact).abs().max()) < 1e-5
+
+
+def test_a_use_is_compared_once_and_large_or_recorded_ones_are_not(
+    on_a_gpu: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[None] = []
+
+    def alike(*_: Any) -> bool:
+        looked.append(None)
+        return True
+
+    monkeypatch.setattr(forms, "_alike", alike)
+    on_a_gpu(DIRECT)
+    for x, compared in (
+        (torch.ones(2, 8), 1),
+        (torch.ones(9, 8), 1),
+        (torch.ones(2, 16), 2),
+        (torch.ones(2, 8).half(), 3),
+        (torch.ones(2, 32, device="meta"), 3),
+    ):
+        kernels.geglu(x)
+        assert len(looked) == compared
+    monkeypatch.setattr(forms, "COMPARED", 10)
+    kernels.geglu(torch.ones(2, 64))
+    assert len(looked) == 3
+
+
+@pytest.mark.parametrize("fault", ["weight", "shape", "error"])
+def test_attention_whose_weights_are_others_is_replaced(
+    fault: str, on_a_gpu: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backend that tells the logarithm to base 2, in another shape, or is called otherwise."""
+    torch.manual_seed(0)
+    q, k, v = torch.split(torch.randn(3, 21, 96), 32, -1)
+    beyond = torch.randn(1, 17, 32), torch.randn(1, 17, 32)
+    want = kernels.attend(q, k, v, 4, beyond, 1)
+    told = softmax._with_weight
+
+    def other(*given: Tensor) -> tuple[Tensor, Tensor]:
+        found = told(*given)
+        assert found is not None
+        if fault == "error":
+            raise TypeError("takes 3 positional arguments")
+        return found[0], found[1] / 0.693 if fault == "weight" else found[1][..., :5]
+
+    on_a_gpu(DIRECT)
+    assert close(kernels.attend(q, k, v, 4, beyond, 1), want.double())
+    assert not forms._broken
+    monkeypatch.setattr(softmax, "_with_weight", other)
+    forms._proved.clear()
+    for _ in range(2):
+        assert close(kernels.attend(q, k, v, 4, beyond, 1), want.double())
+    assert forms._broken == {"attend_apart"}
 
 
 def test_memory_that_runs_out_is_not_a_broken_kernel(monkeypatch: pytest.MonkeyPatch) -> None:

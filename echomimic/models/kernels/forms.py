@@ -1,14 +1,15 @@
 """Which form of an operation runs: the CPU's own, Triton's fused kernels on CUDA, or PyTorch's operations.
 
 The plain form of a fusible operation, with its contract, stands in ``norms`` or ``softmax``; the form of
-the same name in ``triton_forms`` takes over where :func:`fused` says so. What fails to build is left to the
-plain form from then on.
+the same name in ``triton_forms`` takes over where :func:`fused` says so. What fails to build, or gives other
+numbers when it is first used, is left to the plain form from then on.
 """
 
 import functools
 import logging
-from collections.abc import Callable
-from typing import Concatenate, Literal, ParamSpec, TypeAlias, TypeVar, cast
+import threading
+from collections.abc import Callable, Hashable
+from typing import Any, Concatenate, Literal, ParamSpec, TypeAlias, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -20,8 +21,20 @@ Form: TypeAlias = Literal["cpu", "fused", "plain"]
 _Given = ParamSpec("_Given")
 _Made = TypeVar("_Made")
 
+COMPARED = 2**25
+"""Entries up to which a first use is compared with the plain form, in 0.4 GiB at most."""
+
+AGREE = {torch.float32: 1e-3, torch.float16: 2e-2, torch.bfloat16: 5e-2}
+"""How far the forms may lie apart, of the largest value: some roundings. A wrong kernel is off by more."""
+
 _broken: set[str] = set()
-"""Operations whose kernel could not be built on this machine."""
+"""Operations whose kernel could not be built on this machine, or is wrong."""
+
+_proved: set[Hashable] = set()
+"""Uses of operations that gave what the plain form gives."""
+
+_first = threading.RLock()
+"""Kernels are built, and compared, by one thread at a time."""
 
 
 def form_for(x: Tensor) -> Form:
@@ -64,19 +77,89 @@ def fusible(
     def chosen(x: Tensor, *given: _Given.args, **further: _Given.kwargs) -> _Made:
         if name in _broken or not fused(x):
             return plain(x, *given, **further)
-        try:
-            # Triton launches on the current device, wherever its tensors are
-            with torch.cuda.device_of(x):  # type: ignore[no-untyped-call]
-                made: _Made = getattr(_triton(), name)(x, *given, **further)
-        except torch.cuda.OutOfMemoryError:
-            raise
-        except Exception as error:  # a compiler that is missing or too old fails in ways of its own
-            _broken.add(name)
-            _LOG.info("the fused %s does not work here (%s); PyTorch's operations do it", name, _line(error))
-            return plain(x, *given, **further)
-        return made
+        form = cast(Callable[[], _Made], functools.partial(_launched, name, x, *given, **further))
+        use = x.device, x.dtype, *map(_trait, (x, *given, *further.values()))
+        return prefer(name, use, x, form, functools.partial(plain, x, *given, **further))
 
     return cast(Callable[Concatenate[Tensor, _Given], _Made], chosen)
+
+
+def prefer(
+    name: str, use: Hashable, x: Tensor, form: Callable[[], _Made | None], plain: Callable[[], _Made]
+) -> _Made:
+    """What ``form`` gives of ``x``; what ``plain`` gives where that is None, and always from the first time
+    on that it fails, or differs when some ``use`` is new."""
+    if name in _broken:
+        return plain()
+    try:
+        if (name, use) not in _proved and _comparable(x):
+            with _first:
+                return _compared(name, use, x, form, plain)
+        made = form()
+    except torch.cuda.OutOfMemoryError:
+        raise
+    except Exception as error:  # a compiler that is missing or too old fails in ways of its own
+        _give_up(name, _line(error))
+        return plain()
+    return plain() if made is None else made
+
+
+def _launched(name: str, x: Tensor, *given: Any, **further: Any) -> Any:
+    # Triton launches on the current device, wherever its tensors are
+    with torch.cuda.device_of(x):  # type: ignore[no-untyped-call]
+        return getattr(_triton(), name)(x, *given, **further)
+
+
+def _comparable(x: Tensor) -> bool:
+    """Whether numbers can be looked at: not of large tensors, nor while a graph is recorded."""
+    small = x.numel() <= COMPARED and not x.is_meta
+    return small and not (x.is_cuda and torch.cuda.is_current_stream_capturing())
+
+
+def _compared(
+    name: str, use: Hashable, x: Tensor, form: Callable[[], _Made | None], plain: Callable[[], _Made]
+) -> _Made:
+    """As :func:`prefer`, for a new use; waits for the device. The plain form goes first: the other may write
+    over what it is given."""
+    exact = plain()
+    try:
+        made = form()
+    except torch.cuda.OutOfMemoryError:
+        raise
+    except Exception as error:
+        _give_up(name, _line(error))
+        return exact
+    if made is None:
+        return exact
+    if not _alike(made, exact, x):
+        _give_up(name, "its numbers differ")
+        return exact
+    _proved.add((name, use))
+    return made
+
+
+def _alike(made: Any, exact: Any, x: Tensor) -> bool:
+    """Whether tensors, or tuples of them, are equal but for rounding; so is what is ``x`` itself, and what
+    has no numbers to compare with."""
+    if isinstance(made, tuple):
+        return all(_alike(one, other, x) for one, other in zip(made, exact, strict=True))
+    scale = exact.float().abs().max()
+    if made is x or not bool(scale.isfinite()):
+        return True
+    return bool((made.float() - exact.float()).abs().max() <= AGREE[x.dtype] * scale)
+
+
+def _trait(value: Any) -> Hashable:
+    """What of an argument a kernel is built for: the channels of a tensor, other values as they are."""
+    if isinstance(value, Tensor):
+        return value.ndim, value.dtype, value.shape[1 if value.ndim == 4 else -1]
+    assert isinstance(value, Hashable)
+    return value
+
+
+def _give_up(name: str, reason: str) -> None:
+    _broken.add(name)
+    _LOG.info("the fused %s does not work here (%s); PyTorch's operations do it", name, reason)
 
 
 @functools.cache

@@ -4,6 +4,7 @@ Shapes: n = images, L = tokens of an image, K = keys, C = heads × width.
 """
 
 import math
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -27,8 +28,17 @@ def attend(
     """
     if extra is None or uncond == len(q):
         return _attend(q, k, v, heads)
-    if forms.fused(q) and (seen := _attend_apart(q, k, v, heads, extra, uncond)) is not None:
-        return seen
+    joined = partial(_attend_joined, q, k, v, heads, extra, uncond)
+    if not forms.fused(q):
+        return joined()
+    use, apart = (q.device, q.dtype, q.shape[2], heads), partial(_attend_apart, q, k, v, heads, extra, uncond)
+    return forms.prefer("attend_apart", use, q, apart, joined)
+
+
+def _attend_joined(
+    q: Tensor, k: Tensor, v: Tensor, heads: int, extra: tuple[Tensor, Tensor], uncond: int
+) -> Tensor:
+    """Attention over own tokens and the reference's behind them."""
     alone = [_attend(q[:uncond], k[:uncond], v[:uncond], heads)] if uncond else []
     further = (t.expand(len(q) - uncond, -1, -1) for t in extra)
     k, v = (torch.cat([own[uncond:], there], 1) for own, there in zip((k, v), further, strict=True))
@@ -91,7 +101,7 @@ def _with_weight(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor] | Non
     else:
         return None
     # cuDNN keeps a fourth dimension of one, the efficient kernel fills rows up to a multiple of 32
-    return out, weight.view(*q.shape[:2], -1)[..., : q.shape[2]]
+    return out, weight.reshape(*q.shape[:2], -1)[..., : q.shape[2]]
 
 
 @fusible

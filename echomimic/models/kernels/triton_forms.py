@@ -37,6 +37,7 @@ class TritonForms:
         silu: bool,
     ) -> tuple[Tensor, Tensor]:
         """Three kernels: add, join and count; finish the statistics; scale, shift and SiLU."""
+        given = x
         x, add, skip = _last(x), None if add is None else _last(add), None if skip is None else _last(skip)
         n, own, height, width = x.shape
         channels, pixels = own + (0 if skip is None else skip.shape[1]), height * width
@@ -60,7 +61,7 @@ class TritonForms:
         kernels.scale_shift[grid](
             total, scale, shift, normed, pixels, channels, chunks, silu, rows, columns, num_warps=8
         )
-        return total, normed
+        return total if keep else given, normed
 
     @staticmethod
     def add_layer_norm(
