@@ -80,6 +80,35 @@ def test_the_row_of_teeth_ends_where_the_upper_ones_do() -> None:
     assert own[middle + 5 :].max() < 0.3
 
 
+def test_lower_teeth_alone_are_no_upper_row() -> None:
+    """An open mouth whose upper lip hides its teeth: dark above, the lower teeth below."""
+    mesh = smiling()
+    low, high = mesh.points[LIPS, :2].min(0) - 6, mesh.points[LIPS, :2].max(0) + 6
+    (x0, y0), (x1, y1) = low.astype(int), high.astype(int)
+    upper, lower = (float(mesh.points[k, 1]) - y0 for k in (13, 14))
+    photo = np.full((y1 - y0, x1 - x0, 3), (30, 12, 10), np.float32)
+    photo[round(0.25 * upper + 0.75 * lower) :] = (235, 228, 220)
+    own, found, row = look_inside(mesh, photo, (x0, y0, x1, y1), warm_light())
+    assert own is None
+    assert row.edge < 0.5 * (lower - upper) / mesh.mouth, "the drawn row hangs from the upper jaw"
+    assert np.abs(found.tooth - (235, 228, 220)).max() < 6, "in the colour of those that are seen"
+
+
+def test_a_jaw_rises_as_those_of_people_who_talk_do() -> None:
+    """In recordings the chin makes 0.31 to 0.47 of the way of the lips, the jaw beside it evenly less."""
+    points = draw().face.points.copy()
+    unit = build_mesh(points).unit
+    lower = [p for row in (g.LOWER_LIP_INNER, g.LOWER_LIP_OUTER, *LOWER_LIP_BETWEEN) for p in row[1:-1]]
+    jaw = np.clip(1 - np.abs(points[:468, 0] - points[0, 0]) / (0.8 * unit), 0, 1)
+    jaw[points[:468, 1] < points[17, 1]] = 0
+    points[:468, 1] += 0.15 * unit * jaw
+    points[lower, 1] = draw().face.points[lower, 1] + 0.34 * unit
+    rise = -make_actor(build_mesh(points)).closing[:, 1] / 0.34 / unit
+    assert 0.4 < rise[g.CHIN] < 0.7, "a chin so near the lip goes along with it a little"
+    assert (np.diff(rise[[150, 136, 172, 58]]) < 0).all()
+    assert rise[136] < 0.35, "no corner is bent into the jaw's line"
+
+
 def warm_light() -> Light:
     return Light(
         tooth=np.array([225, 215, 205], np.float32),

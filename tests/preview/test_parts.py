@@ -159,7 +159,7 @@ def test_a_scream_closes_to_a_face_of_usual_length() -> None:
     shut = mesh.points[:468, :2] + skin
     gap = shut[list(g.LOWER_LIP_INNER), 1] - shut[list(g.UPPER_LIP_INNER), 1]
     assert np.abs(gap).max() < 0.03 * mesh.unit, "the lips meet from corner to corner"
-    assert -skin[152, 1] > 0.2 * mesh.unit, "the chin comes up"
+    assert -skin[152, 1] > 0.15 * mesh.unit, "the chin comes up, though less than the lip"
     assert abs(skin[0, 1]) < 0.12 * mesh.unit, "the upper lip hardly comes down: no duck"
     for rim, edge in ((0, 13), (17, 14)):
         before, after = (abs(p[rim, 1] - p[edge, 1]) for p in (mesh.points, shut))

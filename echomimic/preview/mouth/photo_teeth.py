@@ -35,6 +35,8 @@ class _Tuning:
     """… and from this share of a tooth's light on it is one."""
     least: float = 0.04
     """Teeth that take less of the opening are none, but gloss on a lip."""
+    lower: float = 0.62
+    """Teeth that begin below this share of the opening are the lower ones: the upper lip hides its own."""
     own: float = 0.045
     """So far under the row's edge the photo's own inside ends: what lies there moves with the jaw."""
     least_red: float = 0.12
@@ -90,13 +92,24 @@ def look_inside(
     if teeth.sum() < _TUNING.least * max(float(hole.sum()), 1.0) or teeth.sum() < 6:
         return None, light, _unseen_row(mesh)
     colour = photo[teeth][bright[teeth] >= np.quantile(bright[teeth], _TUNING.tooth_rank)].mean(0)
+    light = replace(light, tooth=colour.astype(np.float32))
+    if _begin(teeth, hole) > _TUNING.lower:
+        return None, light, _unseen_row(mesh)
     row = _row(mesh, teeth, box)
     # The dark over the teeth is the shadow of a lip that will move; what lies under them moves with the jaw.
     grown = cv2.dilate(teeth.astype(np.float32), np.ones((3, 3), np.uint8))
     cover = np.asarray(cover * cv2.GaussianBlur(grown, (0, 0), soft))
     x, y = _in_mouth(mesh, box)
     cover *= 1 - soft_step(y - row.edge - row.arc * x * x, 0.0, _TUNING.own)
-    return cover, replace(light, tooth=colour.astype(np.float32)), row
+    return cover, light, row
+
+
+def _begin(teeth: Array, hole: Array) -> float:
+    """The share of the opening that lies above the teeth."""
+    columns = np.flatnonzero(teeth.any(0))
+    opening = hole[:, columns] > _TUNING.inside
+    above = teeth[:, columns].argmax(0) - opening.argmax(0)
+    return float(np.median(above / np.maximum(opening.sum(0), 1)))
 
 
 def _unseen_row(mesh: Mesh) -> ToothRow:

@@ -55,9 +55,10 @@ class RestTuning:
     jaw_gap: tuple[float, float] = (0.06, 0.26)
     """Up to the first gap lips alone are parted; from the second on the jaw makes its whole share of the
     gap."""
-    jaw_share: float = 0.80
-    jaw_side: tuple[float, float] = (0.30, 0.78)
-    """Beside the chin the jaw's way ends between these distances from the middle, …"""
+    jaw_share: float = 0.45
+    """The chin's: in five recordings of people who talk it moves by 0.31 to 0.47 of the gap; …"""
+    jaw_side: tuple[float, float] = (0.10, 0.78)
+    """… beside the chin its way ends evenly between these distances from the middle, as it does there, …"""
     jaw_top: tuple[float, float] = (-0.02, 0.20)
     """… and begins between these heights under the corners of the mouth."""
     narrow: float = 0.50
@@ -121,7 +122,8 @@ def _raise_jaw(mesh: Mesh, axis: LipAxis) -> Array:
     way = REST.jaw_share * gap * unit * float(soft_step(np.float32(gap), *REST.jaw_gap))
     chin = float(y[CHIN]) / unit
     near = soft_step(y / unit, *REST.jaw_top) if chin > REST.jaw_top[1] else np.zeros_like(y)
-    near = near * (1 - soft_step(np.abs(x) / unit, *REST.jaw_side))
+    first, last = REST.jaw_side
+    near = near * np.clip((last - np.abs(x) / unit) / (last - first), 0, 1)
     return np.asarray(-(way * near)[:, None] * axis.down, dtype=np.float32)
 
 
