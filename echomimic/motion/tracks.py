@@ -10,9 +10,13 @@ from numpy.typing import NDArray
 from echomimic.arrays import Doubles, Flags, Value
 
 
+_NARROWEST = 0.1
+"""Frames below which a Gaussian leaves the track as it is: the next frame weighs e⁻⁵⁰."""
+
+
 def gaussian(track: NDArray[Value], sigma: float) -> NDArray[Value]:
     """`track` smoothed along time by a Gaussian of `sigma` frames; the ends are held. Same shape and type."""
-    if sigma <= 0 or len(track) < 2:
+    if sigma < _NARROWEST or len(track) < 2:
         return track
     reach = max(1, int(3 * sigma + 0.5))
     weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)

@@ -84,6 +84,13 @@ def test_numbers_of_the_motion_commands(
     assert not list(tmp_path.glob(".*"))
 
 
+@pytest.mark.parametrize("least", [1e-320, 1e-300, 1e-5])
+def test_next_to_no_smoothing_is_none(motion: Path, tmp_path: Path, least: float) -> None:
+    assert run("motion", "edit", motion, "-o", tmp_path / "a.npz", "-q", "--smooth", least) == 0
+    assert run("motion", "edit", motion, "-o", tmp_path / "b.npz", "-q") == 0
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
 def test_the_ends_themselves_work(motion: Path, short_speech: Path, tmp_path: Path) -> None:
     ends = ("--blink-rate", 4, "--gaze", 2, "--head-motion", 2, "--expressiveness", 2, "--fps", 100)
     assert run("motion", "speak", short_speech, "-o", tmp_path / "a.npz", "-q", *ends) == 0
