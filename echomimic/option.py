@@ -3,6 +3,7 @@ unit and help, and checks its value."""
 
 import dataclasses
 import functools
+import math
 import numbers
 import os
 import types
@@ -110,13 +111,21 @@ def _path(value: Any, name: str) -> Path:
     return Path(value)
 
 
+def _is_endless(value: Any) -> bool:
+    """Whether a number is infinite, or as good as that."""
+    try:
+        return math.isinf(value)
+    except OverflowError:
+        return True
+
+
 def _number(value: Any, entry: Option) -> Any:
     real: type[Any] = numbers.Real  # numpy's numbers too
     low, high, unit = entry.low, entry.high, f" {entry.unit}" if entry.unit else ""
     remedy = f"choose {_range(low, high)}{unit}"
     if isinstance(value, bool) or not isinstance(value, real) or value != value:
         raise SettingsError(f"{entry.name} takes {_kind(entry.type)}, not {value!r}; {remedy}", entry.name)
-    if (low is not None and value < low) or (high is not None and value > high):
+    if (low is not None and value < low) or (_is_endless(value) if high is None else value > high):
         raise SettingsError(f"{entry.name} {value} is out of range; {remedy}", entry.name)
     if entry.type is int and value != int(value):
         raise SettingsError(f"{entry.name} takes a whole number, not {value!r}; {remedy}", entry.name)

@@ -3,6 +3,7 @@ and what depends on another option."""
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from echomimic.errors import SettingsError
@@ -182,8 +183,10 @@ def test_one_number(value: Any, whole: bool, says: str) -> None:
 def test_numbers_in_range_come_back_as_their_type() -> None:
     assert [type(check_number("gap", 2, 0, 2, whole=whole)) for whole in (True, False)] == [int, float]
     assert check_number("gap", 1e9, 0, None) == 1e9
-    with pytest.raises(SettingsError, match="choose 0 or more"):
-        check_number("gap", -1, 0, None)
+    for value in (-1, float("inf"), np.float32("inf"), 10**400):
+        for whole in (True, False):
+            with pytest.raises(SettingsError, match="choose 0 or more"):
+                check_number("gap", value, 0, None, whole=whole)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from echomimic.arrays import Doubles, Flags, Value
 
-
 _NARROWEST = 0.1
 """Frames below which a Gaussian leaves the track as it is: the next frame weighs e⁻⁵⁰."""
 
