@@ -32,7 +32,7 @@ from echomimic.diffusion.portrait_cache import HiddenStates, PortraitCache
 from echomimic.diffusion.resume import ResumeFile, Saved, forget, job_of, keep_states, speech_digest
 from echomimic.diffusion.reuse import SPEEDS, StepReuse, windows_for
 from echomimic.diffusion.schedule import Sampler, check_scheduler
-from echomimic.diffusion.windows import Window, WindowPlan
+from echomimic.diffusion.windows import Window, WindowPlan, cycle_of
 from echomimic.media.image import Picture
 from echomimic.media.output import state_of
 from echomimic.models import layouts, vae, weights
@@ -179,11 +179,12 @@ class DiffusionEngine:
         plan = WindowPlan(
             job.conditions.frames, settings.context_frames, settings.context_overlap, job.rules.rotation
         )
-        windows = functools.partial(windows_for(settings), plan)
+        covering = windows_for(settings)
+        windows = functools.partial(covering, plan)
         batch = batch_for(settings, len(latents), tokens, self.device, self.dtype)
         if self.exchange is not None:
             batch.size = 1  # all processes exchange predictions of one shape
-        reuse = self._reuse(job, batch, windows, tokens)
+        reuse = self._reuse(job, batch, windows, tokens, cycle_of(covering, plan))
         with (
             self.placement.working(self.nets.denoiser, self.nets.guider),
             enough_memory(settings, "denoising"),
@@ -220,17 +221,18 @@ class DiffusionEngine:
         return [(self.nets.vae, self.device), *((n.vae, self._device_of(n)) for n in self.others)]
 
     def _reuse(
-        self, job: "Job", batch: WindowBatch, plan: Callable[[int], list[Window]], tokens: int
+        self, job: "Job", batch: WindowBatch, plan: Callable[[int], list[Window]], tokens: int, cycle: int
     ) -> StepReuse | None:
         """What the steps hand on at the settings' speed, of which the user is told; None for exact."""
         name, steps = job.settings.speed, len(job.sampler.timesteps)
         speed = SPEEDS.get(name)
         if speed is None:
             return None
+        speed, near = speed.of(cycle), self.placement.offload == "none"
         channels = self.nets.denoiser.config.deep_channels(speed.layers)
         job.say(speed.note(name, steps, (job.settings.cfg or 0) > 1))
         features = batch.length * channels * tokens * self.dtype.itemsize
-        return StepReuse(speed, steps, plan, features, near=self.placement.offload == "none")
+        return StepReuse(speed, steps, plan, features, near, cycle)
 
     def _predictors(
         self,

@@ -10,8 +10,10 @@ Between two *whole* steps, which are computed as always, the steps take over
   same frames at the same places.
 """
 
+import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -34,13 +36,21 @@ SHALLOW_SHARE = {1: 0.086, 2: 0.25, 3: 0.41}
 """Operations of the layers that are always computed, by their number, of a whole forward."""
 
 
+SHORT_CYCLE = 3
+"""Steps within which the windows of one step come back in all variants but V1 with audio (there 9): each
+place is then seen about as often by steps of two at a time as by all of them, and what standing costs
+cancels."""
+
+
 @dataclass(frozen=True, slots=True)
 class Speed:
     """What is taken over at one of the speeds.
 
-    About ``wholes`` steps of a video are whole, at equal distances of ``least`` or more, the first and the
-    last among them. The others compute of the conditional half the ``layers`` that are never taken over,
-    every ``deep``-th after a whole step all of it (0: none). ``fewest``: open windows are as few as can be.
+    The steps of a video that are whole lie at the distance that makes them ``wholes``, or at ``least``; the
+    first and the last are among them. Between the shares ``middle`` of the steps the distance is half, unless
+    the windows come back within :data:`SHORT_CYCLE` steps. The others compute of the conditional half the
+    ``layers`` that are never taken over, every ``deep``-th after a whole step all of it (0: none).
+    ``fewest``: open windows are as few as can be.
     """
 
     wholes: int
@@ -48,11 +58,21 @@ class Speed:
     least: int = 1
     deep: int = 0
     fewest: bool = False
+    middle: tuple[float, float] = (0.0, 0.0)
+
+    def of(self, cycle: int) -> "Speed":
+        """The same for windows that come back after ``cycle`` steps."""
+        return self if cycle > SHORT_CYCLE else replace(self, middle=(0.0, 0.0))
 
     def whole_steps(self, steps: int) -> list[int]:
         """Numbers, from 0, of the steps that are whole, of ``steps``."""
         distance = max(self.least, round(steps / self.wholes))
-        return [step for step in range(steps) if step % distance == 0 or step == steps - 1]
+        begin, end = (round(share * steps) for share in self.middle)
+        found, step = list[int](), 0
+        while step < steps - 1:
+            found.append(step)
+            step += max(1, distance // 2) if begin <= step < end else distance
+        return [*found, steps - 1]
 
     def shallow(self, age: int) -> bool:
         """Whether deep features are taken over so many steps after a whole one."""
@@ -78,7 +98,9 @@ class Speed:
 
 
 SPEEDS: Mapping[str, Speed] = {
-    "fast": Speed(wholes=15),
+    # where an error counts most: one of a tenth of a step's velocity moves the end by 0.2 % in step 0 of 30,
+    # 0.4 in 5, 0.6 from 11 to 20 and 0.5 from 23 to 28 (recorded small nets, cfg 2.5)
+    "fast": Speed(wholes=15, middle=(0.2, 0.8)),
     "fastest": Speed(wholes=8, least=2, fewest=True),
 }
 """What ``Settings.speed`` may name besides exact."""
@@ -103,8 +125,9 @@ class Kept:
 class StepReuse:
     """What the steps of one video hand on, window by window; all devices that share the video share it.
 
-    ``plan`` gives the windows of a step of the exact video. ``window_bytes`` is what the deep features of one
-    window take; on a GPU (``near``) as many as fit stay there.
+    ``plan`` gives the windows of a step of the exact video, which come back after ``cycle`` steps.
+    ``window_bytes`` is what the deep features of one window take; on a GPU (``near``) as many as fit stay
+    there.
     """
 
     def __init__(
@@ -114,8 +137,10 @@ class StepReuse:
         plan: Callable[[int], list[Window]],
         window_bytes: int,
         near: bool = True,
+        cycle: int = 1,
     ) -> None:
         self.speed, self.whole, self._plan = speed, speed.whole_steps(steps), plan
+        self._cycle, self._following = cycle, dict(itertools.pairwise(self.whole))
         self.most, self._near = FEATURES_AT_MOST // window_bytes, FEATURES_ON_DEVICE // window_bytes * near
         self._windows, self._age = list[Window](), 0
         self._place: dict[tuple[int, ...], int] = {}
@@ -125,10 +150,16 @@ class StepReuse:
         """The windows of ``step``, which begins: those of the whole step it belongs to."""
         self._age += 1
         if step in self.whole or not self._windows:
-            self._windows, self._age = self._plan(step), 0
+            self._windows, self._age = self._plan(self._standing(step)), 0
             self._place = {window.frames: place for place, window in enumerate(self._windows)}
             self._kept.clear()
         return self._windows
+
+    def _standing(self, step: int) -> int:
+        """The step whose windows stand from the whole ``step`` on: that one or, from cycle to cycle, one of
+        those it stands for. So every place is seen where cycle and distance have a common divisor, too."""
+        distance = self._following.get(step, step + 1) - step
+        return step + step // self._cycle % math.gcd(self._cycle, distance)
 
     def may_begin(self, step: int) -> bool:
         """Whether a run may go on from ``step`` with nothing kept: an interrupted one then gives the same

@@ -112,3 +112,11 @@ def _faded(start: int, size: int, overlap: int, first: bool, last: bool) -> Wind
 
 
 WINDOWS: dict[str, WindowsFunction] = {"uniform": uniform_windows, "open": open_windows}
+
+
+def cycle_of(windows: WindowsFunction, plan: WindowPlan) -> int:
+    """Steps after which the windows lie as before; in a ring of several, all but those at its seam."""
+    if windows(plan, 0) == windows(plan, 1):
+        return 1
+    hop = plan.frames if plan.frames <= plan.size else max(1, plan.size - plan.overlap)
+    return hop // math.gcd(hop, plan.rotation)
