@@ -37,7 +37,9 @@ JAW_SEEN = 0.94
 """… and for the ways of the upper lip and of what lies below it up and down."""
 CORNERS_SEEN = 0.8
 """So far the corners of the mouth go down while its lips come forward, and up while they are drawn back, as a
-share of the lips' way: a photo cannot show depth, and this is how pursed lips look from the front."""
+share of the lips' way: a photo cannot show depth, and this is how pursed lips look from the front; …"""
+CORNERS_LIMIT = 0.014
+"""… by at most so much, in units: further down the lips look sulky instead of rounded."""
 TALK_REACH = 0.4
 """Seconds around a moment in which moving lips count as talking, …"""
 TALK_MOVE = 0.02
@@ -145,7 +147,7 @@ def make_actor(mesh: Mesh) -> Actor:
 def _seen(asked: Array) -> Array:
     """(468, 3) what to do with a face so that as much is seen as is `asked`, (468, 3), canonical."""
     done = asked * seen_gain()
-    done[:, 1] -= CORNERS_SEEN * asked[list(_LIP_FRONT), 2].mean() * corner_pull()
+    done[:, 1] -= _eased(CORNERS_SEEN * asked[list(_LIP_FRONT), 2].mean(), CORNERS_LIMIT) * corner_pull()
     return np.asarray(done)
 
 

@@ -11,6 +11,7 @@ from echomimic.faces.geometry import rotation_angles, rotation_matrix
 from echomimic.motion.retarget.face_regions import speech_weight
 from echomimic.preview.acting import (
     BROW_LIMIT,
+    CORNERS_LIMIT,
     ROTATION_LIMIT,
     TURNED_LIMIT,
     corner_pull,
@@ -51,11 +52,12 @@ def test_lips_that_come_forward_take_the_corners_down_and_those_drawn_back_take_
     def lowered(forward: float) -> Floats:
         at_rest = play(1, mouth=0.0)
         asked = replace(at_rest, basis=lips, expression=np.array([[forward]], np.float32))
-        return np.asarray(actor.act(asked, 0).skin[corners, 1])
+        return np.asarray(actor.act(asked, 0).skin[corners, 1] / actor.mesh.unit)
 
-    assert (lowered(0.03) > 0.5).all()
-    assert (lowered(-0.03) < -0.5).all()
+    assert (lowered(0.01) > 0.006).all()
+    assert (lowered(-0.01) < -0.006).all()
     assert np.allclose(lowered(0.0), 0)
+    assert (lowered(0.1) < 1.01 * CORNERS_LIMIT).all(), "rounded lips do not sulk"
     assert corner_pull()[list(g.LEFT_EYE_LOWER + g.RIGHT_EYE_LOWER)].max() < 1e-3
 
 
