@@ -60,7 +60,7 @@ STABLE = (
 LEFT_EYE_CORNERS = (33, 133)
 RIGHT_EYE_CORNERS = (263, 362)
 MOUTH_CORNERS = (61, 291)
-FOREHEAD, CHIN, NOSE_TIP = 10, 152, 1
+FOREHEAD, CHIN = 10, 152
 
 FLIP = np.array([1.0, -1.0, -1.0], np.float32)
 """From canonical to picture axes and back: they differ by the sign of y and z."""

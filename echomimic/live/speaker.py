@@ -51,11 +51,6 @@ class Speaker:
         """Frames given out so far."""
 
     @property
-    def backlog(self) -> float:
-        """Seconds of sound that wait to be listened to."""
-        return self._heard.waiting / LISTENED
-
-    @property
     def lookahead(self) -> float:
         """Seconds by which sound must be ahead of the frame that shows it."""
         return self._stepper.lookahead / 25.0

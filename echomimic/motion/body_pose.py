@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,6 +12,7 @@ import numpy.typing as npt
 from echomimic.arrays import AnyArray, Doubles
 from echomimic.errors import DriverError
 from echomimic.motion.face_motion import (
+    StoredMotion,
     check_finite,
     check_shape,
     check_version,
@@ -22,9 +22,8 @@ from echomimic.motion.face_motion import (
     frozen,
     pair,
     scalar,
-    unusable,
 )
-from echomimic.motion.npz import Arrays, read_npz, write_npz
+from echomimic.motion.npz import Arrays
 
 BODY, HAND, FACE = 18, 21, 68
 NOSE, NECK, R_SHOULDER, R_ELBOW, R_WRIST, L_SHOULDER, L_ELBOW, L_WRIST = range(8)
@@ -35,7 +34,7 @@ _NAMES = ("body", "body_score", "hands", "hand_score", "face", "face_score")
 
 
 @dataclass(frozen=True, eq=False)
-class BodyPose:
+class BodyPose(StoredMotion):
     """The upper body and hands of one person, frame by frame.
 
     body: (F, 18, 2) x right and y down in pixels of `size`; float64, so that official drawings repeat
@@ -72,10 +71,6 @@ class BodyPose:
                 check_finite(f"{name} values", array)
                 object.__setattr__(self, name, array)
 
-    @property
-    def seconds(self) -> float:
-        return len(self) / self.fps
-
     def __len__(self) -> int:
         return len(self.body)
 
@@ -100,19 +95,6 @@ class BodyPose:
     def resized(self, width: int, height: int) -> BodyPose:
         """The same motion in a picture stretched to `width` x `height`."""
         return self.moved((width / self.size[0], height / self.size[1]), (0.0, 0.0), (width, height))
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write one ``.npz``. Raises OutputError."""
-        write_npz(path, self.arrays())
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> BodyPose:
-        """Read a ``.npz`` that holds body pose. Raises DriverError naming the file."""
-        arrays = read_npz(path)
-        try:
-            return cls.from_arrays(arrays)
-        except DriverError as fault:
-            raise unusable(path, fault) from None
 
     def arrays(self) -> Arrays:
         """The motion as named arrays, for a file."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -32,8 +33,46 @@ _VERSION = 1
 _PREFIX = "face_"
 
 
+S = TypeVar("S", bound="StoredMotion")
+
+
+class StoredMotion(ABC):
+    """Motion of one person at a constant rate, which a ``.npz`` file can hold."""
+
+    fps: float
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def arrays(self) -> Arrays:
+        """The motion as named arrays, for a file."""
+
+    @classmethod
+    @abstractmethod
+    def from_arrays(cls: type[S], arrays: Mapping[str, AnyArray]) -> S:
+        """The opposite of `arrays`. Raises DriverError when entries are missing or wrong."""
+
+    @property
+    def seconds(self) -> float:
+        return len(self) / self.fps
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write one ``.npz``. Raises OutputError."""
+        write_npz(path, self.arrays())
+
+    @classmethod
+    def load(cls: type[S], path: str | os.PathLike[str]) -> S:
+        """Read a ``.npz`` that holds this kind of motion. Raises DriverError naming the file."""
+        arrays = read_npz(path)
+        try:
+            return cls.from_arrays(arrays)
+        except DriverError as fault:
+            raise unusable(path, fault) from None
+
+
 @dataclass(frozen=True, eq=False)
-class FaceMotion:
+class FaceMotion(StoredMotion):
     """The face mesh of one person, frame by frame.
 
     points: (F, 478, 3) float32; x right and y down in pixels of `size`, z in the same scale (smaller =
@@ -75,10 +114,6 @@ class FaceMotion:
         assert self.found is not None
         return self.found
 
-    @property
-    def seconds(self) -> float:
-        return len(self) / self.fps
-
     def __len__(self) -> int:
         return len(self.points)
 
@@ -93,19 +128,6 @@ class FaceMotion:
         scale = np.array([width / self.size[0], height / self.size[1], width / self.size[0]], np.float32)
         pose = self.pose if np.isclose(scale[0], scale[1]) else None
         return replace(self, points=self.points * scale, size=(width, height), pose=pose)
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write one ``.npz``. Raises OutputError."""
-        write_npz(path, self.arrays())
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> FaceMotion:
-        """Read a ``.npz`` that holds face motion. Raises DriverError naming the file."""
-        arrays = read_npz(path)
-        try:
-            return cls.from_arrays(arrays)
-        except DriverError as fault:
-            raise unusable(path, fault) from None
 
     def arrays(self) -> Arrays:
         """The motion as named arrays, for a file."""

@@ -34,13 +34,14 @@ from echomimic.faces.geometry import (
 PIVOT = np.array([0.0, -0.62, -0.95], np.float32)
 """Where the head turns: in the neck under the skull."""
 
-_BROW_PULL = (
+BROW_PULL = (
     (1.0, (105, 66, 63, 334, 296, 293, 107, 336, 70, 300)),
     (0.9, (52, 53, 65, 46, 55, 282, 283, 295, 276, 285)),
     (0.55, (104, 69, 108, 151, 337, 299, 333, 68, 298)),
     (0.45, (223, 222, 224, 443, 442, 444, 221, 441, 225, 445)),
     (0.25, (10, 109, 338, 67, 297, 9)),
 )
+"""How much a raised brow moves the points around it."""
 
 BROWS = (105, 66, 63, 107, 70, 334, 296, 293, 336, 300)
 """The upper edges, by which a raise is measured."""
@@ -73,7 +74,7 @@ EYES = (
 def brow_weight() -> Floats:
     """(468,) how much each point follows a raised brow."""
     weight = np.zeros(MESH_POINTS, np.float32)
-    for pull, points in _BROW_PULL:
+    for pull, points in BROW_PULL:
         weight[list(points)] = pull
     weight.flags.writeable = False
     return weight

@@ -34,6 +34,7 @@ from echomimic.faces.geometry import (
     mouth_width,
     triangles,
 )
+from echomimic.motion.retarget.face_regions import BROW_PULL
 
 Array: TypeAlias = NDArray[Any]
 """float32 unless said otherwise."""
@@ -51,16 +52,6 @@ LOWER_LIP_BETWEEN = (
 
 _RINGS = (0.08, 0.20, 0.36, 0.58)
 """How far the rings of skin outside the face outline lie from it, in units."""
-
-_BROW_PULL = (
-    (1.0, (105, 66, 63, 334, 296, 293, 107, 336, 70, 300)),
-    (0.9, (52, 53, 65, 46, 55, 282, 283, 295, 276, 285)),
-    (0.55, (104, 69, 108, 151, 337, 299, 333, 68, 298)),
-    (0.45, (223, 222, 224, 443, 442, 444, 221, 441, 225, 445)),
-    (0.25, (10, 109, 338, 67, 297, 9)),
-)
-"""How much a raised brow moves the points around it."""
-
 
 _BROW_BESIDE = 0.25
 """How far beside an eye, in its widths, skin still lies between it and its brow."""
@@ -80,7 +71,7 @@ _BROW_HIGH = 0.1
 """A brow lies at least so far over its eye, in widths of the eye: one drawn lower would stretch its lid to
 nothing."""
 _BROW_LAST = 0.9
-"""What of a brow's way the skin right under it makes, as `_BROW_PULL` gives it to the brow's lower edge."""
+"""What of a brow's way the skin right under it makes, as `BROW_PULL` gives it to the brow's lower edge."""
 _THIN = 0.6
 """A triangle lower than this, in steps of the grid, is thin."""
 
@@ -177,7 +168,7 @@ def _follow_brows(face: Array, down: Array) -> Array:
     """(468,) how much each point follows a raised brow. The skin between an eye and its brow stretches
     evenly: else lashes and shadow would be drawn out into smears."""
     follow = np.zeros(MESH_POINTS, np.float32)
-    for pull, ids in _BROW_PULL:
+    for pull, ids in BROW_PULL:
         follow[list(ids)] = pull
     below, across = face @ down, face @ np.array([down[1], -down[0]], np.float32)
     for upper, brow in ((LEFT_EYE_UPPER, LEFT_BROW), (RIGHT_EYE_UPPER, RIGHT_BROW)):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from echomimic.faces.geometry import LOWER_LIP_INNER, MOUTH_CORNERS, UPPER_LIP_INNER
+from echomimic.faces.geometry import MOUTH_CORNERS
 from echomimic.preview.mesh.face_mesh import TINY, Array
 
 
@@ -48,15 +48,3 @@ def axis_between(first: Array, last: Array) -> LipAxis:
 def corner_axis(points: Array) -> LipAxis:
     """The axis through the outer corners of the mouth of mesh points (n, 2 or more)."""
     return axis_between(*(points[k, :2] for k in MOUTH_CORNERS))
-
-
-def middle_axis(points: Array) -> LipAxis:
-    """The same directions and width, counted from the middle of the inner lips."""
-    corners = corner_axis(points)
-    middle = points[[UPPER_LIP_INNER[5], LOWER_LIP_INNER[5]], :2].mean(0).astype(np.float32)
-    return LipAxis(middle, corners.across, corners.width)
-
-
-def inner_axis(points: Array) -> LipAxis:
-    """The axis through the inner corners."""
-    return axis_between(points[UPPER_LIP_INNER[0], :2], points[UPPER_LIP_INNER[-1], :2])
