@@ -226,6 +226,7 @@ def test_an_engine_is_loaded_once_for_rows_that_share_it(
     assert loads == ["preview", "v1"]
 
 
+@pytest.mark.slow
 def test_ctrl_c_finishes_the_running_row_and_the_same_command_goes_on(manifest: Make, tmp_path: Path) -> None:
     path, out = manifest(*({"id": f"r{i}", "seed": i, "length": 60} for i in range(4))), tmp_path / "out"
     command = [sys.executable, "-m", "echomimic", "batch", str(path), "-o", str(out), "-q"]

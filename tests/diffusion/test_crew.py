@@ -38,7 +38,14 @@ def latents(engine: DiffusionEngine, conditions: Conditions) -> Tensor:
     return engine._latents(engine._job(conditions, lambda _: None))
 
 
-@pytest.mark.parametrize("model", ["v1", "v1-acc", "v1-pose", "v1-pose-acc", "v2", "v2-acc"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        pytest.param("v1", marks=pytest.mark.slow),
+        "v1-acc",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("v1-pose", "v1-pose-acc", "v2", "v2-acc")),
+    ],
+)
 def test_every_variant_is_the_same_on_two_devices(model: str, make: Make, engine: Engines) -> None:
     conditions = make(model, frames=5, steps=1)
     assert torch.equal(latents(shared(engine(model), 2), conditions), latents(engine(model), conditions))
@@ -79,6 +86,7 @@ def test_a_run_goes_on_with_another_number_of_devices(make: Make, engine: Engine
     assert report.steps()[0].startswith("step 2 of 3")
 
 
+@pytest.mark.slow
 def test_loading_for_two_devices_makes_two_copies(
     make: Make, weights: Callable[[str], Path], engine: Engines
 ) -> None:

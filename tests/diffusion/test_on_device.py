@@ -52,6 +52,7 @@ def steps(device: str, cfg: float, speed: Speed | None = None, graphs: bool = Fa
     return denoise(latents, Sampler("ddim", 2 if handed is None else 4), predict, windows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cfg", [1.0, 2.5])
 def test_nor_does_a_step_that_takes_over_or_a_graph(cfg: float) -> None:
     """What is checked once per graph is left to the check, which alone may wait."""

@@ -210,6 +210,7 @@ def test_features_beyond_the_limit_are_computed_again(monkeypatch: pytest.Monkey
     assert net.calls == [(6, 1, False), (6, 1, None), (3, 0, True), (3, 0, None)]
 
 
+@pytest.mark.slow
 def test_shares_of_the_work_are_those_of_the_net() -> None:
     with torch.device("meta"):
         net = UNet().eval()

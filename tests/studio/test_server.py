@@ -46,6 +46,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.write(tmp_path_factory.mktemp("weights"), "v1", acc=False, pose=False)
 
 
+@pytest.mark.slow
 def test_a_killed_server_loses_nothing_and_goes_on_to_the_same_bits(tmp_path: Path, weights: Path) -> None:
     home, found = tmp_path / "home", {"ECHOMIMIC_HOME": str(weights)}
     (tmp_path / "speech.wav").write_bytes(sound(0.6))
@@ -78,6 +79,7 @@ def test_a_killed_server_loses_nothing_and_goes_on_to_the_same_bits(tmp_path: Pa
     assert one == other
 
 
+@pytest.mark.slow
 def test_pages_are_told_what_changes_and_a_crash_ends_only_its_job(tmp_path: Path) -> None:
     with Server(tmp_path / "home") as server:
         stream = events(server)
@@ -135,6 +137,7 @@ def test_one_server_per_folder(tmp_path: Path) -> None:
         assert other.stderr.startswith("error: another studio uses")
 
 
+@pytest.mark.slow
 def test_a_server_that_is_ended_does_not_wait_for_what_is_open(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
