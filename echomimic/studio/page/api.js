@@ -2,11 +2,12 @@
 // @ts-check
 
 export class Refusal extends Error {
-  /** @param {{status: number, kind: string, message: string, remedy?: any}} error */
+  /** @param {{status: number, kind: string, message: string, remedy?: any, action?: any}} error */
   constructor(error) {
     super(error.message);
     this.kind = error.kind;
     this.remedy = error.remedy;
+    this.action = error.action;
   }
 }
 

@@ -226,7 +226,7 @@ function drawMotion(place, screen) {
   fill(place, h("div", { class: "row spread" }, h("h2", {}, t("Motion")), reset),
     chosen.engine === "preview" ? [...SLIDERS.map(option).filter(Boolean).map((o) => slider(o, bench.settings, changed)), field(option("style"), bench.settings, changed)] : null,
     h("div", { class: "row" }, h("label", { for: "seed", class: "grow" }, title("seed")), seed, dice),
-    h("label", { class: "field", for: "model" }, t("Render with"), model, h("span", { class: "hint" }, chosen.title)), chosen.ready ? null : h("p", { class: "missing" }, h("strong", {}, t("The files of this model are missing.")), h("br"), chosen.state),
-    chosen.ready || !chosen.bytes ? null : h("button", { class: "small", type: "button", onclick: () => void guarded(async () => { await api.post("jobs", { kind: "weights", model: chosen.name }); location.hash = "#queue"; }) }, t("Fetch the files")),
+    h("label", { class: "field", for: "model" }, t("Render with"), model, h("span", { class: "hint" }, chosen.title)), chosen.ready ? null : h("p", { class: "missing" }, h("strong", {}, t("The files of this model are missing.")), h("br"), chosen.fetchable ? chosen.state : `${chosen.state}: ${chosen.remedy}`),
+    !chosen.fetchable ? null : h("button", { class: "small", type: "button", onclick: () => void guarded(async () => { await api.post("jobs", { kind: "weights", model: chosen.name }); location.hash = "#queue"; }) }, t("Fetch the files")),
     h("label", { class: "field", for: "driver" }, t("Motion comes from"), driver), clip, h("details", {}, h("summary", {}, t("More")), ...groups(bench.settings, changed)));
 }

@@ -1,6 +1,7 @@
 // Small helpers: elements, messages, times.
 // @ts-check
-import { remark } from "./i18n.js";
+import { post } from "./api.js";
+import { remark, t } from "./i18n.js";
 
 /**
  * An element. Properties beginning with "on" are listeners, "data" and "style" are objects; null children are left out.
@@ -46,11 +47,11 @@ export function announce(text) {
   if (place) place.textContent = text;
 }
 
-/** Says something that goes away by itself, or when it is clicked; the same again is said once. @param {string} text @param {boolean} [fine] */
-export function toast(text, fine = false) {
+/** Says something that goes away by itself, or when it is clicked; the same again is said once. @param {string} text @param {boolean} [fine] @param {any} [more] what can be done about it */
+export function toast(text, fine = false, more = null) {
   const said = told(text), place = document.getElementById("toasts");
-  for (const old of place?.children ?? []) if (old.textContent === said) old.remove();
-  const shown = h("div", { class: fine ? "toast fine" : "toast", onclick: () => shown.remove() }, said);
+  for (const old of place?.children ?? []) if (old.firstChild?.textContent === said) old.remove();
+  const shown = h("div", { class: fine ? "toast fine" : "toast", onclick: () => shown.remove() }, h("span", {}, said), more);
   place?.append(shown);
   setTimeout(() => shown.remove(), fine ? 4000 : 9000);
 }
@@ -63,7 +64,9 @@ export async function guarded(work) {
   try {
     return await work();
   } catch (error) {
-    toast(error instanceof Error ? error.message : String(error));
+    const order = /** @type {any} */ (error).action?.job;
+    const fetchFiles = order && h("button", { class: "small", type: "button", onclick: () => void guarded(async () => { await post("jobs", order); location.hash = "#queue"; }) }, t("Fetch the files"));
+    toast(error instanceof Error ? error.message : String(error), false, fetchFiles);
     return undefined;
   }
 }

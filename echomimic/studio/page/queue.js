@@ -69,8 +69,8 @@ function name(job) {
 }
 
 function models() {
-  return h("section", { class: "card stack" }, h("h2", {}, t("Models")), options.models.map((/** @type {any} */ m) => h("div", { class: "model" }, h("div", { class: "row spread" }, h("strong", {}, m.name), m.ready ? h("span", { class: "good" }, t("ready")) : m.bytes ? h("button", { class: "small", type: "button",
-    onclick: () => void guarded(async () => heard("job", await api.post("jobs", { kind: "weights", model: m.name }))) }, `${t("Fetch")} ${size(m.missing_bytes || m.bytes)}`) : null), h("span", { class: "hint" }, m.title), m.ready || !m.remedy ? null : h("details", { class: "hint" }, h("summary", {}, t("What is missing")), m.state))));
+  return h("section", { class: "card stack" }, h("h2", {}, t("Models")), options.models.map((/** @type {any} */ m) => h("div", { class: "model" }, h("div", { class: "row spread" }, h("strong", {}, m.name), m.ready ? h("span", { class: "good" }, t("ready")) : m.fetchable ? h("button", { class: "small", type: "button",
+    onclick: () => void guarded(async () => heard("job", await api.post("jobs", { kind: "weights", model: m.name }))) }, `${t("Fetch")} ${size(m.missing_bytes || m.bytes)}`) : null), h("span", { class: "hint" }, m.title), m.ready || !m.remedy ? null : h("details", { class: "hint" }, h("summary", {}, t("What is missing")), m.fetchable ? m.state : `${m.state}: ${m.remedy}`))));
 }
 
 function room() {

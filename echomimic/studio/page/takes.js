@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { clock, fill, guarded, h, size, toast } from "./dom.js";
 import { t, title } from "./i18n.js";
-import { bench, heard, knowAsset, listen, loadOlder, loadStarred, newestFirst, older, options, saveBench, takes } from "./store.js";
+import { assets, bench, heard, knowAsset, listen, loadOlder, loadStarred, newestFirst, older, options, saveBench, takes } from "./store.js";
 
 /** Two takes to compare, kept over a reload. @param {string[]} ids */
 const choose = (ids) => { bench.pair = ids.slice(-2); saveBench(); };
@@ -23,18 +23,21 @@ export function show(main) {
   return listen((kind) => { if (["take", "gone", "loaded"].includes(kind) && !main.contains(document.querySelector("input:focus"))) draw(); });
 }
 
+/** A value for people: what has a name is called by it. @param {any} value */
+const shown = (value) => { const one = takes.get(value) ?? assets.get(value); return one ? one.name || `${title("take")} ${String(value).slice(0, 6)}` : value; };
+
 /** @param {any} take @param {() => void} draw */
 function card(take, draw) {
   const open = () => { Object.assign(bench, { take: take.id, portrait: take.portrait, speech: take.speech, settings: { ...take.settings }, face: take.request.face ?? 0, driver: take.request.driver ?? "auto" }); saveBench(); void guarded(async () => { await Promise.all([knowAsset(take.portrait), knowAsset(take.speech)]); location.hash = "#bench"; }); };
   const change = (/** @type {any} */ what) => guarded(async () => heard("take", await api.patch(`takes/${take.id}`, what)));
   const name = h("input", { type: "text", value: take.name, placeholder: `${take.model} · ${title("seed")} ${take.seed}`, "aria-label": t("Name"), title: take.name, maxLength: 200, onchange: () => void change({ name: name.value }) });
-  const differs = take.differs.slice(0, 3).map((/** @type {any} */ d) => `${title(d.name)} ${d.value}`).join(", ");
+  const differs = take.differs.slice(0, 3).map((/** @type {any} */ d) => `${title(d.name)} ${shown(d.value)}`).join(", ");
   const again = h("select", { "aria-label": t("Same again with"), onchange: () => again.value && void guarded(async () => { heard("job", await api.post("jobs", { take: take.id, settings: { model: again.value } })); location.hash = "#queue"; }) },
     h("option", { value: "" }, `${t("Same again with")} …`), options.models.map((/** @type {any} */ m) => h("option", { value: m.name }, m.name)));
   const chosen = pair().includes(take.id);
   return h("article", { class: chosen ? "card take chosen" : "card take", "aria-label": take.name || take.id },
     h("button", { class: "thumb", type: "button", "aria-label": `${t("Open")} ${take.name || take.model}`, onclick: open }, h("img", { src: take.ready ? `api/takes/${take.id}/thumb?r=${take.revision}` : `api/assets/${take.portrait}/picture?width=320`, class: take.ready ? "" : "pending", alt: "", loading: "lazy" })), name,
-    h("span", { class: "hint" }, take.ready ? `${take.model} · ${clock(take.seconds)} · ${take.width}×${take.height} · ${size(take.bytes)}` : `${take.model} · ${t(take.state)}`), differs ? h("span", { class: "hint" }, `${t("differs in")}: ${differs}`) : null, evaluation(take),
+    h("span", { class: "hint" }, take.ready ? `${take.model} · ${clock(take.seconds)} · ${take.width}×${take.height} · ${size(take.bytes)}` : `${take.model} · ${t(take.state)}`), differs ? h("span", { class: "hint lines", title: differs }, `${t("differs in")}: ${differs}`) : null, evaluation(take),
     h("div", { class: "row" }, h("button", { class: "small", type: "button", "aria-pressed": String(take.star), "aria-label": t(take.star ? "Unstar" : "Star"), title: t(take.star ? "Unstar" : "Star"), onclick: () => void change({ star: !take.star }) }, take.star ? "★" : "☆"),
       take.ready ? h("a", { class: "button small", href: `api/takes/${take.id}/video?download=1`, download: "" }, t("Download")) : null,
       h("button", { class: "small", type: "button", "aria-pressed": String(chosen), "aria-label": t("Choose to compare"), title: t("Choose to compare"), disabled: !take.ready, onclick: () => { choose(chosen ? pair().filter((id) => id !== take.id) : [...pair(), take.id]); draw(); } }, "⇄"),
