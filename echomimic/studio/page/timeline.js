@@ -55,7 +55,8 @@ export function timeline(place, take, screen) {
     names.push(h("button", { "data-track": track, class: "name", type: "button", "aria-pressed": String(chosen.track === track), style: { color: `var(--${track})` }, onclick: () => { chosen.track = track; timeline(place, take, screen); } }, name(track)));
   }
   const playhead = h("i", { class: "playhead" });
-  const strip = h("div", { class: "strip", style: { width: `${100 * zoom}%` } }, wave, Object.values(canvases), playhead);
+  const stretches = [h("i", { class: "stretch" }), h("i", { class: "stretch" })];
+  const strip = h("div", { class: "strip", style: { width: `${100 * zoom}%` } }, wave, Object.values(canvases), stretches, playhead);
   const lanes = h("div", { class: "lanes" }, strip);
   const nearer = h("button", { type: "button", class: "small", "aria-label": t("Zoom in"), title: t("Zoom in"), onclick: () => scale(2) }, "+");
   const farther = h("button", { type: "button", class: "small", "aria-label": t("Zoom out"), title: t("Zoom out"), onclick: () => scale(0.5) }, "−");
@@ -63,10 +64,19 @@ export function timeline(place, take, screen) {
   fill(place, h("div", { class: "row lanehead" }, h("h2", {}, t("Timeline")), told, farther, nearer), h("div", { class: "timeline" }, h("div", { class: "names" }, names), lanes), operations(place, take, screen), entries(place, take, screen),
     h("p", { class: "hint" }, t(take.editable ? "Only this stretch is rendered anew." : "V2 renders a take as a whole, so changed hands become a new take.")));
   if (data.take !== take.id) data = { take: take.id, curves: {}, peaks: [], share: 1 };
+  /** Shows what is chosen: cheap, for every step of a drag. */
+  const mark = () => {
+    const some = chosen.stop > chosen.start;
+    told.textContent = some ? `${t("Chosen")}: ${name(chosen.track)} ${chosen.start.toFixed(2)}–${chosen.stop.toFixed(2)} ${t("seconds")}` : t("Drag over the curves to choose a stretch, then say what happens to it.");
+    [wave, canvases[chosen.track]].forEach((canvas, i) => {
+      stretches[i].hidden = !some;
+      if (some) Object.assign(stretches[i].style, { left: `${(100 * chosen.start) / take.seconds}%`, width: `${(100 * (chosen.stop - chosen.start)) / take.seconds}%`, top: `${canvas.offsetTop}px`, height: `${canvas.offsetHeight}px` });
+    });
+  };
   const draw = () => {
-    told.textContent = chosen.stop > chosen.start ? `${t("Chosen")}: ${name(chosen.track)} ${chosen.start.toFixed(2)}–${chosen.stop.toFixed(2)} ${t("seconds")}` : t("Drag over the curves to choose a stretch, then say what happens to it.");
-    paintWave(wave, data, take);
-    for (const track of tracks) paintTrack(canvases[track], data.curves[track], track, take);
+    mark();
+    paintWave(wave, data);
+    for (const track of tracks) paintTrack(canvases[track], data.curves[track], track);
   };
   const follow = () => {
     const at = strip.clientWidth * Math.min(1, screen.video.currentTime / take.seconds);
@@ -82,8 +92,8 @@ export function timeline(place, take, screen) {
     const middle = chosen.stop > chosen.start ? (chosen.start + chosen.stop) / 2 : screen.video.currentTime;
     lanes.scrollLeft = (strip.clientWidth * middle) / take.seconds - lanes.clientWidth / 2;
   };
-  for (const track of tracks) drag(canvases[track], track, take, screen, draw, () => timeline(place, take, screen));
-  drag(wave, "", take, screen, draw, () => undefined);
+  for (const track of tracks) drag(canvases[track], track, take, screen, mark, () => timeline(place, take, screen));
+  drag(wave, "", take, screen, mark, () => undefined);
   const seen = new ResizeObserver(() => { draw(); follow(); });
   seen.observe(wave);
   let frame = 0;
@@ -119,24 +129,16 @@ function brush(canvas) {
   return { pen, width, height, colour: (/** @type {string} */ key) => getComputedStyle(canvas).getPropertyValue(`--${key}`) };
 }
 
-/** @param {any} b @param {any} take */
-function paintChosen(b, take) {
-  if (chosen.stop <= chosen.start) return;
-  const at = (/** @type {number} */ seconds) => (b.width * seconds) / take.seconds;
-  b.pen.globalAlpha = 0.22; b.pen.fillStyle = b.colour("accent"); b.pen.fillRect(at(chosen.start), 0, at(chosen.stop - chosen.start), b.height); b.pen.globalAlpha = 1;
-}
-
-/** @param {HTMLCanvasElement} canvas @param {{peaks: number[], share: number}} data @param {any} take */
-function paintWave(canvas, { peaks, share }, take) {
+/** @param {HTMLCanvasElement} canvas @param {{peaks: number[], share: number}} data */
+function paintWave(canvas, { peaks, share }) {
   const b = brush(canvas);
   b.pen.fillStyle = b.colour("wave");
   const step = (b.width * share) / Math.max(1, peaks.length);
   peaks.forEach((peak, i) => b.pen.fillRect(i * step, (b.height * (1 - peak)) / 2, Math.max(1, step - 0.3), Math.max(1, b.height * peak)));
-  paintChosen(b, take);
 }
 
-/** @param {HTMLCanvasElement} canvas @param {Record<string, number[]> | undefined} curves @param {string} track @param {any} take */
-function paintTrack(canvas, curves, track, take) {
+/** @param {HTMLCanvasElement} canvas @param {Record<string, number[]> | undefined} curves @param {string} track */
+function paintTrack(canvas, curves, track) {
   const b = brush(canvas);
   Object.values(curves ?? {}).forEach((values, i) => {
     const most = values.reduce((m, v) => Math.max(m, Math.abs(v)), 1e-6);
@@ -145,8 +147,6 @@ function paintTrack(canvas, curves, track, take) {
     thinned(values, b.width).forEach(([j, value], k) => { const x = (b.width * j) / Math.max(1, values.length - 1), y = low ? (b.height / 2) * (1 - (0.9 * value) / most) : b.height - 3 - ((b.height - 6) * value) / most; if (k) b.pen.lineTo(x, y); else b.pen.moveTo(x, y); });
     b.pen.stroke();
   });
-  b.pen.globalAlpha = 1;
-  if (chosen.track === track) paintChosen(b, take);
 }
 
 /** What can be seen of a curve: of what falls on one pixel the lowest and the highest, so that no blink is lost. @param {number[]} values @param {number} width @returns {[number, number][]} */
@@ -197,8 +197,8 @@ async function saveEdits(place, take, screen, edits) {
 
 /** @param {Element} place @param {any} take @param {{video: HTMLVideoElement}} screen */
 function operations(place, take, screen) {
-  const start = h("input", { type: "number", id: "edit-start", min: 0, max: take.seconds, step: 0.1, value: chosen.start.toFixed(2), "aria-label": t("Start"), style: { width: "78px", padding: "4px 8px" }, onchange: () => { chosen.start = Number(start.value); timeline(place, take, screen); } });
-  const stop = h("input", { type: "number", id: "edit-stop", min: 0, max: take.seconds, step: 0.1, value: (chosen.stop || take.seconds).toFixed(2), "aria-label": t("End"), style: { width: "78px", padding: "4px 8px" }, onchange: () => { chosen.stop = Number(stop.value); timeline(place, take, screen); } });
+  const start = h("input", { type: "number", id: "edit-start", min: 0, max: take.seconds, step: 0.1, value: chosen.start.toFixed(2), "aria-label": t("Start"), style: { width: "90px", padding: "4px 8px" }, onchange: () => { chosen.start = Number(start.value); timeline(place, take, screen); } });
+  const stop = h("input", { type: "number", id: "edit-stop", min: 0, max: take.seconds, step: 0.1, value: (chosen.stop || take.seconds).toFixed(2), "aria-label": t("End"), style: { width: "90px", padding: "4px 8px" }, onchange: () => { chosen.stop = Number(stop.value); timeline(place, take, screen); } });
   const region = () => ({ track: chosen.track, start: chosen.start, stop: chosen.stop > chosen.start ? chosen.stop : take.seconds });
   const add = (/** @type {any} */ entry) => { undone.set(take.id, []); void saveEdits(place, take, screen, [...editsOf(take), { ...region(), ...entry }]); };
   const button = (/** @type {string} */ text, /** @type {any} */ entry) => h("button", { type: "button", class: "small", onclick: () => add(entry) }, t(text));
