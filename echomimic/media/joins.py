@@ -68,16 +68,20 @@ def stamps_of(packets: Iterable[Any]) -> list[float]:
 
 
 def _add(pieces: list[_Piece], packet: Any) -> Fraction | None:
-    """Adds a packet to the piece that it belongs to, and gives its own time; None where it has none."""
+    """Adds a packet to the piece that it belongs to, and gives its own time; None where it has none.
+
+    One that tells no length lasts as long as the one before it.
+    """
     ticks = packet.dts if packet.pts is None else packet.pts
     if ticks is None or packet.time_base is None or not packet.size:
         return None
     moment: Fraction = ticks * packet.time_base
-    coded = (
-        moment if packet.dts is None else packet.dts * packet.time_base
-    )  # pictures may be seen out of order
-    end = moment + (packet.duration or 0) * packet.time_base
-    if not pieces or not follows(coded, pieces[-1].coded):
+    ahead = packet.pts if packet.dts is None else packet.dts  # pictures may be seen out of order
+    coded: Fraction = ahead * packet.time_base
+    follows_on = bool(pieces) and follows(coded, pieces[-1].coded)
+    step = coded - pieces[-1].coded if follows_on else Fraction(0)
+    end = moment + ((packet.duration or 0) * packet.time_base or max(step, Fraction(0)))
+    if not follows_on:
         pieces.append(_Piece(moment, end, coded))
     last = pieces[-1]
     last.begin, last.end, last.coded = min(last.begin, moment), max(last.end, end), max(last.coded, coded)

@@ -175,8 +175,7 @@ class VideoReader:
         picture = _turned(_as_rgb(frame, size), frame)
         width, height = self.size
         if width and picture.shape[:2] != (height, width):  # the film changes its size midway
-            resized = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
-            return cast(Picture, resized.reformat(width=width, height=height).to_ndarray(format="rgb24"))
+            return _fitted(picture, width, height)
         return np.ascontiguousarray(picture)
 
 
@@ -203,6 +202,18 @@ def _as_rgb(frame: av.VideoFrame, size: dict[str, Any]) -> Picture:
     if size or matrix:
         frame = frame.reformat(**size, format="rgb24", **matrix)
     return cast(Picture, frame.to_ndarray(format="rgb24"))
+
+
+def _fitted(picture: Picture, width: int, height: int) -> Picture:
+    """The picture as large as fits into width × height, in its own proportions, with black around it."""
+    scale = min(width / picture.shape[1], height / picture.shape[0])
+    across, down = max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale))
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+    whole = np.zeros((height, width, 3), np.uint8)
+    left, top = (width - across) // 2, (height - down) // 2
+    inner = frame.reformat(width=across, height=down).to_ndarray(format="rgb24")
+    whole[top : top + down, left : left + across] = inner
+    return whole
 
 
 def _turned(picture: Picture, frame: av.VideoFrame) -> Picture:

@@ -43,6 +43,7 @@ def write_film(
     aspect: Fraction | None = None,
     codec: str | None = None,
     sound_rate: int = 48000,
+    shape: tuple[int, int] = (128, 64),
 ) -> Path:
     """A film whose frame i appears at ``moments[i]`` s, with sound of (start, length) s;
     ``last``: the last hold."""
@@ -53,7 +54,7 @@ def write_film(
         stream = container.add_stream(
             codec, rate=Fraction(rate).limit_denominator(1001), options=options or {}
         )
-        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = 128, 64, "yuv420p", 2_000_000
+        (stream.width, stream.height), stream.pix_fmt, stream.bit_rate = shape, "yuv420p", 2_000_000
         if aspect is not None:
             stream.codec_context.sample_aspect_ratio = aspect
         constant = kind == "avi"  # which numbers its frames and has no timestamps

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from echomimic.media.audio import Speech
 from echomimic.media.clock import LONGEST_HOLE, Clock, Slots, base_rate
-from echomimic.media.video_reader import VideoReader
+from echomimic.media.video_reader import VideoReader, _fitted
 from tests.media.films import number_of, numbered, onsets, shown, turn, write_film
 
 CONTAINERS = ("mp4", "mkv", "webm", "mov", "ts", "avi")
@@ -136,7 +136,7 @@ def test_joined_films_keep_picture_and_sound_together(tmp_path: Path, rate: int)
     seen = shown(tmp_path / "ab.ts")
     assert seen[:40] == list(range(40))
     assert abs(seen.index(1, 40) - 46) <= 1  # 1.6 s, 0.2 s and one frame
-    priming = 1024 / 48000 + 1024 / rate  # heard in a TS
+    priming = 1024 / 48000 + 2 * 1024 / rate  # heard in a TS; and tones begin within blocks
     speech = Speech.open(tmp_path / "ab.ts")
     assert onsets(speech) == pytest.approx([0, 0.8, 1.6, 2.5], abs=priming + 0.003)
     loud = np.abs(speech.read(round(1.5 * 16000), 32800)) > 0.05
@@ -157,6 +157,35 @@ def test_pictures_that_have_coding_times_only_are_seen_in_order(tmp_path: Path, 
     assert [number_of(p) for p in VideoReader(path).at([0.5, 2.0]) if p is not None] == pytest.approx(
         [12, 50], abs=1
     )
+
+
+@pytest.mark.parametrize(("aspect", "size"), [((1, 2), (128, 128)), ((2, 1), (256, 64))])
+def test_a_film_that_changes_its_proportions_keeps_them(
+    tmp_path: Path, aspect: tuple[int, int], size: tuple[int, int]
+) -> None:
+    """What comes later is fitted into what came first, not squeezed: a face would become another's."""
+    film = write_film(tmp_path / "a.mp4", steady(2, 25), aspect=Fraction(*aspect))
+    later = list(VideoReader(film))[1]
+    reader = VideoReader(write_film(tmp_path / "b.mp4", steady(2, 25)))
+    assert (later.shape[1], later.shape[0]) == size
+    assert reader.size == (128, 64)
+    fitted = _fitted(later, *reader.size)
+    seen = np.argwhere(fitted.max(2) > 12)
+    height, width = seen.max(0) - seen.min(0) + 1
+    assert (height, width) == pytest.approx(min(128 / size[0], 64 / size[1]) * np.array(size)[::-1], abs=1)
+    assert number_of(later) == 1
+
+
+def test_a_film_of_two_sizes_is_read_at_the_first(tmp_path: Path) -> None:
+    one = write_film(tmp_path / "a.ts", steady(20, 25))
+    two = write_film(tmp_path / "b.ts", steady(20, 25), shape=(64, 64))
+    (tmp_path / "ab.ts").write_bytes(one.read_bytes() + two.read_bytes())
+    frames = list(VideoReader(tmp_path / "ab.ts"))
+    assert {frame.shape for frame in frames} == {(64, 128, 3)}
+    assert len(frames) == 40
+    assert [number_of(frame) for frame in frames[:20]] == list(range(20))
+    assert all((frame[:, :28] < 12).all() and (frame[:, 100:] < 12).all() for frame in frames[-19:])
+    assert frames[-1][:, 34:94].max() > 150
 
 
 def test_low_rates_with_pictures_coded_far_ahead_are_one_recording(tmp_path: Path) -> None:
