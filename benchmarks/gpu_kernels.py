@@ -31,6 +31,7 @@ def compared(
         row: dict[str, Any] = {"operation": name, "plain ms": time(plain)}
         if kernels.fused(_first(given)):
             row["fused ms"] = time(chosen)
+            row["works"] = {"attend": "attend_apart"}.get(run.__name__, run.__name__) not in forms._broken
         if side <= SMALL_SIDE:
             exact = _last(_plain(run, *tree_map(_wide, given)))
             row["from float64"] = float((_last(chosen()) - exact).abs().max() / exact.abs().max())

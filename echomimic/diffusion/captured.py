@@ -34,14 +34,15 @@ _streams: dict[int, torch.cuda.Stream] = {}
 
 def cuda_graph(device: torch.device) -> Record:
     """Records CUDA graphs, whose memory is shared: only one of them may be at work at a time."""
-    shared = torch.cuda.graph_pool_handle()
+    pools = list[Any]()
 
     def record(run: Callable[[], list[Tensor]]) -> tuple[Callable[[], object], list[Tensor]]:
         graph = torch.cuda.CUDAGraph()
         with _recording, torch.cuda.device(device), _spared_generator():
             torch.cuda.synchronize()
             torch.cuda.empty_cache()
-            with torch.cuda.stream(_stream()), _capture(graph, shared):
+            pools[:] = pools or [torch.cuda.graph_pool_handle()]
+            with torch.cuda.stream(_stream()), _capture(graph, pools[0]):
                 results = run()
         return graph.replay, results
 

@@ -4,6 +4,7 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -95,12 +96,25 @@ def float32_products(dtype: str) -> Iterator[None]:
     an H200.
     """
     linear, convolution = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = linear.allow_tf32, convolution.allow_tf32
-    linear.allow_tf32 = convolution.allow_tf32 = dtype == "tf32"
+    with _rounding(linear, dtype == "tf32"), _rounding(convolution, dtype == "tf32"):
+        yield
+
+
+@contextmanager
+def _rounding(backend: Any, wanted: bool) -> Iterator[None]:
+    """Inside, whether TF32 is allowed; by PyTorch's newer flag where the host has set that, because then it
+    refuses to tell the older one."""
+    of, name, value = backend, "allow_tf32", cast(bool | str, wanted)
+    try:
+        before = getattr(of, name)
+    except RuntimeError:
+        of, name, value = getattr(backend, "conv", backend), "fp32_precision", "tf32" if wanted else "ieee"
+        before = getattr(of, name)
+    setattr(of, name, value)
     try:
         yield
     finally:
-        linear.allow_tf32, convolution.allow_tf32 = before
+        setattr(of, name, before)
 
 
 def upload(values: Tensor, device: torch.device, dtype: torch.dtype | None = None) -> Tensor:

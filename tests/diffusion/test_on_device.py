@@ -169,3 +169,28 @@ def test_float32_is_float32_unless_tf32_is_asked_for(dtype: str, rounded: bool) 
     with float32_products(dtype):
         assert (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32) == (rounded, rounded)
     assert (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32) == before
+
+
+@pytest.fixture
+def newer_flags() -> Iterator[list[Any]]:
+    """The backends whose newer flags a host has set: products TF32, convolutions not."""
+    found: list[Any] = [torch.backends.cuda.matmul, getattr(torch.backends.cudnn, "conv", None)]
+    if found[1] is None:
+        pytest.skip("this PyTorch has no newer flags")
+    before = [backend.fp32_precision for backend in found]
+    for backend, value in zip(found, ("tf32", "ieee"), strict=True):
+        backend.fp32_precision = value
+    yield found
+    for backend, value in zip(found, before, strict=True):
+        backend.fp32_precision = value
+
+
+@pytest.mark.parametrize(("dtype", "rounded"), [("fp32", "ieee"), ("tf32", "tf32")])
+def test_a_host_that_sets_the_newer_flags_keeps_them(
+    dtype: str, rounded: str, newer_flags: list[Any]
+) -> None:
+    with pytest.raises(RuntimeError):
+        _ = torch.backends.cuda.matmul.allow_tf32
+    with float32_products(dtype):
+        assert [backend.fp32_precision for backend in newer_flags] == [rounded, rounded]
+    assert [backend.fp32_precision for backend in newer_flags] == ["tf32", "ieee"]
