@@ -1,6 +1,7 @@
 """``echomimic animate``."""
 
 import dataclasses
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,10 @@ def animate(quiet: bool, as_json: bool, **values: Any) -> None:
 
 def run_and_show(request: Request, settings: Settings, quiet: bool, as_json: bool) -> None:
     """Runs one job with a progress bar and prints its result."""
+    if settings.variant.engine == "preview":
+        # NumPy reads this when it is loaded. The products of the preview's nets are small: a second thread
+        # for each of them waits, spinning, longer than it computes.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from echomimic.flow import run
 
     if (ranks := ranks_of_process()).count > 1:

@@ -176,6 +176,32 @@ def test_help_lists_every_option_under_its_heading(capsys: pytest.CaptureFixture
     assert "Diffusion:" in text
 
 
+_ASKED = """
+import os, sys, types
+def run(*_):
+    print(os.environ.get("OPENBLAS_NUM_THREADS"), "numpy" in sys.modules)
+    sys.exit()
+flow = sys.modules["echomimic.flow"] = types.ModuleType("echomimic.flow")
+flow.run = run
+from echomimic.cli import main
+main(["animate", "a.png", "b.wav", "-o", "c.mp4", "-q", *sys.argv[1:]])
+"""
+
+
+@pytest.mark.parametrize(
+    ("model", "given", "seen"), [("preview", None, "1"), ("preview", "4", "4"), ("v1", None, "None")]
+)
+def test_the_previews_products_take_one_thread_unless_told_otherwise(
+    model: str, given: str | None, seen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    if given:
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", given)
+    words = [sys.executable, "-c", _ASKED, "--model", model]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [seen, "False"], "NumPy reads it when it is loaded"
+
+
 @pytest.mark.slow
 def test_module_and_doctor_run() -> None:
     done = subprocess.run(

@@ -5,6 +5,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from echomimic.preview.mesh.face_mesh import build_mesh
+from echomimic.preview.mesh.warp import make_texture
+from echomimic.preview.mouth.mouth_light import LIGHT_TUNING, find_light
 from tests.preview.portrait import SKIN, Portrait, draw, play
 
 Array = NDArray[np.float32]
@@ -60,3 +63,10 @@ def test_a_grainy_picture_has_grain_between_the_lips() -> None:
     ]
     assert levels[0] < 2.5
     assert 3 < levels[1] < 9
+
+
+def test_wrinkles_and_brush_strokes_are_no_snow_between_the_lips() -> None:
+    strokes = 60 * np.sign(np.sin(np.arange(SIDE) * 1.9))[:, None, None]
+    wild = changed(lambda picture: picture + strokes)
+    light = find_light(build_mesh(wild.face.points), make_texture(wild.picture, SIDE, SIDE), SIDE, SIDE)
+    assert light.grain == LIGHT_TUNING.most_grain

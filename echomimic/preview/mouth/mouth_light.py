@@ -57,6 +57,8 @@ class LightTuning:
     """Pixels: what is finer than this on the cheeks is grain."""
     least_grain: float = 0.8
     """Levels of grain that are left away."""
+    most_grain: float = 10.0
+    """What is stronger is no grain, but wrinkles or strokes of a brush: a mouth would be full of snow."""
     grain_reach: float = 0.07
     """Half the side of the patches of cheek that are looked at, outer eye distances."""
     grain_lost: float = 1.2
@@ -193,7 +195,7 @@ def _grain(mesh: Mesh, texture: Texture, width: int, height: int) -> float:
         fine = seen - cv2.GaussianBlur(seen, (0, 0), LIGHT_TUNING.grain_blur)
         levels.append(_DEVIATIONS * float(np.median(np.abs(fine - np.median(fine)))))
     level = LIGHT_TUNING.grain_lost * float(np.median(levels))
-    return level if level > LIGHT_TUNING.least_grain else 0.0
+    return min(level, LIGHT_TUNING.most_grain) if level > LIGHT_TUNING.least_grain else 0.0
 
 
 def _colours(mesh: Mesh, texture: Texture, ids: tuple[int, ...], width: int, height: int) -> Array:
