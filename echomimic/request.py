@@ -13,6 +13,7 @@ from echomimic.errors import SettingsError
 from echomimic.option import about, check_fields, option, options
 from echomimic.variants import ModelName, Variant, variant
 
+# What every host's field for a seed can hold (signed 32 bits).
 MAX_SEED = 2**31 - 1
 MOST_FRAMES = 1_000_000
 """Longest video: eleven hours at 25 frames per second."""

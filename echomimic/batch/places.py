@@ -12,6 +12,7 @@ from typing import Any
 from echomimic.errors import OutputError, ResourceError, SpeechError
 from echomimic.media.output import write_whole
 
+# Bytes read at once: a copy that is stopped stops soon.
 _BLOCK = 1 << 20
 
 

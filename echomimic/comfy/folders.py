@@ -16,6 +16,7 @@ MODELS = "echo_mimic"
 
 AUTO = "auto"
 DRIVERS = ("none", "auto")
+# A user may have pointed the model folder at a whole disk: looking ends at this depth and number.
 _DEPTH = 3
 _MOST_FOLDERS = 200
 

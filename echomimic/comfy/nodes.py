@@ -310,7 +310,8 @@ def _misfit(context_frames: int | None, context_overlap: int | None) -> str:
     """Why the windows cannot be, before a model is loaded for them; empty when they can."""
     given = {"context_frames": context_frames, "context_overlap": context_overlap}
     try:
-        Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+        known = {name: value for name, value in given.items() if value is not None}
+        Settings(**known)  # type: ignore[arg-type]
     except EchoMimicError as fault:
         return str(fault)
     return ""

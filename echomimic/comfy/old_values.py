@@ -47,6 +47,7 @@ RENAMED: Mapping[str, str] = {
 NOTHING = ("", "none", "None", None, False)
 EMPTY = ("face_detector", "visualizer", "info", "clip", "clip_vision")
 """Links that carried networks: the model brings its own now."""
+# The networks halve a picture three times behind the autoencoder's three.
 _SIDE = 64
 
 

@@ -31,6 +31,8 @@ OFFICIAL: dict[str, Any] = {
 }
 """The official schedule in diffusers' words."""
 
+# Zero terminal SNR makes the last alpha 0, by whose root sigma-based samplers divide; diffusers' own
+# choice.
 _SMALLEST_ALPHA = 2**-24
 
 

@@ -34,6 +34,7 @@ NOT_PART_OF_THE_JOB = ("resume", "weights", "vae", "offload", "device", "devices
 NAMED_OTHERWISE = ("settings", "driver", "output", "notes")
 """Fields of the conditions that are not named as they are: settings one by one,
 the driver by what the guide draws."""
+# A minute of samples at a time: a long speech is never in memory as a whole.
 _BLOCK = 60 * 16_000
 Say = Callable[[str], None]
 

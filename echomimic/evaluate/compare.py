@@ -15,6 +15,7 @@ from echomimic.evaluate.batch import VideoRow
 from echomimic.evaluate.metrics import METRICS, Metric
 from echomimic.evaluate.result import Evaluation
 
+# Bootstrap (Efron 1979): seeded, so that the same videos give the same report.
 RESAMPLES, SEED, CONFIDENCE = 10_000, 0, 0.95
 LEAST_PAIRS = 3
 """Fewer pairs give no interval."""

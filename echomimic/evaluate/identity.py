@@ -33,6 +33,7 @@ _FIVE = (263, 362, 33, 133, 2)
 of the other, base of the nose."""
 _CHIP, _PADDING = 150, 0.25
 """dlib's own size and margin of the picture that the network looks at."""
+# The side of the aligned crop that is compared without a network: features count, pores and noise do not.
 _ROUGH_SCALE = 48
 _FACE_STRIP = (0.14, 0.62)
 """The rows of the aligned crop from the brows to the tip of the nose: what speech leaves alone."""

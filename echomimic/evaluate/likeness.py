@@ -26,6 +26,7 @@ from echomimic.media.image import Picture, resize
 FINEST = 128
 """Pixels per eye distance at which faces are compared at most:
 finer detail does not survive a 512-pixel video."""
+# Smaller faces have no detail to compare; they are enlarged to this.
 _COARSEST = 24
 _WIDE = 2.2
 """Side of the compared crop, in eye distances: brows to chin."""
@@ -35,6 +36,7 @@ _SKIN = [50, 280, 117, 346, 205, 425, 151, 9, 108, 337]
 """Mesh points on cheeks and forehead, where neither hair nor speech comes."""
 _LIPS = [*UPPER_LIP_OUTER, *LOWER_LIP_OUTER]
 _INNER = [*UPPER_LIP_INNER, *LOWER_LIP_INNER[-2:0:-1]]
+# Around the lips, in widths of them: their edge is what blurs first.
 _LIP_MARGIN = 0.12
 Band: TypeAlias = tuple[float, float]
 """Detail is what lies between two sizes in pixels (sigmas of a Gaussian); 0: however fine."""

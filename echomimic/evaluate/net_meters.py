@@ -22,6 +22,7 @@ _ARCFACE = np.array(
 )
 """Where ArcFace's 112-pixel input has eyes, nose and mouth corners."""
 _ARC_SIDE = 112
+# What FID's Inception and FVD's I3D take: other sizes give figures that compare with nobody's.
 _INCEPTION_SIDE, _VIDEO_SIDE, CLIP = 299, 224, 16
 _LPIPS_SIDE = 256
 _CLIP_STEP = 8

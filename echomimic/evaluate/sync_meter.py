@@ -22,6 +22,7 @@ from echomimic.faces.detect import extent
 from echomimic.media.audio import RATE, Speech
 from echomimic.media.image import Picture
 
+# SyncNet was trained at this rate, on five frames of 224 pixels and 20 columns of 13 MFCCs (Chung 2016).
 FPS = 25
 SHIFTS = 15
 """Frames to either side."""

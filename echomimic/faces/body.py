@@ -14,8 +14,12 @@ from echomimic.faces.detect import Detection, detect, extent, overlap
 from echomimic.faces.network import infer
 from echomimic.faces.square import Pyramid, Square, square_of
 
+# The sides of the pictures that MediaPipe's four networks take.
 _PALM, _HAND, _POSE_BOX, _POSE = 192, 224, 224, 256
+# MediaPipe's own threshold: half sure.
 _PRESENT = 0.5
+# Overlap (intersection over union) from which on two finds are one hand; MediaPipe's non-maximum
+# suppression.
 _SAME_HAND = 0.3
 # MediaPipe's margins: a palm's box shows the palm only, the points' box leaves the fingers out.
 _PALM_MARGIN, _PALM_SHIFT = 2.6, -0.5
@@ -25,6 +29,7 @@ _POSE_MARGIN = 1.25
 _HAND_DEPTH = np.array([1, 1, 2.5], np.float32)
 # The points of wrist and knuckles that say where a hand is, whatever the fingers do.
 _PALM_POINTS = [0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18]
+# The refinement looks at a 7 × 7 window, as MediaPipe's calculator does.
 _HEAT_REACH = 3
 _HEAT_SIDE = 64
 

@@ -18,6 +18,7 @@ MESH_SIDE = 192
 # MediaPipe's margin around a detected box, and around the points of a mesh.
 MARGIN = 1.5
 
+# Overlap from which on two boxes are one face: the detector's own for non-maximum suppression.
 _OVERLAP = 0.3
 # The detectors are asked to be generous (drawings, odd sizes): what they find must pass the mesh's own score
 # …

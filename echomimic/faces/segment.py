@@ -13,14 +13,20 @@ from echomimic.faces.network import infer
 
 _Region: TypeAlias = tuple[int, int, int, int]
 
+# The side of the picture that MediaPipe's selfie segmentation takes.
 _SIDE = 256
 # The filter's coefficients are computed at this size and applied at the picture's own.
 _WORK = 512
+# A guided filter (He 2010) follows edges within this many pixels of `_WORK`, …
+# … and calls colours one that differ by less than the root of this (levels of 0…1): hair stays apart, grain
+# not.
 _RADIUS = 6
 _SMOOTH = 1e-4
 _BAND = 128
 # A person smaller than this part of the picture is looked at again, closer.
 _SMALL = 0.6
+# Beside the person the closer look keeps so much of its size, or the network would take the border for an
+# end.
 _MARGIN = 0.15
 
 

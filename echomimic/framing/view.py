@@ -14,6 +14,7 @@ from echomimic.framing.rectangle import Rect, Size, largest_part, place
 from echomimic.media.image import Picture, resize
 from echomimic.request import Settings
 
+# The models' own size for the shorter side, unless the longer one would then exceed full HD's.
 DEFAULT_SIZE = 512
 LONGEST = 1920
 SMALLEST_VIDEO, LARGEST_VIDEO = 16, 8192

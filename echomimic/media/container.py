@@ -15,8 +15,9 @@ import av.video
 Frame: TypeAlias = av.AudioFrame | av.VideoFrame
 
 _FORMATS = (
-    "aac,ac3,aiff,amr,amrnb,amrwb,ape,apng,asf,au,av1,avi,caf,dts,dv,eac3,flac,flv,gif,gsm,h264,hevc,ivf,m4v,matroska,"
-    "mlp,mov,mp3,mpc,mpc8,mpeg,mpegts,mpegvideo,mxf,nut,obu,ogg,tak,truehd,tta,voc,w64,wav,wv,yuv4mpegpipe"
+    "aac,ac3,aiff,amr,amrnb,amrwb,ape,apng,asf,au,av1,avi,caf,dts,dv,eac3,flac,flv,gif,gsm,h264,hevc,ivf,m4v,"
+    "matroska,mlp,mov,mp3,mpc,mpc8,mpeg,mpegts,mpegvideo,mxf,nut,obu,ogg,"
+    "tak,truehd,tta,voc,w64,wav,wv,yuv4mpegpipe"
 )
 """Demuxers that may open a file. None of them follows a reference into another
 file (as concat, hls, dash do)."""
@@ -47,7 +48,9 @@ def open_media(path: Path) -> "av.container.InputContainer":
     except UnicodeDecodeError:
         # PyAV before 19 stops at tags that are not UTF-8 unless told otherwise; from 19 on it has no such
         # option
-        return av.open(name, container_options=dict(_OPTIONS), metadata_errors="ignore")  # type: ignore[call-overload, no-any-return, unused-ignore]
+        how: dict[str, Any] = {"container_options": dict(_OPTIONS), "metadata_errors": "ignore"}
+        opened: av.container.InputContainer = av.open(name, **how)
+        return opened
 
 
 def picture_stream(container: "av.container.InputContainer") -> "av.VideoStream | None":

@@ -19,6 +19,7 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 from echomimic.errors import SpeechError
 from echomimic.media.audio import RATE
 
+# Whisper's own front end: 25 ms windows every 10 ms at 16 kHz.
 WHISPER_HOP = 160
 WHISPER_WINDOW = 400
 PIECE = 3000

@@ -150,7 +150,8 @@ def _safetensors_specs(path: Path) -> dict[str, Spec]:
         raise foreign
     try:
         with safe_open(str(path), framework="pt") as file:
-            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118  (no mapping, has keys only)
+            # it is no mapping, though it has keys
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
             return {n: Spec(tuple(s.get_shape()), _dtype(s.get_dtype(), path)) for n, s in slices.items()}
     except (SafetensorError, OSError, ValueError) as error:
         raise WeightsError(f"{path} is cut short or damaged ({_line(error)}); download it again") from error

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from echomimic.arrays import Doubles
 from echomimic.faces.geometry import MESH_POINTS, canonical_face
 
+# MediaPipe's camera: planes in centimetres and 63 degrees of vertical view (face geometry's environment).
 _NEAR, _FAR = 1.0, 10000.0
 _TANGENT = float(np.tan(np.radians(63.0) / 2))
 

@@ -41,6 +41,7 @@ TRACKS: dict[str, tuple[str, ...]] = {
 RAMP = 0.12
 """Seconds in which an edit comes and goes at the ends of its stretch, at most a quarter of it:
 a syllable's edge."""
+# Seconds; more would smooth a sentence into one pose.
 LONGEST_SMOOTH = 2.0
 MOST_GAIN = 3.0
 _SIGNS = {"rotation": (1, -1, -1), "translation": (-1, 1), "gaze": (-1, 1), "body": (-1, 1)}

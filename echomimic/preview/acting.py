@@ -54,6 +54,7 @@ _LIP_FRONT = (0, 13, 14, 17)
 _CORNER_AROUND = (0.12, 0.14)
 """Around a corner of the mouth the skin goes with it: radii across and down, canonical."""
 
+# Frames at a time: memory must not grow with the length of the video.
 _BLOCK = 1024
 _NOSE_BRIDGE = 168
 _NOSE_BASE = 2

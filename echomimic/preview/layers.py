@@ -16,7 +16,10 @@ from echomimic.preview.mesh.warp import FINER, OPAQUE, WHITE, Pixels, Scene, Tex
 
 Strip: TypeAlias = tuple[slice, slice]
 """Rows and columns."""
+# A person is narrower at the neck than at the shoulders: strips of their own leave out more of the
+# background.
 _STRIPS = 6
+# Strips are prepared for these motions; a frame takes the smallest that is enough.
 _REACHES = (4, 8, 12, 16, 24, 32, 48, 64)
 _WIDER = 0.012
 """By how much the matte is wider than the mask, and what is hidden than the matte, units: a rim of the head

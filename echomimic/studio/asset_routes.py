@@ -114,7 +114,9 @@ async def _form_file(request: Request, most: int, name: str) -> tuple[AsyncItera
             yield chunk
 
     try:
-        form = await MultiPartParser(request.headers, counted(), max_files=1, max_fields=10).parse()  # type: ignore[arg-type]
+        pieces: Any = counted()  # starlette asks for a generator, any iterator will do
+        parser = MultiPartParser(request.headers, pieces, max_files=1, max_fields=10)
+        form = await parser.parse()
     except (MultiPartException, KeyError) as error:
         raise Refused("invalid", f"the form cannot be read ({error}); send one field named file") from None
     upload = form.get("file")

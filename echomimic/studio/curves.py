@@ -9,6 +9,7 @@ from echomimic.arrays import AnyArray
 from echomimic.faces.geometry import MOUTH_CORNERS
 from echomimic.motion.performance import Performance
 
+# A ten-thousandth of an eye distance is below any pixel; more digits only make the answer longer.
 DIGITS = 4
 _UNITS = {
     "opening": "eye distances",

@@ -20,7 +20,9 @@ from echomimic.studio.jobs import as_job
 from echomimic.studio.studio import Studio
 from echomimic.version import VERSION
 
+# Seconds between two looks at the database: soon enough to feel live, and a read of one row costs nothing.
 _LOOK = 0.1
+# Seconds: proxies close streams that stay silent (nginx after 60 seconds).
 _HEARTBEAT = 10.0
 MOST_MISSED = 500
 """More changes than these are not told one by one: the page loads its lists again."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from echomimic.errors import OutputError, ResourceError
 
 NAME = "echomimic-studio"
+# 192 bits of chance: nobody guesses it, and it still fits an address that is copied by hand.
 TOKEN_BYTES = 24
 
 

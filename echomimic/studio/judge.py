@@ -18,6 +18,7 @@ from echomimic.errors import EchoMimicError
 from echomimic.studio.child import Answer, Question, answer_all
 from echomimic.studio.problems import Refused, refusal
 
+# Files come from strangers: the process that opens them gets this much memory and CPU time, and no more.
 MEMORY = 6 << 30
 SECONDS = 120
 PEAKS_PER_SECOND = 100

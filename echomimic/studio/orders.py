@@ -16,6 +16,7 @@ from echomimic.studio.takes import checked_request, checked_settings
 from echomimic.variants import VARIANTS
 
 _DRIVERS = ("auto", "none")
+# More than a person makes: so long a list is a mistake, or meant to keep the server busy.
 MOST_EDITS = 1000
 
 

@@ -15,6 +15,7 @@ from echomimic.variants import VARIANTS
 
 EVERY = 0.2
 """Seconds between two notes in the database."""
+# Seconds and pixels: a glimpse must cost less than what it shows.
 PICTURE_EVERY = 0.5
 PICTURE_SIDE = 320
 SHARES = {

@@ -12,6 +12,7 @@ from echomimic.studio.devices import devices
 from echomimic.studio.home import Home
 from echomimic.studio.jobs import Jobs
 
+# Seconds between two looks whether a worker died.
 _LOOK = 0.2
 ALWAYS = "preview"
 """The lane whose worker is started at once, so that the first preview does not wait for it."""

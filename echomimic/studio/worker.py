@@ -27,7 +27,9 @@ from echomimic.studio.report import JobReport, Stopped
 from echomimic.studio.work import Work
 
 _EXAMPLE = Path(__file__).resolve().parents[1] / "example"
+# Seconds between two looks for a job; a person does not feel a tenth.
 POLL = 0.1
+# Seconds: often enough that a stopped job is noticed within `GRACE`, and many times within its lease.
 _HEARTBEAT = 0.25
 GRACE = 1.0
 """Seconds a job has to stand still after it was told to; then the process ends."""

@@ -18,6 +18,7 @@ from echomimic.motion.face_motion import FaceMotion
 from echomimic.motion.files.motion_file import Motion
 from echomimic.motion.retarget.body_fit import ARMS, SEEN, hands_seen
 
+# The portrait is so much darker that thin lines show on white clothes.
 DIMMED = 0.6
 _GREY = (200, 200, 200)
 _FACE_JUMP = 7.0

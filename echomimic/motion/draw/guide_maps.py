@@ -18,7 +18,9 @@ from echomimic.arrays import Floats, Picture
 from echomimic.motion.body_pose import HAND, BodyPose
 from echomimic.motion.draw import landmark_edges as edges
 
+# Drawn at this side and then resized, as official: thickness and rounding of lines depend on it.
 CANVAS = 512
+# Lines are as thick as for a picture of this side, as official.
 HAND_REFERENCE = 800
 _BONES = tuple((4 * finger + k if k else 0, 4 * finger + k + 1) for finger in range(5) for k in range(4))
 

@@ -20,8 +20,10 @@ from echomimic.motion.face_motion import FaceMotion
 from echomimic.motion.files.plain_pickle import PlainPickleError, Stored, read_plain
 from echomimic.motion.npz import npy_header
 
+# The official folders say no rate; their scripts write videos at this one.
 OFFICIAL_FPS = 24.0
 FACE_SUFFIX, BODY_SUFFIX = ".pkl", ".npy"
+# One frame's points take kilobytes: larger files are something else, and would have to be read to know it.
 _MOST_FILE_BYTES = 16 << 20
 _MOST_FRAMES = 100_000
 

@@ -19,6 +19,7 @@ import numpy as np
 from echomimic.arrays import AnyArray
 
 _NUMBERS = frozenset({"b1", "f2", "f4", "f8"} | {k + w for k in "iu" for w in "1248"})
+# A frame's points need far fewer; a pickle that asks for more is built to keep us busy.
 _MOST_INSTRUCTIONS = 200_000
 
 

@@ -28,6 +28,7 @@ from echomimic.motion.body_pose import (
 )
 from echomimic.motion.tracks import bridge
 
+# DWPose's own threshold: its drawing leaves points of a lower score away.
 SEEN = 0.3
 ARMS = ((L_SHOULDER, L_ELBOW, L_WRIST), (R_SHOULDER, R_ELBOW, R_WRIST))
 """Shoulder, elbow and wrist of the left and of the right arm, in the order of a pose's hands."""
@@ -35,6 +36,8 @@ _LIMBS = frozenset({L_SHOULDER, L_ELBOW, L_WRIST, R_SHOULDER, R_ELBOW, R_WRIST, 
 _UPPER, _FORE = 0.85, 0.75
 """Length of upper arm and forearm in shoulder widths
 (biacromial 0.37 m, segments after Winter 2009, Fig. 4.1)."""
+# An elbow seen in fewer frames than this share is laid on the line from shoulder to wrist: little seen is
+# mostly wrong.
 _OFTEN = 0.1
 
 

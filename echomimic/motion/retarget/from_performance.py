@@ -25,6 +25,7 @@ from echomimic.motion.retarget.face_regions import EYES, PIVOT, EyePoints, brow_
 _BETWEEN_EYES = 168
 _UPPER_SHARE = 0.92
 """How much of a closing eye is done by the upper lid."""
+# The crease over an eye goes down with its lid by this share.
 _CREASE_SHARE = 0.35
 
 

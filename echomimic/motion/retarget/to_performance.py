@@ -28,6 +28,7 @@ _JITTER = 0.028
 _SYMMETRY = 0.5
 """Share of an expression that is replaced by the mean of itself and its mirror:
 trackers skew a turned mouth."""
+# A face's motion says nothing of the shoulders: they go along with the head by this share.
 _BODY_FOLLOWS = 0.2
 _GAZE_LIMIT = 0.06
 

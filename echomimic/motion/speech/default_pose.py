@@ -29,11 +29,13 @@ from echomimic.motion.body_pose import (
 from echomimic.motion.npz import Arrays, read_npz
 from echomimic.motion.speech.gestures import pose_hands
 
+# V2's own size.
 POSE_SIDE = 768
 _BODY = {
     NOSE: (0.50, 0.20), NECK: (0.50, 0.47), L_SHOULDER: (0.70, 0.475), R_SHOULDER: (0.30, 0.475),
     L_ELBOW: (0.84, 0.78), R_ELBOW: (0.16, 0.78),
 }  # fmt: skip
+# The distance of the shoulders above, for the size of hands.
 _SHOULDERS = 0.40
 STEP = 1 / 4096
 """What one unit of a stored channel is worth."""

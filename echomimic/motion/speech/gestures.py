@@ -21,16 +21,25 @@ _LIFT = np.array([0.03, -0.09, 0.05, 0.04, -0.10])
 """Where a hand goes while its owner speaks: inward, up, a little turned and opened."""
 _BEAT = np.array([0.035, 0.15, 0.14, 0.07, -0.12])
 """A full beat's stroke."""
+# How far a hand drifts between beats, per channel: one that stands still looks like a picture pasted on.
 _WANDER = np.array([0.035, 0.030, 0.07, 0.02, 0.04])
 _RAISE, _STROKE = (0.20, 0.13), (0.06, 0.11)
 """(centre before or after the beat, width) of the movement that prepares a beat
 and of the beat itself, seconds."""
+# A stroke is prepared by a raise of this share of it the other way.
 _PREPARE = 0.55
+# Seconds around a beat beyond which nothing of it is left.
 _NEAR = 0.8
+# Seconds in which hands leave their place at the start of a video.
 _SOFT_START = 0.5
+# Seconds over which rest and gesture pass into each other.
 _SETTLE = 0.35
+# Nobody beats twice in less than this many seconds.
 _REFRACTORY = 0.42
+# Rise of loudness in a 25th of a second that makes a stressed syllable.
 _ONSET = 0.045
+# Inward is to the image's right for the right hand, which is on its left, and the other way for the left
+# one.
 _INWARD = np.array([-1.0, 1.0])
 
 

@@ -21,6 +21,7 @@ GESTURES = (0.0, 10.0)
 
 _NOTHING_SAID = -12.0
 """Log power of the loudest columns below which a recording holds no sound at all."""
+# An elbow goes along with its wrist by this share, until the arm is stretched.
 _ELBOW_FOLLOWS = 0.4
 _STRETCH = 0.98
 """An arm is never quite straight."""

@@ -15,7 +15,9 @@ from echomimic.motion.tracks import bridge, gaussian
 
 LONGEST_GAP = 0.5
 """Seconds for which a hand that is not seen is bridged; after that it is absent."""
+# Seconds over which points are smoothed: less than a frame, which is what a tracker trembles by.
 _JITTER = 0.03
+# Points of a lower score are bridged from the frames around.
 _SEEN = 0.3
 _SHOULDERS = (11, 12)
 # MediaPipe's number of each of OpenPose's 18 points; the neck lies between the shoulders.

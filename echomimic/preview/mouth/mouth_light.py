@@ -16,7 +16,8 @@ from echomimic.preview.curves import polygon_mask, smooth_curve
 from echomimic.preview.mesh.face_mesh import SMALL, Array, Mesh, soft_step
 from echomimic.preview.mesh.warp import LUMA, WHITE, Texture
 
-_LIP_SKIN = (17, 84, 314, 85, 315, 0, 37, 267, 16)
+LIP_SKIN = (17, 84, 314, 85, 315, 0, 37, 267, 16)
+"""Mesh points in the red of the lips, away from their edges and from the shine in the middle."""
 _CHEEK_SKIN = (50, 280, 205, 425, 118, 347, 101, 330)
 _EYES = (
     (g.LEFT_EYE_UPPER, g.LEFT_EYE_LOWER, g.LEFT_IRIS),
@@ -110,7 +111,7 @@ class Light:
 def find_light(mesh: Mesh, texture: Texture, width: int, height: int) -> Light:
     """The light of the portrait in frames of width × height."""
     skin = np.median(_colours(mesh, texture, _CHEEK_SKIN, width, height), 0)
-    lip = np.median(_colours(mesh, texture, _LIP_SKIN, width, height), 0)
+    lip = np.median(_colours(mesh, texture, LIP_SKIN, width, height), 0)
     chroma = float(soft_step(np.float32(max(map(_saturation, (skin, lip)))), *LIGHT_TUNING.colourful))
     level = float(np.clip(skin @ LUMA, *LIGHT_TUNING.levels))
     dim = min(1.0, level / LIGHT_TUNING.lit)

@@ -13,10 +13,8 @@ from echomimic.preview.curves import polygon_mask, smooth_curve
 from echomimic.preview.mesh.face_mesh import TINY, Array, Mesh, direction, soft_step
 from echomimic.preview.mesh.warp import LUMA
 from echomimic.preview.mouth.lip_axis import corner_axis
-from echomimic.preview.mouth.mouth_light import Light
+from echomimic.preview.mouth.mouth_light import LIP_SKIN, Light
 from echomimic.preview.mouth.rest import meeting
-
-_LIP_SKIN = (17, 84, 314, 85, 315, 0, 37, 267, 16)
 
 
 @dataclass(frozen=True)
@@ -124,7 +122,7 @@ def _unseen_row(mesh: Mesh) -> ToothRow:
 def _not_lip(mesh: Mesh, photo: Array, box: tuple[int, int, int, int], hole: Array) -> Array:
     """The opening without the rim of lip that the contour may include: lips are red and not dark."""
     x0, y0, x1, y1 = box
-    at = np.round(mesh.points[list(_LIP_SKIN), :2] - (x0, y0)).astype(int).clip(0, (x1 - x0 - 1, y1 - y0 - 1))
+    at = np.round(mesh.points[list(LIP_SKIN), :2] - (x0, y0)).astype(int).clip(0, (x1 - x0 - 1, y1 - y0 - 1))
     lip = np.median(photo[at[:, 1], at[:, 0]], 0)
     bright = np.maximum(photo @ LUMA, 1.0)
     red = (photo[..., 0] - (photo[..., 1] + photo[..., 2]) / 2) / bright
