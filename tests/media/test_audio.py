@@ -318,7 +318,7 @@ def test_the_default_of_several_tracks_is_heard(tmp_path: Path, marked: int | No
             if not hasattr(av.stream, "Disposition"):
                 pytest.skip("this PyAV cannot mark a track")
             for number, track in enumerate(tracks):
-                track.disposition = av.stream.Disposition(int(number == marked))
+                track.disposition = int(number == marked)
         for number, track in enumerate(tracks):
             tone = 16000 * np.sin(2 * np.pi * (300, 1200)[number] * np.arange(16000) / 16000)
             frame = av.AudioFrame.from_ndarray(tone.astype(np.int16)[None], "s16", "mono")
