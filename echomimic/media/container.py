@@ -117,9 +117,10 @@ def coding_lag(path: Path) -> Fraction | None:
         if told != sorted(told) or not coded or stream.time_base is None:
             return None
         frames = [frame for packet in packets for frame in _frames_of(packet)]
+        tick = stream.time_base  # from PyAV 19 on not to be asked of a closed file
     told = [frame.pts for frame in frames if frame.pts is not None]
     first = next((frame.dts for frame in frames if frame.dts is not None), None)
-    return None if told == sorted(told) or first is None else (first - coded[0]) * stream.time_base
+    return None if told == sorted(told) or first is None else (first - coded[0]) * tick
 
 
 def film_begin(path: Path) -> Fraction:
