@@ -76,9 +76,8 @@ def get(variant: str, into: Path | None = None, report: Report = silent) -> layo
     cache or into ``into`` as an official folder (V2's own files in its subfolder ``v2``, because V1's have
     the same names).
 
-    Raises:
-        WeightsError: offline, refused, not found, interrupted, or not what was announced; says what to do.
-        ResourceError: huggingface_hub is not installed, or the disk is full.
+    Raises WeightsError: offline, refused, not found, interrupted, or not what was announced; says what to do.
+    Raises ResourceError: huggingface_hub is not installed, or the disk is full.
     """
     if into is not None:
         into.mkdir(parents=True, exist_ok=True)

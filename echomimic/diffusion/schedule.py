@@ -148,9 +148,8 @@ class Sampler:
     interrupted goes on with the same numbers. ``sigma`` is the size of the first noise; ``alphas`` (1000,)
     are the cumulative ones.
 
-    Raises:
-        SettingsError: the sampler is unknown, or cannot take so many steps.
-        ResourceError: it is borrowed from diffusers, which is not installed.
+    Raises SettingsError: the sampler is unknown, or cannot take so many steps.
+    Raises ResourceError: it is borrowed from diffusers, which is not installed.
     """
 
     def __init__(self, name: str, steps: int, seed: int = 0) -> None:

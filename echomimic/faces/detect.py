@@ -134,8 +134,8 @@ def overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, 
 def find_faces(rgb: Picture, *, most: int = 10, refine: bool = True) -> list[Face]:
     """The faces of a picture, people's before others, largest first, at most `most`; empty without any.
 
-    rgb: (H, W, 3) uint8. refine: look again at each face until it rests and take the mean of several views of
-    it, which sharpens lips and eyes (for photos); without, one look as in MediaPipe.
+    rgb: (H, W, 3) uint8. refine: iterate the landmarks until they converge, and take the mean of several
+    views of the face, which sharpens lips and eyes (for photos); without, one look as in MediaPipe.
     """
     picture = Pyramid(rgb)
     faces: list[Face] = []
@@ -259,7 +259,7 @@ def certainty(picture: Pyramid, points: Floats) -> float:
 
 
 def refine_points(picture: Pyramid, points: Floats) -> Floats:
-    """Iterative refinement: the mesh is found anew in the square around its own points until they rest."""
+    """Iterative refinement: the mesh is found in the square around its last points until they converge."""
     for _ in range(3):
         before, points = points, mesh(picture, face_square(points))[0]
         if np.abs(points - before)[:, :2].mean() < 0.003 * eye_distance(points):

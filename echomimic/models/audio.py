@@ -68,8 +68,7 @@ class LogMel:
     ``read(start, stop)`` returns float32 samples at 16 kHz, -1…1. Levels are clipped at 8 (80 dB) below the
     maximum of the whole recording, so making one goes through the recording once.
 
-    Raises:
-        SpeechError: the recording is shorter than one encoder step (20 ms).
+    Raises SpeechError: the recording is shorter than one encoder step (20 ms).
     """
 
     def __init__(self, read: Callable[[int, int], np.ndarray], samples: int) -> None:

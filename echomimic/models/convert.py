@@ -62,15 +62,13 @@ def convert(
 ) -> list[Converted]:
     """Convert the models in ``folder`` into the new folder ``out``.
 
-    Args:
-        variants: which models; none means all that are complete in ``folder``.
-        dtype: float16, bfloat16 or float32.
-        overwrite: replace ``out`` if it is an earlier conversion.
-        report: told about every 1 % or so, stage "convert", in MiB.
+    variants: which models; none means all that are complete in ``folder``.
+    dtype: float16, bfloat16 or float32.
+    overwrite: replace ``out`` if it is an earlier conversion.
+    report: told about every 1 % or so, stage "convert", in MiB.
 
-    Raises:
-        WeightsError: the weights are incomplete or damaged; nothing is written.
-        OutputError: ``out`` exists, cannot be written, or the disk is too small; nothing is left behind.
+    Raises WeightsError: the weights are incomplete or damaged; nothing is written.
+    Raises OutputError: ``out`` exists, cannot be written, or the disk is too small; nothing is left behind.
     """
     if dtype not in CODES:
         raise OutputError(f"cannot convert to {dtype}; choose float16, bfloat16 or float32")

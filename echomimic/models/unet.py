@@ -284,17 +284,15 @@ class UNet(nn.Module):
     ) -> Tensor:
         """Predict (N, 4, h, w) from noisy latents ``x`` (N, 4, h, w) at timestep ``t`` (int64 scalar).
 
-        Args:
-            frames: frames per clip; N must be a multiple of it, and it must fit the position table (32).
-            audio: (M, 50, 384), a row for each of the M = N - unconditional·frames conditional images.
-            guide: (M or 1, C0, h, w), added to the output of the first convolution of those images.
-            reference: keys and values of the portrait, for those images.
-            unconditional: leading clips without any condition.
-            deep: features of the lower part to leave there, or to take from there.
+        frames: frames per clip; N must be a multiple of it, and it must fit the position table (32).
+        audio: (M, 50, 384), a row for each of the M = N - unconditional·frames conditional images.
+        guide: (M or 1, C0, h, w), added to the output of the first convolution of those images.
+        reference: keys and values of the portrait, for those images.
+        unconditional: leading clips without any condition.
+        deep: features of the lower part to leave there, or to take from there.
 
-        Raises:
-            ValueError: sizes that do not fit together, more frames than the position table has, or a
-            reference net.
+        Raises ValueError: sizes that do not fit together, more frames than the position table has, or a
+        reference net.
         """
         uncond = self._check(x, frames, audio, guide, unconditional)
         context = Context(frames, uncond, audio, reference)
@@ -317,8 +315,7 @@ class UNet(nn.Module):
     def project_reference(self, hidden: Mapping[str, Tensor]) -> ReferenceKV:
         """Keys and values of reference features for this net: one projection per video.
 
-        Raises:
-            ValueError: the features are not those of the reference net that belongs to this net.
+        Raises ValueError: the features are not those of the reference net that belongs to this net.
         """
         blocks = dict(self.spatial_transformers())
         if wrong := sorted(blocks.keys() ^ hidden.keys()):

@@ -113,13 +113,11 @@ def load_networks(
 ) -> Networks:
     """All networks of the model whose files :func:`layouts.find` found.
 
-    Args:
-        dtype: of all parameters; None keeps what is stored, so that on a CPU nothing is copied at all.
-        dtypes: exceptions from ``dtype`` by network, such as ``{"whisper": torch.float32}``.
-        report: told about every network, stage "weights".
+    dtype: of all parameters; None keeps what is stored, so that on a CPU nothing is copied at all.
+    dtypes: exceptions from ``dtype`` by network, such as ``{"whisper": torch.float32}``.
+    report: told about every network, stage "weights".
 
-    Raises:
-        WeightsError: a file is damaged, unsafe, or not that of this network.
+    Raises WeightsError: a file is damaged, unsafe, or not that of this network.
     """
     found: dict[str, nn.Module] = {}
     for done, network in enumerate(NETWORKS):

@@ -135,11 +135,10 @@ def add_norm(
 ) -> tuple[Tensor, Tensor]:
     """The sum ``x + gain · add`` and its layer norm, of tokens (N, L, C).
 
-    Args:
-        add: (N - first, L, C), for the images from ``first`` on; None adds nothing there.
-        constant: (C,), added ``gain`` times to the images before ``first``.
-        wanted: the norm is made for the images from here on.
-        after: (F, C), row by row added behind the norm: image i gets row i modulo F.
+    add: (N - first, L, C), for the images from ``first`` on; None adds nothing there.
+    constant: (C,), added ``gain`` times to the images before ``first``.
+    wanted: the norm is made for the images from here on.
+    after: (F, C), row by row added behind the norm: image i gets row i modulo F.
     """
     return add_layer_norm(
         x,
