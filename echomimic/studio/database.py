@@ -103,10 +103,11 @@ class Database:
         connection.execute("BEGIN IMMEDIATE")
         try:
             yield connection
+            connection.execute("COMMIT")
         except BaseException:
-            connection.execute("ROLLBACK")
+            if connection.in_transaction:  # where the disk is full, SQLite has ended it, or has not
+                connection.execute("ROLLBACK")
             raise
-        connection.execute("COMMIT")
 
     def rows(self, query: str, values: Sequence[Any] = ()) -> list[Row]:
         """The rows of a query, JSON columns read."""

@@ -39,11 +39,16 @@ class Refused(Exception):
         return {"error": told | ({"action": self.action} if self.action else {})}
 
 
+def is_full(error: Exception) -> bool:
+    """Whether the disk is full; SQLite and our own errors say it in words."""
+    return (isinstance(error, OSError) and error.errno in FULL) or "disk is full" in str(error)
+
+
 def refusal(error: Exception) -> Refused:
     """Any error as a refusal; faults of the program never show where they happened."""
     if isinstance(error, Refused):
         return error
-    if (isinstance(error, OSError) and error.errno in FULL) or "disk is full" in str(error):
+    if is_full(error):
         return Refused("disk_full", "the disk is full; free some room, or run: echomimic studio clean")
     if isinstance(error, InputError):
         return Refused("invalid", str(error))

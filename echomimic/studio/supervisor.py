@@ -1,6 +1,8 @@
 """Keeps a worker process per lane and device alive, and sees to jobs whose worker is gone."""
 
+import contextlib
 import signal
+import sqlite3
 import subprocess
 import threading
 import time
@@ -38,7 +40,8 @@ class Supervisor:
         self._thread.join()
         for process in self._processes.values():
             _end(process)
-        self.jobs.requeue()
+        with contextlib.suppress(sqlite3.OperationalError):  # the next start does it, too
+            self.jobs.requeue()
 
     def shown(self) -> list[Row]:
         """The workers, for the page."""
@@ -55,7 +58,8 @@ class Supervisor:
 
     def _watch(self) -> None:
         while not self._over.wait(_LOOK):
-            self.look()
+            with contextlib.suppress(sqlite3.OperationalError):  # the disk is full: the next round may do it
+                self.look()
         self.database.close()
 
     def look(self) -> None:

@@ -8,6 +8,7 @@ within a second.
 import contextlib
 import os
 import secrets
+import sqlite3
 import sys
 import threading
 import time
@@ -22,13 +23,15 @@ from echomimic.request import Settings
 from echomimic.studio.database import Database, Row, update
 from echomimic.studio.home import Home
 from echomimic.studio.jobs import Jobs
-from echomimic.studio.problems import FULL
+from echomimic.studio.problems import is_full
 from echomimic.studio.report import JobReport, Stopped
 from echomimic.studio.work import Work
 
 _EXAMPLE = Path(__file__).resolve().parents[1] / "example"
 # Seconds between two looks for a job; a person does not feel a tenth.
 POLL = 0.1
+AGAIN = 1.0
+"""Seconds after which the database is tried again when it could not be written: the disk is full."""
 # Seconds: often enough that a stopped job is noticed within `GRACE`, and many times within its lease.
 _HEARTBEAT = 0.25
 GRACE = 1.0
@@ -54,7 +57,8 @@ class Worker:
             return False
         with self._beating(job["id"]):
             result = self._result(job)
-        self._end(job, result)
+            while not self._end(job, result):
+                time.sleep(AGAIN)
         self.last = time.monotonic()
         return True
 
@@ -89,13 +93,15 @@ class Worker:
         except Exception as error:
             return {"state": "failed", "error": _told(error), "notes": report.notes}
 
-    def _end(self, job: Row, result: Row) -> None:
-        """Writes the result down, unless the job is no longer ours."""
-        with self.database.write() as connection:
+    def _end(self, job: Row, result: Row) -> bool:
+        """Writes the result down, unless the job is no longer ours; False when the disk is full."""
+        with contextlib.suppress(sqlite3.OperationalError), self.database.write() as connection:
             query = "SELECT stopping FROM jobs WHERE id = ? AND worker = ? AND state = 'running'"
             if connection.execute(query, [job["id"], self.name]).fetchone():
                 ended = {"ended": time.time(), "worker": None, "lease": None, "stopping": 0}
                 update(connection, "jobs", job["id"], result | ended)
+            return True
+        return False
 
     @contextlib.contextmanager
     def _beating(self, job: str) -> Iterator[None]:
@@ -111,7 +117,9 @@ class Worker:
 
     def _beat(self, job: str, wait: Callable[[float], bool]) -> None:
         while not wait(_HEARTBEAT):
-            if not self.jobs.hold(job, self.name):
+            with contextlib.suppress(sqlite3.OperationalError):  # the disk is full: the job will say so
+                if self.jobs.hold(job, self.name):
+                    continue
                 if not wait(GRACE):
                     os._exit(3)
                 break
@@ -122,7 +130,7 @@ def _told(error: Exception) -> str:
     """One line about what went wrong; the whole of a fault goes to the log."""
     if isinstance(error, EchoMimicError):
         return str(error)
-    if isinstance(error, OSError) and error.errno in FULL:
+    if is_full(error):
         return "the disk is full; free some room, or run: echomimic studio clean"
     if isinstance(error, MemoryError):
         return "memory ran out; choose a smaller size, or close other programs"
@@ -157,8 +165,11 @@ def main(home: str, lane: str) -> None:
     if lane == "preview":
         warm()
     while not worker.idle:
-        if not worker.work_once():
-            time.sleep(POLL)
+        try:
+            if not worker.work_once():
+                time.sleep(POLL)
+        except sqlite3.OperationalError:
+            time.sleep(AGAIN)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,18 @@
 """The queue: order, moving, stopping, trying again, and that nothing is done twice or lost."""
 
 import errno
+import sqlite3
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from echomimic.errors import ResourceError
 from echomimic.progress import Progress
-from echomimic.studio import work
-from echomimic.studio.jobs import LEASE
+from echomimic.studio import work, worker
+from echomimic.studio.database import Database
+from echomimic.studio.jobs import LEASE, Jobs
 from echomimic.studio.report import JobReport
 from echomimic.studio.worker import Worker
 from tests.studio.door import Door
@@ -150,10 +153,49 @@ def test_fetching_tells_how_far_it_is_and_stops_when_told(
     door.client.delete(f"/api/jobs/{job['id']}")
 
 
+def test_a_database_on_a_full_disk_is_written_when_there_is_room_again(tmp_path: Path) -> None:
+    database = Database(tmp_path / "full.db")
+    pages = int(database.rows("PRAGMA page_count")[0]["page_count"])
+    database.rows(f"PRAGMA max_page_count = {pages}")
+    for _ in range(2):  # the transaction that failed is over
+        with pytest.raises(sqlite3.OperationalError, match="full"), database.write() as connection:
+            for n in range(500):
+                connection.execute(
+                    "INSERT INTO changes (kind, id, gone) VALUES ('job', ?, 0)", [f"{n:01000}"]
+                )
+    assert database.rows("SELECT * FROM changes") == []
+    database.rows("PRAGMA max_page_count = 1000000")
+    with database.write() as connection:
+        connection.execute("INSERT INTO changes (kind, id, gone) VALUES ('job', 'j', 0)")
+
+
+def test_a_result_waits_for_room(
+    door: Door, orders: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The heart and the end of a job find the disk full for a while; the job is done all the same."""
+    (a,) = orders(1, "preview")
+    write, hold, left = Database.write, Jobs.hold, [3]
+    full = sqlite3.OperationalError("database or disk is full")
+
+    def refuse(*_: object, **__: object) -> Any:
+        left[0] -= 1
+        raise full
+
+    def do(*_: object) -> None:
+        monkeypatch.setattr(Database, "write", lambda *a: refuse() if left[0] > 0 else write(*a))
+        monkeypatch.setattr(Jobs, "hold", lambda *a, **k: refuse() if left[0] > 0 else hold(*a, **k))
+
+    monkeypatch.setattr(work.Work, "do", do)
+    monkeypatch.setattr(worker, "AGAIN", 0.05)
+    assert door.work() == 1
+    assert door.client.get(f"/api/jobs/{a}").json()["state"] == "done"
+
+
 @pytest.mark.parametrize(
     ("fault", "told"),
     [
         (OSError(errno.ENOSPC, "No space left on device"), "the disk is full"),
+        (sqlite3.OperationalError("database or disk is full"), "the disk is full"),
         (MemoryError(), "memory ran out"),
         (ResourceError("no room; do this"), "no room; do this"),
         (RuntimeError("two\nlines"), "a fault in this program (RuntimeError: two)"),

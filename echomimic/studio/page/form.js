@@ -5,7 +5,7 @@ import { help, t, title } from "./i18n.js";
 import { options } from "./store.js";
 
 export const SLIDERS = ["expressiveness", "head_motion", "blink_rate", "gaze"];
-const LEFT_OUT = new Set([...SLIDERS, "style", "model", "sample_rate", "sign_key", "timestamp_url", "width", "height"]);
+const LEFT_OUT = new Set([...SLIDERS, "style", "model", "seed", "sample_rate", "sign_key", "timestamp_url", "width", "height"]);
 
 /** @param {string} name */
 export const option = (name) => options.settings.find((/** @type {any} */ o) => o.name === name);

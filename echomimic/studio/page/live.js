@@ -101,7 +101,7 @@ export function liveView(place, query, portrait) {
   /** @type {Recorder | null} */ let recorder = null;
   const pen = canvas.getContext("2d");
   const first = new Image();
-  first.onload = () => { if (!session) { canvas.width = first.width; canvas.height = first.height; pen.drawImage(first, 0, 0); } };
+  first.onload = () => { screen.style.setProperty("--ratio", String(first.width / first.height)); if (!session) { canvas.width = first.width; canvas.height = first.height; pen.drawImage(first, 0, 0); } };
   first.src = portrait;
   const screen = h("div", { class: "screen" }, canvas, video);
   const show = (/** @type {boolean} */ tracks) => { canvas.hidden = tracks; video.hidden = !tracks; };
