@@ -18,6 +18,10 @@ from echomimic.studio.jobs import Jobs
 _LOOK = 0.2
 ALWAYS = "preview"
 """The lane whose worker is started at once, so that the first preview does not wait for it."""
+BRIEF = 5.0
+"""Seconds: a worker that ends sooner could not work (a package is broken, say); the next one waits."""
+FIRST_WAIT, LONGEST_WAIT = 0.5, 60.0
+"""Seconds before a worker is started again that ended at once, doubled each time: the log stays readable."""
 
 
 class Supervisor:
@@ -26,6 +30,8 @@ class Supervisor:
     def __init__(self, home: Home, database: Database) -> None:
         self.home, self.database, self.jobs = home, database, Jobs(database)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._started: dict[str, float] = {}
+        self._waits: dict[str, float] = {}
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
 
@@ -67,6 +73,8 @@ class Supervisor:
         for name, process in list(self._processes.items()):
             if process.poll() is not None:
                 del self._processes[name]
+                brief, wait = time.monotonic() - self._started[name] < BRIEF, self._waits.get(name, 0.0)
+                self._waits[name] = min(2 * wait or FIRST_WAIT, LONGEST_WAIT) if brief else 0.0
                 self._bury(process)
         self._kill_silent()
         queued = {
@@ -74,7 +82,9 @@ class Supervisor:
         }
         for lane in sorted(queued | {ALWAYS}):
             for name, environment in devices(lane).items():
-                if name not in self._processes:
+                rested = time.monotonic() - self._started.get(name, -LONGEST_WAIT)
+                if name not in self._processes and rested >= self._waits.get(name, 0.0):
+                    self._started[name] = time.monotonic()
                     folder = str(self.home.folder)
                     self._processes[name] = start(
                         "echomimic.studio.worker", folder, lane, environment=environment

@@ -2,6 +2,9 @@
 
 import os
 import stat
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -72,3 +75,23 @@ def test_the_queue_starts_a_worker_for_each(
         supervisor.look()
     door.client.delete(f"/api/jobs/{job['id']}")
     assert started == [("diffusion", "0"), ("diffusion", "1"), ("preview", "")]
+
+
+def test_a_worker_that_cannot_work_is_started_again_less_and_less(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, starts = [1000.0], [0]
+
+    def start(*_: object, **__: object) -> Any:
+        starts[0] += 1
+        process = subprocess.Popen([sys.executable, "-c", "raise SystemExit(1)"], stdin=subprocess.PIPE)
+        process.communicate()
+        return process
+
+    monkeypatch.setattr("echomimic.studio.supervisor.start", start)
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    supervisor = Supervisor(door.studio.home, door.studio.database)
+    for _ in range(600):
+        supervisor.look()
+        clock[0] += 0.2
+    assert 5 <= starts[0] <= 10
