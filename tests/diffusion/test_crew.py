@@ -76,6 +76,7 @@ def test_every_overlap_is_the_same_on_two_and_three(frames: int, windows: Window
         assert all(torch.equal(last(count, overlap), one) for count in (2, 3))
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_another_number_of_devices(make: Make, engine: Engines, tmp_path: Path) -> None:
     whole = list(engine("v1-acc").frames(make(steps=3)))
     conditions = make(steps=3, output=tmp_path / "out.mp4")

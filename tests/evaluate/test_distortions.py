@@ -75,6 +75,7 @@ def _has_ffmpeg() -> bool:
     return shutil.which("ffmpeg") is not None
 
 
+@pytest.mark.slow
 def test_frozen_mouth_jitter_and_repeats(good: Evaluation, clip: Path, tmp_path: Path) -> None:
     first = next(iter(VideoReader(clip)))
     rng = np.random.default_rng(0)
