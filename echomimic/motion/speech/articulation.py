@@ -19,10 +19,6 @@ from echomimic.motion.speech.streams import Tail
 DELAY = 1
 ENERGY_AHEAD = 3
 """Frames by which the loudness must be known ahead of a guess."""
-_WIDE_OPEN = 0.26
-"""Opening, in eye distances, from which on it grows slower:
-people rarely open further (99th percentile 0.25)."""
-_BEYOND = 0.35
 _SOFT = np.array([0.12, 0.76, 0.12])
 _MEMORY = 4.0
 """Seconds over which the mean mouth of a speaker is remembered."""
@@ -31,9 +27,10 @@ CLOSED_SHARE = 0.05
 """Share of speech, the least opened of it, in which lips are closed; as recorded."""
 _CLOSED_STEP = 0.004
 _TUCKED_GAP = 0.35
-_PARTED, _RELAXES = 0.7, 0.7
-"""How far the speaker's mean mouth shows when the voice pauses, and seconds in which it relaxes: recorded
-lips stay nearly as open in short pauses as in speech (0.07 of 0.09 eye distances), and close in long ones."""
+_RELAXES, _PARTED = 1.0, 0.4
+"""Seconds in which the mouth comes to rest in a pause, and share of the speaker's mean mouth that is added to
+what is heard there: recorded lips go on moving (0.19 eye distances a second, 0.52 in speech), and are nearly
+as open half a second after a voice as in speech (0.06 of 0.075)."""
 _SURE = (0.4, 0.8)
 """How sure the ear must be that something is said, for the mouth to stay still and to move fully."""
 _HELD = np.exp(-0.5 * (np.arange(-8, ENERGY_AHEAD + 1) / 2.0) ** 2)
@@ -45,8 +42,9 @@ class Stretch:
     """How the guess is made as large as life.
 
     measures: (K, 3) opening, width and protrusion of the lips per unit of each coefficient. directions: (3,
-    K) how coefficients change with each measure. gain: (3,) by how much recorded measures vary more than
-    guessed ones. mean: (K,) the mean mouth of speech. closed: opening below which the guess means closed.
+    K) how coefficients change with each measure. gain: (3, 3) what each guessed measure (row) does to the
+    shown ones. mean: (K,) the mean mouth of speech. closed: opening below which the guess means closed. bend:
+    how much slower openings grow the wider they are, per eye distance.
     """
 
     measures: Doubles
@@ -54,6 +52,7 @@ class Stretch:
     gain: Doubles
     mean: Doubles
     closed: float
+    bend: float
 
 
 class Articulator:
@@ -61,7 +60,9 @@ class Articulator:
 
     def __init__(self, model: MouthModel, stretch: Stretch, temperature: float, strength: float) -> None:
         self.model, self.stretch, self.strength = model, stretch, strength
-        self.gain = 1 + temperature * (stretch.gain - 1)
+        more = temperature * (stretch.gain - np.eye(len(stretch.gain)))
+        self.closing = stretch.closed * stretch.directions[0]
+        self.more = stretch.measures @ more @ stretch.directions
         self.shapes, self.cues = Tail(np.zeros((1, len(model.basis)))), Tail(np.zeros((2, 3)))
         self.energy = Tail(np.zeros(8))
         self.mean, self.closed, self.counted = stretch.mean.copy(), stretch.closed, _FIRST * FRAME_RATE
@@ -81,21 +82,21 @@ class Articulator:
             return np.zeros((0, len(self.mean))), np.zeros(0)
         voiced = self._voicing(start, stop) * self._said(start, stop)
         track, rests = np.empty((stop - start, len(self.mean))), np.empty((stop - start, len(self.mean)))
+        held = np.empty((stop - start, 1))
         for i, value in enumerate(voiced):
             track[i] = self._stretched(self._soft(start + i), value)
-            rests[i] = self._parted(float(value))
-        track = self._closing(track + chance * voiced[:, None], voiced)
-        track = track * voiced[:, None] + rests
+            held[i] = self._held(float(value))
+            rests[i] = (held[i] - value) * self._parted()
+        track = self._closing(track + chance, voiced) * held + rests
         self.done = stop
         for tail, kept in ((self.shapes, 1), (self.cues, 2), (self.energy, 8)):
             tail.forget(stop - kept)
         return self.strength * track, voiced
 
-    def _parted(self, voiced: float) -> Doubles:
-        """(K,) what is left of the mouth in a pause."""
+    def _held(self, voiced: float) -> float:
+        """How far the mouth moves on in a pause: 1 in speech, less the longer nothing is said."""
         self.rest = max(voiced, self.rest * np.exp(-1 / (_RELAXES * FRAME_RATE)))
-        parted = self.mean - self.stretch.closed * self.stretch.directions[0]
-        return np.asarray(_PARTED * (self.rest - voiced) * parted)
+        return self.rest
 
     def _soft(self, frame: int) -> Doubles:
         return np.asarray(_SOFT @ self.shapes.span(frame - 1, frame + 2))
@@ -112,13 +113,16 @@ class Articulator:
         sure = self.cues.span(start - 1, stop + 1)[:, IS_SPEECH]
         return smoothstep((sure[:-2] + sure[1:-1] + sure[2:]) / 3, *_SURE)
 
+    def _parted(self) -> Doubles:
+        """(K,) what lips are parted by in a pause beyond what is heard there."""
+        return np.asarray(_PARTED * (self.mean - self.closing))
+
     def _stretched(self, shape: Doubles, voiced: float) -> Doubles:
         """One guess with its measures stretched about the running mean mouth."""
         if voiced > 0.5:
             self.counted = min(self.counted + 1, _MEMORY * FRAME_RATE)
             self.mean += (shape - self.mean) / self.counted
-        off = (shape - self.mean) @ self.stretch.measures
-        return np.asarray(shape + ((self.gain - 1) * off) @ self.stretch.directions)
+        return np.asarray(shape + (shape - self.mean) @ self.more)
 
     def _closing(self, track: Doubles, voiced: Doubles) -> Doubles:
         start, stop = self.done, self.done + len(track)
@@ -129,13 +133,13 @@ class Articulator:
         return np.asarray(track + (wanted - gap)[:, None] * self.stretch.directions[0])
 
     def _opening(self, gap: Doubles, voiced: Doubles) -> Doubles:
-        """The least opened twentieth of speech is closed, the widest stays within what people do."""
+        """The least opened twentieth of speech is closed, and wide ones stay within what people do."""
         closed = np.empty_like(gap)
         for i, value in enumerate(gap):
             self.closed += (voiced[i] > 0.5) * _CLOSED_STEP * (CLOSED_SHARE - float(value < self.closed))
             closed[i] = self.closed
         wide = np.maximum(0.0, gap - closed)
-        return np.asarray(np.minimum(wide, _WIDE_OPEN + _BEYOND * np.maximum(0.0, wide - _WIDE_OPEN)))
+        return np.asarray(wide / (1 + self.stretch.bend * wide))
 
 
 def _spread(closed: Doubles) -> Doubles:

@@ -43,8 +43,8 @@ class LifeModel:
     which a channel goes further one way than the other, per unit. jaw: (6,) what the head does with each eye
     distance by which the mouth opens. mouth: (M, K) coefficients per unit of each mouth channel. blink:
     (shape, mean interval s, chance of a double, closing s, opening s). glance: (shape, mean fixation s,
-    spread x, spread y in eye distances). measures (K, 3), directions (3, K), gain (3,), mean (K,), closed
-    (1,): see Stretch.
+    spread x, spread y in eye distances). measures (K, 3), directions (3, K), gain (3, 3), mean (K,), closed
+    (1,), bend (1,): see Stretch.
     """
 
     memory: Doubles
@@ -62,6 +62,7 @@ class LifeModel:
     gain: Doubles
     mean: Doubles
     closed: Doubles
+    bend: Doubles
 
     @classmethod
     def load(cls, path: Path) -> LifeModel:
@@ -78,7 +79,9 @@ class LifeModel:
     @property
     def stretch(self) -> Stretch:
         """How mouths are made as large as life."""
-        return Stretch(self.measures, self.directions, self.gain, self.mean, float(self.closed[0]))
+        return Stretch(
+            self.measures, self.directions, self.gain, self.mean, float(self.closed[0]), float(self.bend[0])
+        )
 
 
 @lru_cache(maxsize=1)
