@@ -5,7 +5,7 @@ Needs `heldout.npz` (from `training.crossval --keep heldout.npz`): what nets tha
 say of that person's mouth. What they miss, and what recorded heads do, is described by a linear random
 process that is tuned (training.tuning) until what comes out of the generator has the recorded spectra and
 correlations; only its fitted numbers are written (life.safetensors), no trajectories. Under a minute on one
-core; the same inputs give the same bits.
+core; the same inputs give the same numbers.
 """
 
 from __future__ import annotations
