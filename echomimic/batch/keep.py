@@ -10,8 +10,8 @@ from echomimic.batch.places import Folder, is_remote
 from echomimic.batch.work import sidecar
 from echomimic.errors import OutputError
 
+# Device and number of a file, the same by every name and link.
 _Identity = tuple[int, int]
-"""Device and number of a file, the same by every name and link."""
 
 
 def refuse_lost_inputs(

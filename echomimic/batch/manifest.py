@@ -27,11 +27,11 @@ _COLUMNS = ("id", *(name for name in KNOWN_OPTIONS if name != "overwrite"))
 _REQUEST = {o.name for o in options(Request)}
 _INPUTS = ("portrait", "speech", "driver")
 _GENERATED = ("auto", "none")
+# Names that every file system and object store takes; letters of any script.
 _ID = re.compile(r"[^\W.][\w.\- ]{0,99}")
-"""Names that every file system and object store takes; letters of any script."""
 
+# A row's record would have the name of the report.
 _REPORT = re.compile(r"report(-\d+-of-\d+)?", re.IGNORECASE)
-"""A row's record would have the name of the report."""
 
 DEFAULT_NAME = "{id}.mp4"
 

@@ -18,11 +18,11 @@ from echomimic.batch.work import STOPPED, BatchStopped, BatchWork, Outcome
 from echomimic.errors import ResourceError
 from echomimic.progress import Progress
 
+# Bytes of Ray's object store: only rows and outcomes pass through it.
 _STORE = 96 * 2**20
-"""Bytes of Ray's object store: only rows and outcomes pass through it."""
 
+# Cores of an actor: many clips at once use a machine better than many threads for one.
 _CORES = 1
-"""Cores of an actor: many clips at once use a machine better than many threads for one."""
 
 CPU, GPU = "cpu", "gpu"
 

@@ -16,11 +16,11 @@ from echomimic.media.output import claimed
 from echomimic.progress import Progress
 from echomimic.version import VERSION
 
+# Seconds between two looks at what the workers report.
 _TICK = 0.25
-"""Seconds between two looks at what the workers report."""
 
+# A row that took this many workers down with it is set aside.
 _KILLS = 2
-"""A row that took this many workers down with it is set aside."""
 
 
 @dataclass

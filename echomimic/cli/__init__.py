@@ -32,8 +32,8 @@ EPILOG = (
 )
 
 
+# Seconds in which torchrun notices that a process ended, and ends the others; it looks ten times in one.
 _FIRST_SPEAKS = 1.0
-"""Seconds in which torchrun notices that a process ended, and ends the others; it looks ten times in one."""
 
 
 @click.group(

@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+# Seconds in which a second signal changes nothing, so that cleaning up is not interrupted itself.
 _PATIENCE = 3.0
-"""Seconds in which a second signal changes nothing, so that cleaning up is not interrupted itself."""
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 

@@ -12,10 +12,10 @@ _LOG = logging.getLogger(__package__)
 
 # The server's bar counts whole steps; so many are finer than it is wide.
 _UNITS = 1000
+# How far the bar is when the stages that take long are done.
 _ENDS: dict[Stage, float] = {"weights": 1.0, "denoising": 0.9, "rendering": 1.0}
-"""How far the bar is when the stages that take long are done."""
+# What any other stage gets of it.
 _SHORT = 0.02
-"""What any other stage gets of it."""
 # What the server's own samplers send, and not more often than the page can draw.
 _PREVIEW_SIDE = 512
 _PREVIEW_SECONDS = 0.5

@@ -24,8 +24,8 @@ LOG = logging.getLogger(__name__)
 LABEL = f"This workflow makes AI-generated video of people with EchoMimic {VERSION}: it is not a recording."
 """Goes into every file that the server, or another pack, saves with a prompt's own data."""
 
+# Bytes of the largest workflow that is looked at.
 _LARGEST = 20_000_000
-"""Bytes of the largest workflow that is looked at."""
 _remarks: dict[str, tuple[str, ...]] = {}
 
 

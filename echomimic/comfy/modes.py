@@ -20,6 +20,7 @@ _VARIANTS: Mapping[tuple[str, str], str] = {
     ("V2", "pose_acc"): "v2-acc",
 }
 
+# Spellings of earlier node packs.
 _OLDER = {
     "audio_driven": "audio_drived",
     "audio_driven_acc": "audio_drived_acc",
@@ -32,7 +33,6 @@ _OLDER = {
     "pose": "pose_normal",
     "acc": "audio_drived_acc",
 }
-"""Spellings of earlier node packs."""
 
 
 def variant_name(version: str, mode: str) -> str:

@@ -205,8 +205,8 @@ class EchoSampler(io.ComfyNode):  # type: ignore[misc]
             )
 
 
+# One entry per picture: nodes that follow run once for each.
 _EACH: dict[str, Any] = {"is_output_list": True}
-"""One entry per picture: nodes that follow run once for each."""
 
 
 class EchoPreviewMotion(io.ComfyNode):  # type: ignore[misc]

@@ -171,10 +171,10 @@ def guess_values(kind: str, values: Any, sockets: Collection[str]) -> _Values | 
     return {**best.named(rest), **({CONTROL: control} if control else {})}
 
 
+# Values that have to agree with a layout before it is believed.
 _LEAST = 3
-"""Values that have to agree with a layout before it is believed."""
+# Values by which a list may be longer or shorter than the layout that it is taken for.
 _FARTHEST = 4
-"""Values by which a list may be longer or shorter than the layout that it is taken for."""
 
 
 def _without_control(values: list[Any]) -> tuple[list[Any], str | None]:

@@ -28,6 +28,7 @@ _TYPES: Mapping[str, str] = {
     "visualizer": "MODEL_VISUAL_E",
 }
 _OUTPUT_NAMES = {"image": "images", "pipe": "model"}
+# Outputs of the server's nodes that a migration may add.
 _NEW_NODES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "LoadVideo": (("VIDEO", "VIDEO"),),
     "LoadAudio": (("AUDIO", "AUDIO"),),
@@ -35,12 +36,11 @@ _NEW_NODES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "SaveVideo": (),
     "CreateVideo": (("VIDEO", "VIDEO"),),
 }
-"""Outputs of the server's nodes that a migration may add."""
+# Inputs of those nodes that are widgets, linked or not.
 _WIDGETS: Mapping[str, dict[str, Any]] = {"fps": {"widget": {"name": "fps"}}}
-"""Inputs of those nodes that are widgets, linked or not."""
 _MUTED = 2
+# Modes of nodes that do not run: never, and bypassed.
 _IDLE = (_MUTED, 4)
-"""Modes of nodes that do not run: never, and bypassed."""
 _GUESSED = "it has more or fewer saved values than are known here: those that fit were taken, look them over"
 _UNSURE = "its saved values are in no order known here: the defaults were set, look them over"
 

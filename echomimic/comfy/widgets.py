@@ -17,11 +17,11 @@ NEWER = ("expressiveness", "head_motion", "blink_rate", "gaze", "crop", "lips", 
 MOTION = ("seed", "fps", "facecrop_ratio", "length", "width", "height", "draw_mouth")
 LOADED = ("dtype", "offload")
 """Options of the loader."""
+# Options that ComfyUI or a link decides.
 _ELSEWHERE = (
     *("model", "device", "weights", "vae", "resume", "portrait", "speech", "output", "driver", "overwrite"),
     *("sign", "sign_key", "timestamp_url"),
 )
-"""Options that ComfyUI or a link decides."""
 
 
 _FIRST = ("face", "allow_silence", "size", "paste_back", "windows", "scheduler", "no_face", "faithful")
@@ -96,6 +96,7 @@ def defaults(node: str) -> Mapping[str, Any]:
     return {**known, **_OWN}
 
 
+# First values of the widgets that are no options.
 _OWN: Mapping[str, Any] = {
     "version": "Preview",
     "infer_mode": "audio_drived",
@@ -104,7 +105,6 @@ _OWN: Mapping[str, Any] = {
     "pose_dir": "none",
     "save_video": False,
 }
-"""First values of the widgets that are no options."""
 
 
 def bounds(option: Option) -> tuple[float, float, float]:
@@ -127,12 +127,12 @@ def _is_idle(option: Option, row: Variant) -> bool:
     return row.engine not in option.used_by or (guides is not None and row.guide not in guides)
 
 
+# Options that only models with these guides read.
 _GUIDES: Mapping[str, tuple[str, ...]] = {
     "facemask_ratio": ("mask",),
     "facecrop_ratio": ("mask", "landmarks"),
     "draw_mouth": ("landmarks",),
 }
-"""Options that only models with these guides read."""
 
 
 def tooltip(option: Option) -> str:

@@ -25,11 +25,11 @@ Record: TypeAlias = Callable[[Callable[[], list[Tensor]]], tuple[Callable[[], ob
 """Runs a function once while recording it → what replays it, and the tensors that then hold its results."""
 
 
+# Graphs are recorded one at a time in a process, on whatever device: PyTorch allows no more.
 _recording = threading.Lock()
-"""Graphs are recorded one at a time in a process, on whatever device: PyTorch allows no more."""
 
+# Where graphs are recorded, a stream of each device: PyTorch's own is on the first device that asked.
 _streams: dict[int, torch.cuda.Stream] = {}
-"""Where graphs are recorded, a stream of each device: PyTorch's own is on the first device that asked."""
 
 
 def cuda_graph(device: torch.device) -> Record:

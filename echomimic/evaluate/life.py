@@ -12,10 +12,10 @@ from echomimic.motion.tracks import bridge, smooth_wide
 
 SHUT = 0.6
 """An eye counts as shut below this part of its usual opening: above squints, below every full blink."""
+# Seconds; what lasts longer is a look down or a nap, not a blink (blinks last 0.1 to 0.4 s).
 _LONGEST_BLINK = 0.8
-"""Seconds; what lasts longer is a look down or a nap, not a blink (blinks last 0.1 to 0.4 s)."""
+# Usual lid gap over eye width below which the eyes are closed all the time, and nothing can blink.
 _SHORTEST_EYE = 0.08
-"""Usual lid gap over eye width below which the eyes are closed all the time, and nothing can blink."""
 
 
 @dataclass(frozen=True)

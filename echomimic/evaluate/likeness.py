@@ -28,12 +28,12 @@ FINEST = 128
 finer detail does not survive a 512-pixel video."""
 # Smaller faces have no detail to compare; they are enlarged to this.
 _COARSEST = 24
+# Side of the compared crop, in eye distances: brows to chin.
 _WIDE = 2.2
-"""Side of the compared crop, in eye distances: brows to chin."""
+# Its centre lies this far below the eyes.
 _DOWN = 0.45
-"""Its centre lies this far below the eyes."""
+# Mesh points on cheeks and forehead, where neither hair nor speech comes.
 _SKIN = [50, 280, 117, 346, 205, 425, 151, 9, 108, 337]
-"""Mesh points on cheeks and forehead, where neither hair nor speech comes."""
 _LIPS = [*UPPER_LIP_OUTER, *LOWER_LIP_OUTER]
 _INNER = [*UPPER_LIP_INNER, *LOWER_LIP_INNER[-2:0:-1]]
 # Around the lips, in widths of them: their edge is what blurs first.
@@ -43,8 +43,8 @@ Band: TypeAlias = tuple[float, float]
 FINE: Band = (0.0, 1.2)
 TEETH: Band = (0.7, 2.0)
 """Of teeth, what is as fine as the noise at a block's edge does not count: coarse H.264 would seem sharp."""
+# Opening in eye distances from which there is room to see teeth.
 _TEETH_SHOW = 0.04
-"""Opening in eye distances from which there is room to see teeth."""
 
 
 @dataclass(frozen=True)
@@ -156,12 +156,12 @@ class SeamMeter:
     """Pixels of the longer side at which the two are compared."""
     _RIM, _RIM_LEVELS = 0.04, 8.0
     """The rim, in sides, and how far it may differ for the video to show the whole portrait."""
+    # Levels of deviation in time from which a pixel moves.
     _MOVING = 4.0
-    """Levels of deviation in time from which a pixel moves."""
+    # Levels from which something still was laid over the picture, such as a label; no seam is so strong.
     _LAID = 60.0
-    """Levels from which something still was laid over the picture, such as a label; no seam is so strong."""
+    # A step counts when it runs straight for this part of the picture.
     _LENGTH = 0.12
-    """A step counts when it runs straight for this part of the picture."""
     _STEP = 3
 
     def __init__(self, portrait: Picture, every: int) -> None:

@@ -24,19 +24,18 @@ LONGEST_LAG = 0.4
 People notice 45 ms early, 125 ms late (ITU-R BT.1359)."""
 LEAST_SPEECH = 0.8
 """Seconds of speech without which lips cannot be judged: some six syllables."""
+# Steps per second at which two tracks are laid over each other.
 _FINE = 200
-"""Steps per second at which two tracks are laid over each other."""
+# Seconds (sigma) of the slow drift that is taken away first: poses drift, lips do not.
 _DRIFT = 0.5
-"""Seconds (sigma) of the slow drift that is taken away first: poses drift, lips do not."""
+# Deviation in eye distances under which a mouth does not move: a tenth of what the quietest speakers show.
 _STILL = 2e-3
-"""Deviation in eye distances under which a mouth does not move:
-a tenth of what the quietest speakers show."""
+# How sure the ear must be of a pressed phone.
 _MET = 0.5
-"""How sure the ear must be of a pressed phone."""
+# Vowels are counted as open above this quantile of the heard opening.
 _WIDE = 0.7
-"""Vowels are counted as open above this quantile of the heard opening."""
+# Seconds around a phone's middle in which its extreme is looked for: a frame to either side at 25 fps.
 _REACH = 0.045
-"""Seconds around a phone's middle in which its extreme is looked for: a frame to either side at 25 fps."""
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ from echomimic.faces.geometry import umeyama
 from echomimic.faces.square import Pyramid, Square
 from echomimic.media.image import Picture, resize
 
+# Where ArcFace's 112-pixel input has eyes, nose and mouth corners.
 _ARCFACE = np.array(
     [[38.29, 51.70], [73.53, 51.50], [56.03, 71.74], [41.55, 92.37], [70.73, 92.20]], np.float32
 )
-"""Where ArcFace's 112-pixel input has eyes, nose and mouth corners."""
 _ARC_SIDE = 112
 # What FID's Inception and FVD's I3D take: other sizes give figures that compare with nobody's.
 _INCEPTION_SIDE, _VIDEO_SIDE, CLIP = 299, 224, 16

@@ -13,18 +13,18 @@ from echomimic.faces.detect import extent
 
 _Grid = npt.NDArray[np.float64]
 
+# Pixels of the longer side at which brightness is compared.
 _SIDE = 384
-"""Pixels of the longer side at which brightness is compared."""
 CELL = 16
 """Pixels of a cell at that size."""
 FROZEN, FROZEN_SHARE = 0.35, 0.04
 """A frame repeats the one before when no cell changed by more than this many levels, or than this share of
 what lively frames change by. Repeats that went through H.264 reach 2 % to 4 % of it, the stillest frames of
 real talk 4 %."""
+# The share of the cells outside the face that counts as still: those that change least.
 _STILL = 0.25
-"""The share of the cells outside the face that counts as still: those that change least."""
+# The face's box is grown by this part of its height on every side: hair moves with it.
 _AROUND = 0.15
-"""The face's box is grown by this part of its height on every side: hair moves with it."""
 
 
 class PictureMeter:

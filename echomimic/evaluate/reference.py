@@ -17,8 +17,8 @@ from echomimic.media.video import VideoReader
 
 SAME = 100.0
 """Decibels that stand for equal pictures (PSNR of equal pictures is infinite)."""
+# Pixels of the longer side at which SSIM is measured at most.
 _LARGEST = 512
-"""Pixels of the longer side at which SSIM is measured at most."""
 _WINDOW, _SIGMA = 11, 1.5
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 """Window and constants of Wang et al. 2004."""

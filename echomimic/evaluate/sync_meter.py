@@ -27,8 +27,8 @@ FPS = 25
 SHIFTS = 15
 """Frames to either side."""
 _LIPS, _COLUMNS, _BANDS, _SIDE = 5, 20, 13, 224
+# The margin that SyncNet's own pipeline leaves around a face.
 _CROP = 0.4
-"""The margin that SyncNet's own pipeline leaves around a face."""
 _BATCH = 16
 
 

@@ -9,10 +9,10 @@ from echomimic.evaluate.result import Values, WorstMoment
 from echomimic.motion.tracks import gaussian
 
 COUNT = 8
+# Seconds between two moments that are told apart.
 _APART = 0.6
-"""Seconds between two moments that are told apart."""
+# Seconds (sigma) over which a frame's value is smoothed: one frame's noise is no moment.
 _SMOOTH = 0.06
-"""Seconds (sigma) over which a frame's value is smoothed: one frame's noise is no moment."""
 
 RULES: tuple[tuple[str, str, float, bool], ...] = (
     ("lost", "no face", 0.5, True),

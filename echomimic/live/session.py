@@ -269,8 +269,8 @@ class Live:
             self._began = now
         return self._began + (self._left + after) / self.fps - now
 
+    # Frames that left.
     _left = 0
-    """Frames that left."""
 
     def _draw(self, act: Act) -> "Future[Picture] | None":
         """The picture, being drawn; None when the CPU is behind, and the one before is shown again."""

@@ -44,14 +44,14 @@ SHORTEST = 0.2
 SILENCE = 10 ** (-55 / 20)
 """Peak amplitude below which a recording counts as silent (−55 dBFS)."""
 
+# Amplitude at which samples from an array are cut off.
 _LARGEST = float(np.finfo(np.float32).max)
-"""Amplitude at which samples from an array are cut off."""
 
+# Seconds by which a stamp may be rounded; a TS counts in 90 000ths.
 _ROUNDED = Fraction(1, 10_000)
-"""Seconds by which a stamp may be rounded; a TS counts in 90 000ths."""
 
+# Seconds of silence put in from which on the user is told.
 _TOLD = Fraction(1, 10)
-"""Seconds of silence put in from which on the user is told."""
 
 Mono = npt.NDArray[np.int16]
 

@@ -30,22 +30,22 @@ an AAC encoder's priming alone is 21 ms."""
 _SLOWEST, _FASTEST, USUAL = 1.0, 240.0, 25.0
 """Frame rates (per second) between which a video is read, and the one of a video that tells none."""
 
+# Part of the gaps that may be shorter than the base rate's, e.g. two frames stamped alike by a recorder.
 _QUICK_SHARE = 0.1
-"""Part of the gaps that may be shorter than the base rate's, e.g. two frames stamped alike by a recorder."""
 
+# Gaps between these multiples of the base gap are the base gap with jitter.
 _ALIKE = (0.9, 1.15)
-"""Gaps between these multiples of the base gap are the base gap with jitter."""
 
+# Relative error of a rate that is measured in timestamps of whole milliseconds (4 ms at 240 fps).
 _ROUNDED = 0.06
-"""Relative error of a rate that is measured in timestamps of whole milliseconds (4 ms at 240 fps)."""
 
+# Part of the frames that must find a slot of their own at a rate that a file declares; jitter may cost a
+# few.
 _KEPT = 0.97
-"""Part of the frames that must find a slot of their own at a rate that a file declares;
-jitter may cost a few."""
 
 
+# Part of a slot by which a half may be computed short and still is a half.
 _TIE = 1e-6
-"""Part of a slot by which a half may be computed short and still is a half."""
 
 
 @dataclass

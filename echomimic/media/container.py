@@ -14,19 +14,19 @@ import av.video
 
 Frame: TypeAlias = av.AudioFrame | av.VideoFrame
 
+# Demuxers that may open a file. None of them follows a reference into another file (as concat, hls, dash
+# do).
 _FORMATS = (
     "aac,ac3,aiff,amr,amrnb,amrwb,ape,apng,asf,au,av1,avi,caf,dts,dv,eac3,flac,flv,gif,gsm,h264,hevc,ivf,m4v,"
     "matroska,mlp,mov,mp3,mpc,mpc8,mpeg,mpegts,mpegvideo,mxf,nut,obu,ogg,"
     "tak,truehd,tta,voc,w64,wav,wv,yuv4mpegpipe"
 )
-"""Demuxers that may open a file. None of them follows a reference into another
-file (as concat, hls, dash do)."""
 
 PROTOCOLS = "file"
 """Protocols that FFmpeg may use on the way."""
 
+# Packets among which a picture is surely coded out of order where any is; codecs reach 16 pictures far.
 _REORDERED = 40
-"""Packets among which a picture is surely coded out of order where any is; codecs reach 16 pictures far."""
 
 MUCH_LATER = 1
 """Seconds after which a second stream surely begins later than the first; it is then not looked for."""

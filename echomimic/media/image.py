@@ -29,9 +29,10 @@ from echomimic.media.profile import to_srgb
 SMALLEST, _LARGEST = 64, 8000
 _FORMATS = "PNG, JPEG, WebP, BMP or TIFF"
 _PLUGINS = (PngImagePlugin, JpegImagePlugin, WebPImagePlugin, BmpImagePlugin, TiffImagePlugin)
+# What Pillow may open, and the plugins that know it (importing is enough). JPEG has phones' MPO in it.
 _OPENED = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
-"""What Pillow may open, and the plugins that know it (importing is enough). JPEG has phones' MPO in it."""
 
+# What phones write that Pillow does not read, by the brand in the file's head.
 _BRANDS = {
     b"heic": "HEIC",
     b"heix": "HEIC",
@@ -44,7 +45,6 @@ _BRANDS = {
     b"avif": "AVIF",
     b"avis": "AVIF",
 }
-"""What phones write that Pillow does not read, by the brand in the file's head."""
 
 Tell = Callable[[str], None]
 
@@ -157,8 +157,8 @@ def _background(image: Image.Image) -> tuple[int, int, int]:
     return 255, 255, 255
 
 
+# Value up to which floats are meant as 0…1, with lights above white; above it they count in 8 or 16 bits.
 _BRIGHTEST = 8.0
-"""Value up to which floats are meant as 0…1, with lights above white; above it they count in 8 or 16 bits."""
 
 
 def _from_deep_grey(image: Image.Image) -> Image.Image:

@@ -141,8 +141,8 @@ def state_of(path: Path) -> Path:
     return path.with_name(f".{name}.resume.safetensors")
 
 
+# Bytes of a name (a file system takes 255) that leave room for what is put around it.
 _LONG_NAME = 200
-"""Bytes of a name (a file system takes 255) that leave room for what is put around it."""
 
 
 def hidden_beside(path: Path) -> list[Path]:
@@ -195,8 +195,8 @@ def claimed(path: Path) -> Iterator[None]:
             os.close(lock)
 
 
+# Outputs that this process has claimed: an interruption may come while one is being released.
 _OURS: set[Path] = set()
-"""Outputs that this process has claimed: an interruption may come while one is being released."""
 
 
 def _release(path: Path) -> None:

@@ -9,11 +9,11 @@ from PIL import Image, ImageCms
 
 from echomimic.arrays import Doubles
 
+# Pillow's modes, and the colour space that a profile for them describes.
 _SPACES = {"RGB": "RGB", "CMYK": "CMYK", "L": "GRAY"}
-"""Pillow's modes, and the colour space that a profile for them describes."""
 
+# Modes that are another way to write one that has a profile.
 _PLAIN = {"P": "RGB", "RGBa": "RGBA", "La": "LA", "YCbCr": "RGB", "HSV": "RGB"}
-"""Modes that are another way to write one that has a profile."""
 
 Primaries = tuple[float, ...]
 """Chromaticities x, y of white, red, green and blue."""
@@ -21,17 +21,17 @@ Primaries = tuple[float, ...]
 _SRGB: Primaries = (0.3127, 0.329, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
 _ADOBE: Primaries = (0.3127, 0.329, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06)
 
+# The exponent that is nearest to sRGB's curve, and (nearly) that of Adobe RGB.
 _GAMMA = 2.2
-"""The exponent that is nearest to sRGB's curve, and (nearly) that of Adobe RGB."""
 
+# Difference of two chromaticities that is more than rounding.
 _DIFFERS = 0.003
-"""Difference of two chromaticities that is more than rounding."""
 
+# Relative difference of two exponents that can be seen.
 _BENDS = 0.05
-"""Relative difference of two exponents that can be seen."""
 
+# Exponents that a picture may have been coded with; others are damaged.
 _EXPONENTS = (1.0, 4.0)
-"""Exponents that a picture may have been coded with; others are damaged."""
 
 _EXIF, _INTEROP, _COLOUR_SPACE = 0x8769, 0xA005, 0xA001
 """Where a camera names its colour space (Exif 2.3, DCF 2.0): ``R03`` in the second, or 2 in the third."""
@@ -116,11 +116,11 @@ class _Space:
         return (head + bytes(12) + b"acsp" + bytes(28) + _fixed(*_D50)).ljust(128, b"\0") + table + data
 
 
+# White of a profile's colours, as XYZ.
 _D50 = np.array([0.9642, 1.0, 0.8249])
-"""White of a profile's colours, as XYZ."""
 
+# From XYZ to the cones' answers (Bradford), by which whites are adapted.
 _CONES = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
-"""From XYZ to the cones' answers (Bradford), by which whites are adapted."""
 
 
 def _to_d50(primaries: Primaries) -> Doubles:

@@ -33,8 +33,8 @@ STRAY = 1e-4
 APART = 4
 """Octaves (24 dB) by which stray samples lie above all others; speech has no such gaps."""
 
+# Stands for all octaves up to ``LOUDEST``.
 _USUAL = -(10**6)
-"""Stands for all octaves up to ``LOUDEST``."""
 
 
 class Resampler:

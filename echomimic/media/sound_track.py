@@ -71,5 +71,5 @@ class SoundTrack:
         return frame
 
 
+# Rates that AAC keeps; others become 48 kHz, so that its fixed blocks stay shorter than half a frame.
 _KEPT_RATES = (32000, 44100, 48000)
-"""Rates that AAC keeps; others become 48 kHz, so that its fixed blocks stay shorter than half a frame."""

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 LIMITED = 1
 """FFmpeg's number of the range that is written: 16 to 235."""
 
+# Names of the files in an image sequence.
 _OURS = r"\d{6}\.png|sound\.wav|sums\.sha256(\.c2pa)?"
-"""Names of the files in an image sequence."""
 
 MP4_OPTIONS = {"movflags": "+faststart+use_metadata_tags"}
 """Plays before it is whole; keeps tags of any name (``AIGC``), which the muxer drops otherwise."""
@@ -267,8 +267,8 @@ def frame_rate(fps: float) -> Fraction:
     return ntsc if abs(float(ntsc) - fps) < _ALIKE * fps else Fraction(fps).limit_denominator(1001)
 
 
+# Relative difference of 29.97 from 30000/1001 and the like; whole numbers are a thousand times as far.
 _ALIKE = 1e-5
-"""Relative difference of 29.97 from 30000/1001 and the like; whole numbers are a thousand times as far."""
 
 VIDEO_OPTIONS = {
     # x264's macroblock tree gives two results by chance for the same frames (seen at 192 pixels width, with

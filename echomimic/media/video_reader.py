@@ -28,17 +28,17 @@ from echomimic.media.files import check_readable
 from echomimic.media.image import Picture
 from echomimic.media.joins import clock_of, stamps_of
 
+# Packets whose timestamps tell the frame rate: three minutes at 25 fps.
 _LOOKED_AT = 5000
-"""Packets whose timestamps tell the frame rate: three minutes at 25 fps."""
 
+# Seconds by which a moment may be rounded down and still mean the frame that begins there.
 _EARLY = Fraction(1, 1000)
-"""Seconds by which a moment may be rounded down and still mean the frame that begins there."""
 
+# Ratio of a pixel's sides beyond which the file is not believed.
 _WIDEST = 8
-"""Ratio of a pixel's sides beyond which the file is not believed."""
 
+# Pixels a side beyond which no frame is decoded.
 _LARGEST = 8192
-"""Pixels a side beyond which no frame is decoded."""
 
 
 class VideoReader:

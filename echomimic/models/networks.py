@@ -25,8 +25,8 @@ NETWORKS: tuple[Network, ...] = ("denoiser", "reference", "guider", "vae", "whis
 
 MOTION_PREFIX = "motion_modules."
 """In the name of every tensor that ``motion_module.pth`` holds and ``denoising_unet.pth`` lacks."""
+# Most channels, heads or layers that a card may ask for.
 _LARGEST = 8192
-"""Most channels, heads or layers that a card may ask for."""
 
 TABLE = ".pe"
 """End of the names of position tables, which a checkpoint may leave out because they are computed."""

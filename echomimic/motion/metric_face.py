@@ -26,6 +26,7 @@ _CENTIMETRES = 9.2875
 _TILT = np.radians(2.247)
 _ORIGIN = np.array([0.0, 2.6834, 3.0065])
 
+# How much a point counts when the canonical face is fitted, as in MediaPipe's face geometry.
 _WEIGHTS = {
     4: 0.0709, 6: 0.0321, 10: 0.0084, 33: 0.0587, 54: 0.0077, 67: 0.0091, 117: 0.0098, 119: 0.0146,
     121: 0.0186, 127: 0.0052, 129: 0.1206, 132: 0.0056, 133: 0.0533, 136: 0.0669, 143: 0.0148, 147: 0.0143,
@@ -33,7 +34,6 @@ _WEIGHTS = {
     356: 0.0052, 358: 0.1206, 361: 0.0056, 362: 0.0533, 365: 0.0669, 372: 0.0148, 376: 0.0143,
     420: 0.0255, 427: 0.0473,
 }  # fmt: skip
-"""How much a point counts when the canonical face is fitted, as in MediaPipe's face geometry."""
 _BASIS = list(_WEIGHTS)
 _SHARES = np.array(list(_WEIGHTS.values())) / sum(_WEIGHTS.values())
 

@@ -35,11 +35,13 @@ _MOST_MEMBERS = 64
 _LARGE, _DENSEST = 256 << 20, 200
 """Bytes from which on a file must not unpack to so many times its size: motion is noise, and packs badly."""
 
+# What NumPy writes; others have faults of their own, and may ask for gigabytes to unpack a kilobyte.
 _PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-"""What NumPy writes; others have faults of their own, and may ask for gigabytes to unpack a kilobyte."""
 
 _ANEW = "make it anew with `echomimic motion extract` or `speak`"
 _PLAIN = frozenset("biufU")
+# What zipfile raises for damaged, encrypted (RuntimeError) or unknown (NotImplementedError is one too)
+# members.
 _ZIP_FAULTS = (
     zipfile.BadZipFile,
     zlib.error,
@@ -50,8 +52,6 @@ _ZIP_FAULTS = (
     KeyError,
     struct.error,
 )
-"""What zipfile raises for damaged, encrypted (RuntimeError)
-or unknown (NotImplementedError is one too) members."""
 
 
 def npy_header(data: bytes) -> tuple[str, bool, tuple[int, ...], int]:

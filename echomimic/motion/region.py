@@ -44,8 +44,8 @@ a syllable's edge."""
 # Seconds; more would smooth a sentence into one pose.
 LONGEST_SMOOTH = 2.0
 MOST_GAIN = 3.0
+# What a mirror does to the channels of a field.
 _SIGNS = {"rotation": (1, -1, -1), "translation": (-1, 1), "gaze": (-1, 1), "body": (-1, 1)}
-"""What a mirror does to the channels of a field."""
 
 
 @dataclass(frozen=True)

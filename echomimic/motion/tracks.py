@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from echomimic.arrays import Doubles, Flags, Value
 
+# Frames below which a Gaussian leaves the track as it is: the next frame weighs e⁻⁵⁰.
 _NARROWEST = 0.1
-"""Frames below which a Gaussian leaves the track as it is: the next frame weighs e⁻⁵⁰."""
 
 
 def gaussian(track: NDArray[Value], sigma: float) -> NDArray[Value]:

@@ -48,11 +48,11 @@ TALK_MOVE = 0.02
 _LIP_EDGE, _LIP_SKIN = 0.03, 0.1
 """So far under the edge of the upper lip, canonical, its gain takes over from the jaw's; so far above it the
 gain begins to fade towards the nose, which does not move, …"""
+# … and between these distances from the middle towards the cheeks.
 _LIP_BESIDE = (0.2, 0.35)
-"""… and between these distances from the middle towards the cheeks."""
 _LIP_FRONT = (0, 13, 14, 17)
+# Around a corner of the mouth the skin goes with it: radii across and down, canonical.
 _CORNER_AROUND = (0.12, 0.14)
-"""Around a corner of the mouth the skin goes with it: radii across and down, canonical."""
 
 # Frames at a time: memory must not grow with the length of the video.
 _BLOCK = 1024

@@ -26,8 +26,8 @@ from echomimic.request import Settings
 
 MASK_SIDE = 2048
 THREADS = 2
+# Frames in flight: enough to keep the threads busy, few enough to keep memory flat.
 _AHEAD = 4
-"""Frames in flight: enough to keep the threads busy, few enough to keep memory flat."""
 
 
 class PreviewEngine:

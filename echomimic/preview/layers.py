@@ -21,23 +21,23 @@ Strip: TypeAlias = tuple[slice, slice]
 _STRIPS = 6
 # Strips are prepared for these motions; a frame takes the smallest that is enough.
 _REACHES = (4, 8, 12, 16, 24, 32, 48, 64)
+# By how much the matte is wider than the mask, and what is hidden than the matte, units: a rim of the head
+# that stayed behind would be seen beside it as a ghost.
 _WIDER = 0.012
-"""By how much the matte is wider than the mask, and what is hidden than the matte, units: a rim of the head
-that stayed behind would be seen beside it as a ghost."""
+# Pixels by which the mask is smoothed at least: masks come in steps.
 _MATTE_BLUR = 0.7
-"""Pixels by which the mask is smoothed at least: masks come in steps."""
+# What of the smoothed mask is nothing, and the range above it that becomes 0…1: both ends of a blur are
+# long.
 _MATTE = (0.06, 0.80)
-"""What of the smoothed mask is nothing, and the range above it that becomes 0…1: both ends of a blur are
-long."""
+# From this coverage on the photo does not tell what lies behind.
 _HIDDEN = 0.02
-"""From this coverage on the photo does not tell what lies behind."""
+# A picture that shows less background than this share has none that could be continued.
 _NO_BACKGROUND = 0.002
-"""A picture that shows less background than this share has none that could be continued."""
+# Levels of grain at most, for what is stronger is texture, and the share of them that is drawn behind the
+# person.
 _GRAIN = (2.5, 0.6)
-"""Levels of grain at most, for what is stronger is texture, and the share of them that is drawn behind the
-person."""
+# A place whose weight is less knows no colour.
 _NO_COLOUR = 1e-4
-"""A place whose weight is less knows no colour."""
 
 
 @dataclass(frozen=True)

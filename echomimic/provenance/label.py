@@ -19,8 +19,8 @@ from echomimic.request import Settings
 TEXTS = {"eu": "AI GENERATED", "cn": "人工智能生成"}
 """Ready-made labels; any other text is shown as it is."""
 
+# Opacity of the black box behind white letters: on white the contrast is still 11 : 1.
 _BOX = 0.72
-"""Opacity of the black box behind white letters: on white the contrast is still 11 : 1."""
 _MARGIN, _PADDING, _LINE = 0.6, 0.35, 1.5
 """Distance from the frame's edge, room around the letters, and from line to line, in letter heights."""
 

@@ -12,11 +12,11 @@ from echomimic.conditions import Conditions
 from echomimic.version import VERSION
 
 PRODUCER = "EchoMimic Studio"
+# IPTC's list of digital source types, https://cv.iptc.org/newscodes/digitalsourcetype/.
 _VOCABULARY = "http://cv.iptc.org/newscodes/digitalsourcetype/"
-"""IPTC's list of digital source types, https://cv.iptc.org/newscodes/digitalsourcetype/."""
 
+# Samples of speech that are looked at together, so that an hour's digest takes no memory.
 _BLOCK = 1 << 20
-"""Samples of speech that are looked at together, so that an hour's digest takes no memory."""
 
 AIGC = "AIGC"
 SOURCE_TYPE = "DigitalSourceType"

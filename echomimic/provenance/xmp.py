@@ -14,8 +14,8 @@ PNG_KEYWORD = "XML:com.adobe.xmp"
 """Where a PNG keeps its packet (XMP specification, part 3, section 1.1.5)."""
 
 _UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
+# Packets are a few kilobytes; a box that claims more is not one of ours.
 _LARGEST = 1 << 20
-"""Packets are a few kilobytes; a box that claims more is not one of ours."""
 
 
 _TEXT = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\n": "&#10;", "\r": "&#13;", "\t": "&#9;"})

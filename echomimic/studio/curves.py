@@ -23,8 +23,8 @@ _UNITS = {
     "left": "0 open, 1 closed",
     "right": "0 open, 1 closed",
 }
+# The middle of the upper and of the lower lip, inside.
 _LIPS = (13, 14)
-"""The middle of the upper and of the lower lip, inside."""
 
 
 def curves_of(performance: Performance, first: int, last: int) -> dict[str, Any]:

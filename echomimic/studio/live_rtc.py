@@ -23,8 +23,8 @@ from echomimic.studio.problems import Refused
 
 RTC_RATE = 48_000
 """Hz of Opus, in both directions."""
+# Frames that may wait for a track before the oldest is let go: two seconds.
 _QUEUED = 50
-"""Frames that may wait for a track before the oldest is let go: two seconds."""
 _CLOCK = fractions.Fraction(1, 90_000)
 
 Obey = Callable[[Live, str, Callable[[str], None]], None]

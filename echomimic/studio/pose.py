@@ -10,8 +10,8 @@ from echomimic.motion.speech.mouth_model import mouth_model
 from echomimic.request import Settings
 
 NAMES = ("mouth", "width", "pitch", "yaw", "roll", "brow", "blink", "gaze_x", "gaze_y")
+# Opening of the mouth at 1, in eye distances: as wide as the generated speech opens it.
 _WIDEST = 0.30
-"""Opening of the mouth at 1, in eye distances: as wide as the generated speech opens it."""
 BROW, GAZE = 0.06, 0.06
 """Raise of the brows and shift of the irises at 1, in eye distances:
 the largest that speech and drivers give."""

@@ -8,8 +8,8 @@ from types import FrameType
 import uvicorn
 from starlette.types import ASGIApp
 
+# Seconds in which requests may end by themselves, once the server is told to.
 _PATIENCE = 1
-"""Seconds in which requests may end by themselves, once the server is told to."""
 
 
 class EndingServer(uvicorn.Server):

@@ -21,8 +21,8 @@ from echomimic.studio.problems import Refused
 
 REMEDY = 'pip install "hibari-tts>=0.2.1,<0.3"'
 VOICE_RATE = 24_000
+# Seconds of silence between two sentences, as the voice itself leaves none.
 _PAUSE = 0.25
-"""Seconds of silence between two sentences, as the voice itself leaves none."""
 SLOWEST_VOICE, QUICKEST_VOICE = 0.5, 2.0
 Samples16 = npt.NDArray[np.int16]
 

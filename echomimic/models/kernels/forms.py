@@ -27,14 +27,14 @@ COMPARED = 2**25
 AGREE = {torch.float32: 1e-3, torch.float16: 2e-2, torch.bfloat16: 5e-2}
 """How far the forms may lie apart, of the largest value: some roundings. A wrong kernel is off by more."""
 
+# Operations whose kernel could not be built on this machine, or is wrong.
 _broken: set[str] = set()
-"""Operations whose kernel could not be built on this machine, or is wrong."""
 
+# Uses of operations that gave what the plain form gives.
 _proved: set[Hashable] = set()
-"""Uses of operations that gave what the plain form gives."""
 
+# Kernels are built, and compared, by one thread at a time.
 _first = threading.RLock()
-"""Kernels are built, and compared, by one thread at a time."""
 
 
 def form_for(x: Tensor) -> Form:

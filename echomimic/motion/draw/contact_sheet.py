@@ -21,10 +21,10 @@ from echomimic.motion.retarget.body_fit import ARMS, SEEN, hands_seen
 # The portrait is so much darker that thin lines show on white clothes.
 DIMMED = 0.6
 _GREY = (200, 200, 200)
+# Outer eye distances per second beyond which a face jumps rather than moves.
 _FACE_JUMP = 7.0
-"""Outer eye distances per second beyond which a face jumps rather than moves."""
+# The same for wrists, in shoulder widths per second (a fast gesture reaches 8).
 _HAND_JUMP = 12.0
-"""The same for wrists, in shoulder widths per second (a fast gesture reaches 8)."""
 
 
 _BONES = ((NECK, L_SHOULDER), (NECK, R_SHOULDER), *(bone for arm in ARMS for bone in pairwise(arm)))

@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from echomimic.arrays import Doubles
 
+# Last component of the unit solution below which the map would stretch a millionfold.
 _UNDETERMINED = 1e-6
-"""Last component of the unit solution below which the map would stretch a millionfold."""
 
 
 def fit_affine(source: npt.ArrayLike, target: npt.ArrayLike) -> Doubles:

@@ -137,12 +137,12 @@ def body_from_face(points: npt.NDArray[np.floating], size: tuple[int, int]) -> B
 class _Torso:
     """How the driver's torso moves, laid on the portrait's."""
 
+    # (F, 2) the driver's own.
     neck: Doubles
-    """(F, 2) the driver's own."""
+    # (F, 2) the neck in the portrait's picture.
     placed: Doubles
-    """(F, 2) the neck in the portrait's picture."""
+    # (F, 2, 2) in the portrait's picture.
     shoulders: Doubles
-    """(F, 2, 2) in the portrait's picture."""
     scale: float
 
     @classmethod

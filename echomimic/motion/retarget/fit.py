@@ -19,8 +19,8 @@ from echomimic.motion.retarget.body_fit import body_from_face, shoulders_seen, s
 from echomimic.motion.retarget.official_v1 import geometry_of, transfer
 from echomimic.motion.track.body_tracker import portrait_body
 
+# Mean distance, in outer eye distances, within which two faces are taken for one.
 _SAME = 0.03
-"""Mean distance, in outer eye distances, within which two faces are taken for one."""
 
 
 def sync_motion(motion: Motion, picture: Picture, *, align: bool = True) -> Motion:

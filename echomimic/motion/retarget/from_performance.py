@@ -23,8 +23,8 @@ from echomimic.motion.performance import Performance
 from echomimic.motion.retarget.face_regions import EYES, PIVOT, EyePoints, brow_weight, lips_meeting
 
 _BETWEEN_EYES = 168
+# How much of a closing eye is done by the upper lid.
 _UPPER_SHARE = 0.92
-"""How much of a closing eye is done by the upper lid."""
 # The crease over an eye goes down with its lid by this share.
 _CREASE_SHARE = 0.35
 

@@ -23,11 +23,11 @@ from echomimic.motion.retarget.head_pose import closed_mouth, split_heads
 from echomimic.motion.tracks import bridge, gaussian
 
 COEFFICIENTS = 32
+# Seconds over which the points of a tracker are smoothed.
 _JITTER = 0.028
-"""Seconds over which the points of a tracker are smoothed."""
+# Share of an expression that is replaced by the mean of itself and its mirror: trackers skew a turned
+# mouth.
 _SYMMETRY = 0.5
-"""Share of an expression that is replaced by the mean of itself and its mirror:
-trackers skew a turned mouth."""
 # A face's motion says nothing of the shoulders: they go along with the head by this share.
 _BODY_FOLLOWS = 0.2
 _GAZE_LIMIT = 0.06

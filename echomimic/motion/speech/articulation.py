@@ -20,8 +20,8 @@ DELAY = 1
 ENERGY_AHEAD = 3
 """Frames by which the loudness must be known ahead of a guess."""
 _SOFT = np.array([0.12, 0.76, 0.12])
+# Seconds over which the mean mouth of a speaker is remembered.
 _MEMORY = 4.0
-"""Seconds over which the mean mouth of a speaker is remembered."""
 _FIRST = 1.0
 CLOSED_SHARE = 0.05
 """Share of speech, the least opened of it, in which lips are closed; as recorded."""
@@ -31,8 +31,8 @@ _RELAXES, _PARTED = 1.0, 0.4
 """Seconds in which the mouth comes to rest in a pause, and share of the speaker's mean mouth that is added to
 what is heard there: recorded lips go on moving (0.19 eye distances a second, 0.52 in speech), and are nearly
 as open half a second after a voice as in speech (0.06 of 0.075)."""
+# How sure the ear must be that something is said, for the mouth to stay still and to move fully.
 _SURE = (0.4, 0.8)
-"""How sure the ear must be that something is said, for the mouth to stay still and to move fully."""
 _HELD = np.exp(-0.5 * (np.arange(-8, ENERGY_AHEAD + 1) / 2.0) ** 2)
 _EARLY = np.exp(-0.5 * (np.arange(-8, ENERGY_AHEAD + 1) - 2.0) ** 2)
 

@@ -17,10 +17,10 @@ from echomimic.motion.body_pose import HAND
 from echomimic.motion.tracks import gaussian
 
 CHANNELS = 5
+# Where a hand goes while its owner speaks: inward, up, a little turned and opened.
 _LIFT = np.array([0.03, -0.09, 0.05, 0.04, -0.10])
-"""Where a hand goes while its owner speaks: inward, up, a little turned and opened."""
+# A full beat's stroke.
 _BEAT = np.array([0.035, 0.15, 0.14, 0.07, -0.12])
-"""A full beat's stroke."""
 # How far a hand drifts between beats, per channel: one that stands still looks like a picture pasted on.
 _WANDER = np.array([0.035, 0.030, 0.07, 0.02, 0.04])
 _RAISE, _STROKE = (0.20, 0.13), (0.06, 0.11)

@@ -19,12 +19,12 @@ from echomimic.option import check_number
 GESTURES = (0.0, 10.0)
 """How far hands may be asked to move: still, and ten times the natural amount."""
 
+# Log power of the loudest columns below which a recording holds no sound at all.
 _NOTHING_SAID = -12.0
-"""Log power of the loudest columns below which a recording holds no sound at all."""
 # An elbow goes along with its wrist by this share, until the arm is stretched.
 _ELBOW_FOLLOWS = 0.4
+# An arm is never quite straight.
 _STRETCH = 0.98
-"""An arm is never quite straight."""
 
 
 def hands_from_speech(

@@ -27,10 +27,10 @@ HEAD = 6
 LIFE_LEADS = tuple(range(-12, 3))
 """Frames by which an accent of the speech comes after (before, where negative) what it moves: people nod with
 the stress, not after it."""
+# How often the jaw's motion is softened, going half of the way each time, before the head goes with it.
 _SOFTENINGS = 2
-"""How often the jaw's motion is softened, going half of the way each time, before the head goes with it."""
+# Seconds of the mean that an accent stands out from.
 _ACCENT = 0.5
-"""Seconds of the mean that an accent stands out from."""
 
 
 @dataclass(frozen=True)

@@ -44,16 +44,16 @@ _STEADY, _UNSTEADY = 0.25, 0.5
 """Log power between the loudest columns of the two shares, up to which they are a room's noise (white and
 pink: 0.13 to 0.23), and from which on they are the voice's own quiet sounds (clean speech: 0.5 to 2): taking
 these out cost people whom the nets never saw 0.03 of their correlation."""
+# By how much more than its mean a noise is taken away: it comes and goes.
 _OVER = 2.0
-"""By how much more than its mean a noise is taken away: it comes and goes."""
+# Log share of a band's power that is left where there is nothing but noise: silence is left alone, and the
+# nets know floors as high as this.
 _LEFT = np.float32(-5.0)
-"""Log share of a band's power that is left where there is nothing but noise: silence is left alone,
-and the nets know floors as high as this."""
 _CLEAR, _HIDDEN = 4.0, -2.0
 """Log power of the voice over the room's from which on nothing is hidden, and below which much is: with noise
 at 10 dB it is -3, in clean recordings 6 to 12."""
+# What is left of a room's power where there is none.
 _NO_ROOM = 1e-6
-"""What is left of a room's power where there is none."""
 _NEAR = np.array([1, 2, 3, 2, 1], np.float32) / 9
 _QUIETEST = -9.0
 

@@ -25,9 +25,8 @@ from echomimic.progress import Progress, Report, silent
 _STRONGEST, OFTENEST = 2.0, 4.0
 _FASTEST, _SLOWEST = 100.0, 5.0
 
+# Frames of silence after what was heard, so that the last frame is known; loudness has to be further ahead.
 _AFTER = 8
-"""Frames of silence after what was heard, so that the last frame is known;
-loudness has to be further ahead."""
 
 _GAIN = 1.25
 _SWELL = 1.3

@@ -19,14 +19,14 @@ as measured on speech."""
 USUAL_VOLUME = 0.06
 """Volume expected before anything is heard: a headset or a synthetic voice."""
 _RANGE = 6.0
+# Share of the way to a louder column gone in each of them: a new voice is known after some tenths of a
+# second.
 _RISE = 0.3
-"""Share of the way to a louder column gone in each of them:
-a new voice is known after some tenths of a second."""
+# What the peak loses with every column in which something stirs: 2.2 decibels a second.
 _FALL = 0.005
-"""What the peak loses with every column in which something stirs: 2.2 decibels a second."""
 _STIRS = 2.0
+# Columns over which the quietest one tells how loud the room is.
 _REMEMBERED = 150
-"""Columns over which the quietest one tells how loud the room is."""
 _STEADY, _ROOM, _SOON = 1.0, 20.0, 30
 """Columns at most so much louder (log power) than the quietest are the room's; over how many of them the room
 is averaged, and how many columns must have been heard before."""

@@ -10,16 +10,16 @@ from echomimic.arrays import Doubles, smoothstep
 _RATE = 25.0
 # Loudness below which a blink may fall into a pause.
 _QUIET = 0.25
+# Seconds for which a blink waits for a pause.
 _PATIENCE = 0.35
-"""Seconds for which a blink waits for a pause."""
 # Share of blinks that wait for a pause: the others come in the middle of a word, as people's do.
 _PATIENT = 0.6
 # Seconds between two blinks at least: lids need the time to open.
 _SHORTEST = 0.45
 # How far shoulders rise with a breath, outer eye distances.
 _BREATH = 0.011
+# Seconds by which shoulders come after the head.
 _LATE = 0.12
-"""Seconds by which shoulders come after the head."""
 
 
 class Blinks:

@@ -30,10 +30,10 @@ _STRONGEST, MOST_BLINKS = 2.0, 4.0
 LIMITS = np.array([0.18, 0.25, 0.17, 0.28, 0.20, 0.10])
 """Where pitch, yaw, roll (radians), x, y and brow (eye distances) end:
 the recordings' widest, softly approached."""
+# Eyes turn against the head, eye distances per radian.
 _VOR = np.array([-0.090, -0.055])
-"""Eyes turn against the head, eye distances per radian."""
+# Frames that the curve between two frames is drawn through, beyond the second.
 _AFTER = 2
-"""Frames that the curve between two frames is drawn through, beyond the second."""
 STYLES = {"calm": (0.6, 0.6), "natural": (1.0, 1.0), "lively": (1.15, 1.5)}
 """What a style does: (temperature of the mouth, amplitude of head and brows)."""
 

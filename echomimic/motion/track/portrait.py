@@ -10,8 +10,8 @@ from echomimic.motion.body_pose import BodyPose
 from echomimic.motion.track.body_tracker import portrait_body
 
 _SIDE = 512
+# Outer eye distance in pixels: a head that fills about two thirds of the picture.
 _SCALE = 165.0
-"""Outer eye distance in pixels: a head that fills about two thirds of the picture."""
 _IRIS = 0.075
 _RIM = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [-1, 0, 0], [0, -1, 0]], np.float32)
 _PLACE = np.array([_SIDE / 2, 0.44 * _SIDE, 0], np.float32)

@@ -23,8 +23,8 @@ from echomimic.motion.tracks import bridge
 from echomimic.progress import Progress, Report, say, silent
 
 _EVERY = 5
+# Frames at the start in which the wanted one of several faces is looked for.
 _SEARCHED = 250
-"""Frames at the start in which the wanted one of several faces is looked for."""
 # What stays visible around the wanted face when all else is painted over, in sides of it: faces beside it
 # must not.
 _AROUND = 0.35

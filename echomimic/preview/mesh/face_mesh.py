@@ -50,30 +50,29 @@ LOWER_LIP_BETWEEN = (
 )
 """The rows of points between a lip's outer and inner contour, at a third and two thirds of its height."""
 
+# How far the rings of skin outside the face outline lie from it, in units.
 _RINGS = (0.08, 0.20, 0.36, 0.58)
-"""How far the rings of skin outside the face outline lie from it, in units."""
 
+# How far beside an eye, in its widths, skin still lies between it and its brow.
 _BROW_BESIDE = 0.25
-"""How far beside an eye, in its widths, skin still lies between it and its brow."""
 
 
+# The mesh keeps closed lips so far apart, in widths of the mouth: where they touched, the triangles of one
+# lip would show the other's motion.
 _LIPS_APART = 0.03
-"""The mesh keeps closed lips so far apart, in widths of the mouth: where they touched, the triangles of one
-lip would show the other's motion."""
+# How far along the outline a point of a ring looks for the motion it follows, units.
 _RING_SEES = 0.16
-"""How far along the outline a point of a ring looks for the motion it follows, units."""
+# How far out the rings follow at the sides, and how much further under the chin, where the skin is loose, …
 _RING_ENDS = (0.22, 0.44)
-"""How far out the rings follow at the sides, and how much further under the chin, where the skin is loose,
-…"""
+# … which is wholly there where the outline looks down by this sine.
 _RING_BELOW = 0.75
-"""… which is wholly there where the outline looks down by this sine."""
+# A brow lies at least so far over its eye, in widths of the eye: one drawn lower would stretch its lid to
+# nothing.
 _BROW_HIGH = 0.1
-"""A brow lies at least so far over its eye, in widths of the eye: one drawn lower would stretch its lid to
-nothing."""
+# What of a brow's way the skin right under it makes, as `BROW_PULL` gives it to the brow's lower edge.
 _BROW_LAST = 0.9
-"""What of a brow's way the skin right under it makes, as `BROW_PULL` gives it to the brow's lower edge."""
+# A triangle lower than this, in steps of the grid, is thin.
 _THIN = 0.6
-"""A triangle lower than this, in steps of the grid, is thin."""
 
 TINY = 1e-6
 """Lengths and weights are at least this where something is divided by them: none is wrong, nothing divides by

@@ -28,36 +28,35 @@ class _Tuning:
     distances) or, where said so, in lengths of the face from forehead to chin. Tuned by eye on photos and
     painted portraits."""
 
+    # How far along the outline a place beside the face looks for its depth.
     outline_reach: float = 0.2
-    """How far along the outline a place beside the face looks for its depth."""
+    # Hair and ears lie deeper than the outline by this share of their distance to it, at most by so much.
     fall: tuple[float, float] = (0.55, 0.45)
-    """Hair and ears lie deeper than the outline by this share of their distance to it, at most by so much."""
+    # A node that belongs to the mesh by this share shows face; the rings around it have no depth of their
+    # own.
     face: float = 0.999
-    """A node that belongs to the mesh by this share shows face; the rings around it have no depth of their
-    own."""
+    # From the first to the second radius of the face the depth is smoothed more, …
     rim: tuple[float, float] = (0.55, 0.95)
-    """From the first to the second radius of the face the depth is smoothed more, …"""
+    # … from a smoothing by the first to one by the second: an edge in depth would tear the picture beside
+    # it.
     blur: tuple[float, float] = (0.05, 0.17)
-    """… from a smoothing by the first to one by the second: an edge in depth would tear the picture beside
-    it."""
+    # The head's motion ends between so far above the chin and so far below it, lengths of the face, …
     neck: tuple[float, float] = (0.10, 0.62)
-    """The head's motion ends between so far above the chin and so far below it, lengths of the face, …"""
+    # … and at the sides between these distances from its middle, units: wide hair still moves along.
     beside: tuple[float, float] = (2.1, 3.4)
-    """… and at the sides between these distances from its middle, units: wide hair still moves along."""
+    # Up to the first radius all is face and moves wholly, up to the second it passes into the rest.
     oval: tuple[float, float] = (0.98, 1.25)
-    """Up to the first radius all is face and moves wholly, up to the second it passes into the rest."""
+    # So far from a border that cuts through the person the motion is held back, lengths of the face, …
     border: float = 0.12
-    """So far from a border that cuts through the person the motion is held back, lengths of the face, …"""
+    # … if the person takes at least this share of the border, …
     cut: float = 0.02
-    """… if the person takes at least this share of the border, …"""
+    # … to the first share at the border itself, which rises by the second: nothing lies beyond it to be
+    # shown.
     held: tuple[float, float] = (0.35, 0.65)
-    """… to the first share at the border itself, which rises by the second: nothing lies beyond it to be
-    shown."""
+    # The body's motion begins so far above the chin and is whole so far below it, lengths of the face; …
     body: tuple[float, float] = (0.1, 0.5)
-    """The body's motion begins so far above the chin and is whole so far below it, lengths of the face; …"""
+    # … by the first share of it the picture's lower end moves less, from the second share of the height on.
     lower: tuple[float, float] = (0.55, 0.75)
-    """… by the first share of it the picture's lower end moves less, from the second share of the height
-    on."""
 
 
 _TUNING = _Tuning()

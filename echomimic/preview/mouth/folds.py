@@ -22,32 +22,32 @@ class _Tuning:
     """Lengths in units (outer eye distances), shades in shares of the light. Tuned by eye on photos and
     painted portraits."""
 
+    # How much darker a fold gets, and …
     deepest: float = 0.095
-    """How much darker a fold gets, and …"""
+    # … how much lighter the cheek that rises beside it.
     lit: float = 0.035
-    """… how much lighter the cheek that rises beside it."""
+    # Skin in shade turns red, not grey.
     tint: tuple[float, float, float] = (0.72, 1.05, 1.12)
-    """Skin in shade turns red, not grey."""
+    # The way of a corner of the mouth that begins a fold, and that makes a full one, …
     way: tuple[float, float] = (0.008, 0.11)
-    """The way of a corner of the mouth that begins a fold, and that makes a full one, …"""
+    # … outwards, …
     aside: float = 0.85
-    """… outwards, …"""
+    # … and upwards: a smile does both.
     upwards: float = 0.75
-    """… and upwards: a smile does both."""
+    # A fold less deep than this share changes no level.
     seen: float = 0.02
-    """A fold less deep than this share changes no level."""
+    # Room for the shades around the points of the folds.
     margin: float = 0.32
-    """Room for the shades around the points of the folds."""
     dark_blur: float = 0.036
+    # How soft both are: a cheek is rounder than a fold.
     lit_blur: float = 0.075
-    """How soft both are: a cheek is rounder than a fold."""
     lit_aside: float = 0.11
+    # How far the lit cheek lies outside the fold and above it.
     lit_above: float = 0.03
-    """How far the lit cheek lies outside the fold and above it."""
+    # Pixels: a sharper line would show the steps of its pixels.
     least_blur: float = 0.8
-    """Pixels: a sharper line would show the steps of its pixels."""
+    # Below 1 a fold is deepest in its upper half, beside the nose.
     upper: float = 0.8
-    """Below 1 a fold is deepest in its upper half, beside the nose."""
 
 
 _TUNING = _Tuning()

@@ -23,60 +23,60 @@ class _Tuning:
     """Lengths in mouth widths seen from the front unless said otherwise, shades in shares of the light. By
     eye on the portraits of `LightTuning`; the arch is anatomy."""
 
+    # Radius of the arch of teeth: 27 mm (dental arches) of 50 mm.
     arch: float = 0.55
-    """Radius of the arch of teeth: 27 mm (dental arches) of 50 mm."""
+    # A head turned by less than this sine shows teeth as from the front.
     straight: float = 0.02
-    """A head turned by less than this sine shows teeth as from the front."""
+    # How far the teeth lie behind the lips, units (outer eye distances).
     behind_lips: float = 0.10
-    """How far the teeth lie behind the lips, units (outer eye distances)."""
+    # Sines of the turn from which on, and at which, the middle of the lips is that of the face.
     turned: tuple[float, float] = (0.15, 0.40)
-    """Sines of the turn from which on, and at which, the middle of the lips is that of the face."""
+    # The mouth of a photo that is seen from the side is at most so many times as wide as it looks.
     widest: float = 1.5
-    """The mouth of a photo that is seen from the side is at most so many times as wide as it looks."""
 
+    # Coverage below which nothing of the inside is seen.
     seen: float = 0.004
-    """Coverage below which nothing of the inside is seen."""
+    # How much darker the middle of the mouth's dark is, and half its width; …
     throat: tuple[float, float] = (0.4, 0.30)
-    """How much darker the middle of the mouth's dark is, and half its width; …"""
+    # … how far below the lip line it lies, and over which height.
     throat_at: tuple[float, float] = (0.12, 0.2)
-    """… how far below the lip line it lies, and over which height."""
+    # The lower teeth go down with the jaw and stand at least so far under it, and at least so far over the
+    # lower lip: a lip that rolls down would bare the gum.
     floor: tuple[float, float] = (0.02, 0.07)
-    """The lower teeth go down with the jaw and stand at least so far under it, and at least so far over the
-    lower lip: a lip that rolls down would bare the gum."""
+    # How far the tongue lies over the lower teeth's edge, how much of an opening it rises along, and its
+    # light.
     tongue: tuple[float, float, float] = (0.06, 0.10, 0.80)
-    """How far the tongue lies over the lower teeth's edge, how much of an opening it rises along, and its
-    light."""
+    # Where the lower row's edge lies in its drawing, over its end, and the row's light.
     lower: tuple[float, float] = (0.150, 0.62)
-    """Where the lower row's edge lies in its drawing, over its end, and the row's light."""
+    # Where the upper row's edge lies in its drawing: the height of a front tooth.
     upper: float = 0.215
-    """Where the upper row's edge lies in its drawing: the height of a front tooth."""
 
+    # Teeth that the photo shows between narrow lips get at most so much brighter when they part, …
     out_of_shadow: float = 1.3
-    """Teeth that the photo shows between narrow lips get at most so much brighter when they part, …"""
+    # … and of their light this share stays whatever the lips do, and this goes with their shadow.
     own_light: tuple[float, float] = (0.35, 0.65)
-    """… and of their light this share stays whatever the lips do, and this goes with their shadow."""
+    # The photo's own shadow counts as at least so bright: out of black nothing is brought back.
     least_shade: float = 0.2
-    """The photo's own shadow counts as at least so bright: out of black nothing is brought back."""
+    # Light that gets into a mouth has met lips and gums: shadows are red.
     shadow: tuple[float, float, float] = (0.72, 1.04, 1.12)
-    """Light that gets into a mouth has met lips and gums: shadows are red."""
+    # How far away a lip still takes light.
     occlusion_blur: float = 0.05
-    """How far away a lip still takes light."""
+    # The light in the thinnest opening, and what a wide one adds, …
     occlusion: tuple[float, float] = (0.38, 0.62)
-    """The light in the thinnest opening, and what a wide one adds, …"""
+    # … between these shares of opening around a pixel.
     occlusion_open: tuple[float, float] = (0.10, 0.80)
-    """… between these shares of opening around a pixel."""
+    # The light right under the upper lip, which shades the teeth, and what is added below, …
     upper_lip: tuple[float, float] = (0.80, 0.20)
-    """The light right under the upper lip, which shades the teeth, and what is added below, …"""
+    # … over the first length, between these shares of it.
     upper_reach: tuple[float, float, float] = (0.10, -0.1, 0.9)
-    """… over the first length, between these shares of it."""
 
+    # Pixels of the drawings per pixel of the mouth.
     density: float = 1.5
-    """Pixels of the drawings per pixel of the mouth."""
+    # Photos are softer, in pixels, the closer they show a mouth: pixels, and pixels per pixel of the mouth,
+    # …
     blur: tuple[float, float] = (0.7, 0.005)
-    """Photos are softer, in pixels, the closer they show a mouth: pixels, and pixels per pixel of the mouth,
-    …"""
+    # … which has at least so many.
     smallest: float = 8.0
-    """… which has at least so many."""
 
 
 _TUNING = _Tuning()
@@ -179,22 +179,22 @@ def _around_arch(along: Array, side: float) -> Array:
 class _Place:
     """Where skull and jaw are in one frame, for the pixels of a part of the mouth's box."""
 
+    # (h, w, 2) frame coordinates
     pixels: Array
-    """(h, w, 2) frame coordinates"""
+    # (h, w) mouth widths to the right of the middle of the mouth, on teeth seen from the front
     along: Array
-    """(h, w) mouth widths to the right of the middle of the mouth, on teeth seen from the front"""
+    # (h, w) mouth widths below the photo's lip line, which moved with the skull
     below: Array
-    """(h, w) mouth widths below the photo's lip line, which moved with the skull"""
+    # (2,) how far the skull moved there
     drift: Array
-    """(2,) how far the skull moved there"""
+    # how far the jaw dropped, pixels
     jaw: float
-    """how far the jaw dropped, pixels"""
+    # how far the lower lip's inner edge lies below the photo's lip line, pixels
     floor: float
-    """how far the lower lip's inner edge lies below the photo's lip line, pixels"""
+    # of the mouth, seen from the front, pixels
     width: float
-    """of the mouth, seen from the front, pixels"""
+    # (h, w) 1 at the height of the throat
     deep: Array
-    """(h, w) 1 at the height of the throat"""
 
     @staticmethod
     def of(

@@ -18,13 +18,13 @@ from echomimic.faces.geometry import (
 )
 from echomimic.preview.mesh.face_mesh import LOWER_LIP_BETWEEN, UPPER_LIP_BETWEEN, Array, Mesh, direction
 
+# From this gap on, in units, opening is eased …
 _WIDE_OPEN = 0.30
-"""From this gap on, in units, opening is eased …"""
+# … towards this one …
 _WIDEST = 0.42
-"""… towards this one …"""
+# … in a mouth as wide as this, in units. A smaller one, or one seen from the side, opens less, but at least
+# by this share of it.
 _NARROW = (0.47, 0.55)
-"""… in a mouth as wide as this, in units. A smaller one, or one seen from the side, opens less, but at least
-by this share of it."""
 THINNEST = 0.70
 """A lip keeps this share of its height in the photo."""
 SQUEEZE = 0.45
@@ -32,13 +32,13 @@ SQUEEZE = 0.45
 
 SHEAR = 0.7
 """The same around the corners of the mouth."""
+# What of the way between the two points of a corner the inner one makes towards their mean.
 _CORNER_HELD = 0.7
-"""What of the way between the two points of a corner the inner one makes towards their mean."""
+# From so far under the line through the corners on, in units, skin is chin and cheek and can be pushed
+# down.
 _CHIN = 0.02
-"""From so far under the line through the corners on, in units, skin is chin and cheek and can be pushed
-down."""
+# A gap that is this little too wide, in units, needs no easing.
 _SAME_GAP = 1e-4
-"""A gap that is this little too wide, in units, needs no easing."""
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,8 @@ from echomimic.preview.mesh.face_mesh import (
 from echomimic.preview.mesh.warp import LUMA, Pixels, remap
 from echomimic.preview.mouth.rest import REST
 
+# Places between a lip's inner and outer edge that are looked at.
 _PROBES = np.linspace(0.0, 0.6, 19, dtype=np.float32)
-"""Places between a lip's inner and outer edge that are looked at."""
 
 
 @dataclass(frozen=True)
@@ -36,27 +36,26 @@ class _Tuning:
 
     upper: float = 0.010
     lower: float = 0.014
+    # The contour of an open mouth is moved into the lips by at least this, and so many pixels: what is
+    # beside it is a mixture of lip and dark.
     pixels: float = 0.3
-    """The contour of an open mouth is moved into the lips by at least this, and so many pixels: what is
-    beside it is a mixture of lip and dark."""
+    # Where between a lip's two contours the rows between them may lie: on one they would fold over.
     between: tuple[float, float] = (0.1, 0.9)
-    """Where between a lip's two contours the rows between them may lie: on one they would fold over."""
+    # Weights of neighbours along the lip: one wrong probe makes no dent.
     smooth: tuple[float, float, float] = (0.25, 0.5, 0.25)
-    """Weights of neighbours along the lip: one wrong probe makes no dent."""
+    # Lips are at least so much redder than grey.
     least_red: float = 0.08
-    """Lips are at least so much redder than grey."""
+    # What is darker than the lip by this is the mouth's inside; …
     dark: float = 0.68
-    """What is darker than the lip by this is the mouth's inside; …"""
     bright: float = 1.1
+    # … so is what is brighter by the first, if it is not redder than the second share of the lip: a tooth.
     tooth_red: float = 0.45
-    """… so is what is brighter by the first, if it is not redder than the second share of the lip: a
-    tooth."""
+    # Smoothing before the line of closed lips is looked for: pixels at least, and lengths.
     blur: tuple[float, float] = (0.6, 0.008)
-    """Smoothing before the line of closed lips is looked for: pixels at least, and lengths."""
+    # How far from the mesh's line it is looked for, …
     reach: float = 0.055
-    """How far from the mesh's line it is looked for, …"""
+    # … where a place at the end of the reach has to be darker by this share of the contrast.
     far: float = 0.315
-    """… where a place at the end of the reach has to be darker by this share of the contrast."""
 
 
 _TUNING = _Tuning()

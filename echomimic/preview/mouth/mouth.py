@@ -19,52 +19,52 @@ from echomimic.preview.mesh.warp import Pixels, Scene, Texture, invert, remap
 from echomimic.preview.mouth.interior import Interior, Opening, make_interior
 from echomimic.preview.mouth.rest import is_open
 
+# Rows over and under the line between the lips in which one side blends into the other.
 _LINE_REACH = 4
-"""Rows over and under the line between the lips in which one side blends into the other."""
+# Pixels: below every picture's end, so that an outline is closed where nobody looks.
 _FAR = 999.0
-"""Pixels: below every picture's end, so that an outline is closed where nobody looks."""
 
 
 @dataclass(frozen=True)
 class _Tuning:
     """Lengths in mouth widths unless said otherwise. Tuned by eye on photos and painted portraits."""
 
+    # Lips that move less than this, in pixels, are left to the photo.
     still: float = 0.02
-    """Lips that move less than this, in pixels, are left to the photo."""
+    # A weight that changes no level.
     unseen: float = 0.002
-    """A weight that changes no level."""
+    # Pixels over which one lip blends into the other.
     line_blur: float = 0.6
-    """Pixels over which one lip blends into the other."""
+    # Smoothing of a lip's motion before it is inverted: nodes at least, and lengths. Kinks would not
+    # converge.
     lip_blur: tuple[float, float] = (0.6, 0.012)
-    """Smoothing of a lip's motion before it is inverted: nodes at least, and lengths. Kinks would not
-    converge."""
+    # Motion from which on more rounds of inversion are needed, units, and how much further they grow more.
+    # Wide openings shear the corners: …
     rounds: tuple[float, float] = (0.12, 0.2)
-    """Motion from which on more rounds of inversion are needed, units, and how much further they grow more.
-    Wide openings shear the corners: …"""
+    # … from this motion on, in units, the second damping holds, …
     wide: float = 0.2
-    """… from this motion on, in units, the second damping holds, …"""
+    # … which is what a round corrects of what it finds. With all of it a mouth's corners oscillate.
     damping: tuple[float, float] = (0.7, 0.5)
-    """… which is what a round corrects of what it finds. With all of it a mouth's corners oscillate."""
+    # How far around the lips the mouth is drawn, …
     around: float = 0.30
-    """How far around the lips the mouth is drawn, …"""
+    # … fading from this squared radius of it on.
     faded: float = 0.62
-    """… fading from this squared radius of it on."""
+    # Pixels between the lips from which on something is seen between them, …
     parted: float = 0.35
-    """Pixels between the lips from which on something is seen between them, …"""
+    # … wholly from this on.
     open: float = 1.2
-    """… wholly from this on."""
+    # Pixels of softness of the opening's outline, as lips have in photos.
     opening_blur: float = 0.55
-    """Pixels of softness of the opening's outline, as lips have in photos."""
+    # Over this length the mouth's box blends into the frame.
     edge: float = 0.1
-    """Over this length the mouth's box blends into the frame."""
+    # Half the box's width at least, in units (outer eye distances): a pursed mouth opens wider.
     least_box: float = 0.52
-    """Half the box's width at least, in units (outer eye distances): a pursed mouth opens wider."""
+    # The box above and below the mouth's middle, in halves of its width: a jaw drops.
     box: tuple[float, float] = (0.65, 1.20)
-    """The box above and below the mouth's middle, in halves of its width: a jaw drops."""
+    # So far beyond the corners the two lips' motions end.
     line_ends: float = 0.18
-    """So far beyond the corners the two lips' motions end."""
+    # Coverage from which on a node lies between the lips.
     inside: float = 0.004
-    """Coverage from which on a node lies between the lips."""
 
 
 _TUNING = _Tuning()

@@ -91,8 +91,8 @@ class LightTuning:
 
 
 LIGHT_TUNING = LightTuning()
+# Median absolute deviations in a standard deviation of normal noise: 1 / Φ⁻¹(3/4).
 _DEVIATIONS = 1.4826
-"""Median absolute deviations in a standard deviation of normal noise: 1 / Φ⁻¹(3/4)."""
 
 
 @dataclass(frozen=True)

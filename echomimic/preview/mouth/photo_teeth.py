@@ -22,40 +22,40 @@ class _Tuning:
     """Lengths in mouth widths. By eye on photos and paintings of open mouths, those of `RestTuning` among
     them."""
 
+    # Teeth are as bright as those pixels of them that are brighter than this share: the others lie in
+    # shadow.
     tooth_rank: float = 0.7
-    """Teeth are as bright as those pixels of them that are brighter than this share: the others lie in
-    shadow."""
+    # Softness of the border between the photo's own inside and the drawn one.
     blur: float = 0.015
-    """Softness of the border between the photo's own inside and the drawn one."""
+    # From this share on a pixel of the opening is none of the lip, …
     inside: float = 0.6
-    """From this share on a pixel of the opening is none of the lip, …"""
+    # … and from this share of a tooth's light on it is one.
     bright: float = 0.62
-    """… and from this share of a tooth's light on it is one."""
+    # Teeth that take less of the opening are none, but gloss on a lip.
     least: float = 0.04
-    """Teeth that take less of the opening are none, but gloss on a lip."""
+    # Teeth that begin below this share of the opening are the lower ones: the upper lip hides its own.
     lower: float = 0.62
-    """Teeth that begin below this share of the opening are the lower ones: the upper lip hides its own."""
+    # So far under the row's edge the photo's own inside ends: what lies there moves with the jaw.
     own: float = 0.045
-    """So far under the row's edge the photo's own inside ends: what lies there moves with the jaw."""
+    # Lips are at least so much redder than grey: a paler one, of a grey picture or a statue, cannot be told
+    # by its colour.
     least_red: float = 0.12
-    """Lips are at least so much redder than grey: a paler one, of a grey picture or a statue, cannot be told
-    by its colour."""
+    # Up to the first share of the lip's redness nothing is lip, from the second on all is, …
     pale: tuple[float, float] = (0.35, 0.75)
-    """Up to the first share of the lip's redness nothing is lip, from the second on all is, …"""
+    # … but what is darker than the lip by these shares, which is the mouth's dark.
     dark: tuple[float, float] = (0.40, 0.70)
-    """… but what is darker than the lip by these shares, which is the mouth's dark."""
+    # Between these distances from the middle the corners begin.
     corners: tuple[float, float] = (0.30, 0.45)
-    """Between these distances from the middle the corners begin."""
+    # Half the width in which the row is fitted: beyond it the arch turns away.
     front: float = 0.32
-    """Half the width in which the row is fitted: beyond it the arch turns away."""
+    # Where too little is seen for a fit, the row ends at this rank of the heights seen.
     seen_rank: float = 0.8
-    """Where too little is seen for a fit, the row ends at this rank of the heights seen."""
+    # So far beyond the last pixel of teeth the row ends: their edge is in the lower lip's shadow; the
+    # second for a row that is not fitted.
     further: tuple[float, float] = (0.012, 0.010)
-    """So far beyond the last pixel of teeth the row ends: their edge is in the lower lip's shadow; the second
-    for a row that is not fitted."""
     edges: tuple[float, float] = (-0.1, 0.3)
+    # Rows are fitted within these: outside of them the fit has followed something else.
     arcs: tuple[float, float] = (-0.6, 0.2)
-    """Rows are fitted within these: outside of them the fit has followed something else."""
 
 
 _TUNING = _Tuning()

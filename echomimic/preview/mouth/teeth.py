@@ -17,8 +17,8 @@ TALL = 0.5
 """… and this far down."""
 
 _UPPER = ((0.132, 0.215), (0.104, 0.203), (0.096, 0.206), (0.074, 0.190), (0.060, 0.176), (0.05, 0.160))
+# Width and height of the teeth from the middle outwards, in mouth widths, seen from the front.
 _LOWER = ((0.088, 0.150), (0.092, 0.148), (0.092, 0.152), (0.078, 0.142), (0.065, 0.132), (0.055, 0.122))
-"""Width and height of the teeth from the middle outwards, in mouth widths, seen from the front."""
 
 
 @dataclass(frozen=True)
@@ -26,65 +26,65 @@ class _TeethTuning:
     """Lengths in mouth widths, shades in shares of the tooth's light. By eye on the portraits of
     `LightTuning`; a row without gaps, shade and differences looks like a denture."""
 
+    # Lower teeth lie deeper, in light that lips and tongue have coloured.
     lower_tint: tuple[float, float, float] = (0.95, 0.86, 0.82)
-    """Lower teeth lie deeper, in light that lips and tongue have coloured."""
+    # The height up to which the lower row is closed: its gum, which is never seen.
     lower_gum: float = 0.12
-    """The height up to which the lower row is closed: its gum, which is never seen."""
+    # Half the space between two teeth, at least so wide and so many pixels: a thinner one would flicker.
     gap: tuple[float, float] = (0.0035, 0.45)
-    """Half the space between two teeth, at least so wide and so many pixels: a thinner one would flicker."""
     width_spread: float = 0.03
     height_spread: float = 0.010
+    # How different the teeth of one mouth are: standard deviations of their sizes, and of sideways per
+    # down.
     tilt_spread: float = 0.012
-    """How different the teeth of one mouth are: standard deviations of their sizes, and of sideways per
-    down."""
+    # Half a tooth's width in its halves: neighbours share a hair's breadth, so that no column is left
+    # unshaded.
     own: float = 1.02
-    """Half a tooth's width in its halves: neighbours share a hair's breadth, so that no column is left
-    unshaded."""
+    # The row darkens by the first share between these distances from the middle: the cheeks shade it.
     aside: tuple[float, float, float] = (0.66, 0.12, 0.48)
-    """The row darkens by the first share between these distances from the middle: the cheeks shade it."""
+    # How far the edge of a tooth rises at both of its corners, and more at the outer one.
     corner: tuple[float, float] = (0.020, 0.016)
-    """How far the edge of a tooth rises at both of its corners, and more at the outer one."""
+    # A canine's edge is a point: its height, how far outside the middle it lies, how sharp it is.
     canine: tuple[float, float, float] = (0.022, 0.05, 1.7)
-    """A canine's edge is a point: its height, how far outside the middle it lies, how sharp it is."""
+    # Cover between neighbours; what of it is lost to the edge, from this share of the height on.
     touch: tuple[float, float, float] = (0.80, 0.55, 0.72)
-    """Cover between neighbours; what of it is lost to the edge, from this share of the height on."""
     tone_spread: float = 0.018
+    # A tooth is round: darker at its sides, …
     side_shade: float = 0.13
-    """A tooth is round: darker at its sides, …"""
+    # … thin at its edge, from the second share of its height on, where the dark behind shines through, …
     edge_shade: tuple[float, float] = (0.07, 0.86)
-    """… thin at its edge, from the second share of its height on, where the dark behind shines through, …"""
+    # … shaded by the lip down to this share, …
     gum_shade: tuple[float, float] = (0.14, 0.55)
-    """… shaded by the lip down to this share, …"""
     gloss: float = 0.05
+    # … and glossy: place and reach across, place and reach down.
     gloss_at: tuple[float, float, float, float] = (0.15, 0.35, 0.62, 0.16)
-    """… and glossy: place and reach across, place and reach down."""
+    # The gum's warmth fades between these heights; how differently warm teeth are.
     warm: tuple[float, float, float] = (0.2, 0.8, 0.3)
-    """The gum's warmth fades between these heights; how differently warm teeth are."""
+    # What it adds to red and takes of green and blue.
     warmth: tuple[float, float, float] = (0.005, 0.006, 0.045)
-    """What it adds to red and takes of green and blue."""
+    # Levels: wet enamel keeps some shape even in gloss.
     brightest: float = 250.0
-    """Levels: wet enamel keeps some shape even in gloss."""
+    # Pixels: less is no blur.
     sharp: float = 0.05
-    """Pixels: less is no blur."""
 
 
 @dataclass(frozen=True)
 class _TongueTuning:
     """Lengths in mouth widths, shades in shares of the tongue's light; by eye, as the teeth."""
 
+    # Half its width and half its height, …
     mound: tuple[float, float] = (0.30, 0.33)
-    """Half its width and half its height, …"""
+    # … of which it fades between these shares: its sides are never seen apart from the dark.
     soft: tuple[float, float] = (0.72, 1.03)
-    """… of which it fades between these shares: its sides are never seen apart from the dark."""
+    # The light on its middle, which is halved at this distance from it.
     shade: tuple[float, float] = (1.04, 0.32)
-    """The light on its middle, which is halved at this distance from it."""
+    # How dark and how wide the line along its middle is.
     furrow: tuple[float, float] = (0.10, 0.022)
-    """How dark and how wide the line along its middle is."""
     gloss: float = 0.10
+    # Wet, it shines: how far under its top, over which height and half width.
     gloss_at: tuple[float, float, float] = (0.14, 0.06, 0.13)
-    """Wet, it shines: how far under its top, over which height and half width."""
+    # A tongue is softer than teeth.
     blur: float = 0.012
-    """A tongue is softer than teeth."""
 
 
 _TEETH, _TONGUE = _TeethTuning(), _TongueTuning()
