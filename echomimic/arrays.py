@@ -21,6 +21,24 @@ F = TypeVar("F", np.float32, np.float64)
 Value = TypeVar("Value", bound=np.generic)
 
 
+# Products up to which OpenBLAS keeps to one thread: SMP_THRESHOLD_MIN times GEMM_MULTITHREAD_THRESHOLD in its
+# interface/gemm.c.
+_ALONE = 2**18
+
+
+def multiply_rows(rows: NDArray[F], matrix: NDArray[F]) -> NDArray[F]:
+    """(N, C) times (C, D), a few rows at a time.
+
+    So each product is too small to be shared out, and the same bits come out however many threads NumPy's
+    library has: a door that sets OPENBLAS_NUM_THREADS makes the same video as one that does not.
+    """
+    many = max(1, _ALONE // matrix.size)
+    if len(rows) <= many:
+        return rows @ matrix
+    padded = np.pad(rows, ((0, -len(rows) % many), (0, 0)))
+    return (padded.reshape(-1, many, rows.shape[1]) @ matrix).reshape(-1, matrix.shape[1])[: len(rows)]
+
+
 def smoothstep(x: NDArray[F], low: float = 0.0, high: float = 1.0) -> NDArray[F]:
     """0 below `low`, 1 above `high`, and between them a cubic that starts and ends level: 3t² − 2t³."""
     t = np.clip((x - low) / (high - low), 0.0, 1.0)

@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from echomimic.arrays import Floats, smoothstep
+from echomimic.arrays import Floats, multiply_rows, smoothstep
 from echomimic.media.audio import RATE
 
 HOP = 160
@@ -120,7 +120,7 @@ def mel_of(wave: Floats, gain: float = 1.0) -> Floats:
         np.float32
     )
     power = np.abs(np.fft.rfft(frames, _FFT)).astype(np.float32) ** 2
-    return np.asarray(np.log(power @ filters().T + 1e-7), dtype=np.float32)
+    return np.asarray(np.log(multiply_rows(power, filters().T) + 1e-7), dtype=np.float32)
 
 
 def columns(sound: Sound) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from echomimic.arrays import Floats
+from echomimic.arrays import Floats, multiply_rows
 from echomimic.errors import WeightsError
 from echomimic.motion.speech import log_mel as hearing
 from echomimic.motion.speech.log_mel import FRAME_RATE
@@ -53,7 +53,9 @@ class Conv:
         reach = self.dilation * (self.weight.shape[2] - 1)
         starts = range(0, reach + 1, self.dilation)
         stop = len(x) - reach
-        taps = (x[s : s + stop : self.stride] @ self.weight[:, :, i].T for i, s in enumerate(starts))
+        taps = (
+            multiply_rows(x[s : s + stop : self.stride], self.weight[:, :, i].T) for i, s in enumerate(starts)
+        )
         return np.asarray(sum(taps, start=self.bias), dtype=np.float32)
 
 
