@@ -30,7 +30,7 @@ def multiply_rows(rows: NDArray[F], matrix: NDArray[F]) -> NDArray[F]:
     """(N, C) times (C, D), a few rows at a time.
 
     So each product is too small to be shared out, and the same bits come out however many threads NumPy's
-    library has: a door that sets OPENBLAS_NUM_THREADS makes the same video as one that does not.
+    library has; nor does a second thread spin longer than it computes.
     """
     many = max(1, _ALONE // matrix.size)
     if len(rows) <= many:

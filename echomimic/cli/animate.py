@@ -29,8 +29,7 @@ def animate(quiet: bool, as_json: bool, **values: Any) -> None:
 def run_and_show(request: Request, settings: Settings, quiet: bool, as_json: bool) -> None:
     """Runs one job with a progress bar and prints its result."""
     if settings.variant.engine == "preview":
-        # NumPy reads this when it is loaded. The products of the preview's nets are small: a second thread
-        # for each of them waits, spinning, longer than it computes.
+        # NumPy reads this when it is loaded. The preview's products are small: a second thread gains nothing.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from echomimic.flow import run
 
